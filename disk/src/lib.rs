@@ -1,0 +1,19 @@
+//! One shard's storage: a WAL shared by its groups, an ordered index, data segments. Knows bytes and keys, not S3.
+//!
+//! Nothing here spawns, sleeps or reads a clock: loops are futures that the caller runs, and all I/O goes
+//! through [`Directory`] and [`Device`], which have a real form (`src/host/glommio.rs`) and a simulated one
+//! (`testing`).
+
+pub mod checksum;
+pub mod device;
+pub mod error;
+pub mod index;
+pub mod segment;
+pub mod storage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod volume;
+pub mod wal;
+
+pub use device::{Device, Directory, Durability};
+pub use error::Error;

@@ -1,0 +1,14 @@
+//! Bytes to requests and back: HTTP/1.1 on httparse, S3 operations and XML, SigV4, TLS. No policy, no storage.
+//!
+//! Protocol logic is pure: it takes bytes and returns what to do. Only [`stream`] and [`tls`] do I/O.
+
+pub mod checksum;
+pub mod http;
+pub mod s3;
+pub mod sigv4;
+pub mod stream;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
+pub mod tls;
+
+pub use stream::Stream;

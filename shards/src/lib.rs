@@ -1,0 +1,13 @@
+//! Who holds what and how they agree: the ring, placement groups as openraft groups, commands and state.
+//!
+//! Nothing here spawns, sleeps or reads a clock, but openraft, which is given [`raft::runtime`] for that.
+
+pub mod command;
+pub mod group;
+pub mod limits;
+pub mod object;
+pub mod raft;
+pub mod reclaim;
+pub mod ring;
+pub mod staging;
+pub mod state;

@@ -1,0 +1,4 @@
+//! The node: wiring between the network, the shards and the disk.
+
+pub mod host;
+pub mod mesh;
