@@ -81,10 +81,9 @@ impl Response {
 }
 
 impl fmt::Debug for Response {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let headers: Vec<_> = self.headers().collect();
-        formatter
-            .debug_struct("Response")
+        f.debug_struct("Response")
             .field("status", &self.status)
             .field("headers", &headers)
             .finish_non_exhaustive()

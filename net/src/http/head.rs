@@ -121,9 +121,8 @@ impl Head {
 
 /// Leaves out the headers and the query: they carry signatures.
 impl fmt::Debug for Head {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter
-            .debug_struct("Head")
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Head")
             .field("method", &self.method_name())
             .field("path", &self.path())
             .field("framing", &self.framing)

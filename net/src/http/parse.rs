@@ -141,12 +141,11 @@ fn explain_first_line(error: httparse::Error, head: &[u8]) -> Refusal {
         (Some(word), None) => word.starts_with(b"HTTP/"),
         (_, Some(_)) => false,
     };
-    match error {
-        httparse::Error::Version | httparse::Error::Token if other_version => {
-            Refusal::version("Only HTTP/1.1 is spoken here.")
-        }
-        _ => explain(error),
+    let of_first_line = matches!(error, httparse::Error::Version | httparse::Error::Token);
+    if of_first_line && other_version {
+        return Refusal::version("Only HTTP/1.1 is spoken here.");
     }
+    explain(error)
 }
 
 /// RFC 9112, 3.2: only the origin form. The absolute form names a second host, the others ask for no object.

@@ -90,7 +90,7 @@ impl SimStream {
         length_max: usize,
     ) -> Poll<Result<usize, Error>> {
         let mut lane = self.incoming.borrow_mut();
-        if lane.aborted {
+        if lane.end == End::Aborted {
             return Poll::Ready(Err(reset()));
         }
         let length = lane.queue.len().min(length_max).min(self.read_bytes_max);
@@ -100,7 +100,7 @@ impl SimStream {
             wake(&mut lane.writer);
             return Poll::Ready(Ok(length));
         }
-        if lane.ended || length_max == 0 {
+        if lane.end == End::Ended || length_max == 0 {
             return Poll::Ready(Ok(0));
         }
         lane.reader = Some(context.waker().clone());
@@ -110,14 +110,14 @@ impl SimStream {
     /// Queues as much of `part` as fits and takes it off `part`; ready when nothing is left.
     fn poll_write(&self, context: &Context<'_>, part: &mut Bytes) -> Poll<Result<(), Error>> {
         let mut lane = self.outgoing.borrow_mut();
-        if lane.aborted {
-            return Poll::Ready(Err(reset()));
-        }
-        if lane.ended {
-            return Poll::Ready(Err(Error::Closed("the sending half was shut down".to_owned())));
-        }
-        if lane.reader_gone {
-            return Poll::Ready(Err(Error::Closed("the peer is gone".to_owned())));
+        let closed = match lane.end {
+            End::Open => None,
+            End::Ended => Some(Error::Closed("the sending half was shut down".to_owned())),
+            End::ReaderGone => Some(Error::Closed("the peer is gone".to_owned())),
+            End::Aborted => Some(reset()),
+        };
+        if let Some(error) = closed {
+            return Poll::Ready(Err(error));
         }
         let room = lane.capacity_bytes.saturating_sub(lane.queue.len()).min(part.len());
         lane.queue.extend_from_slice(&part.split_to(room));
@@ -150,30 +150,24 @@ impl Stream for SimStream {
 
     async fn shutdown(&mut self) -> Result<(), Error> {
         let mut lane = self.outgoing.borrow_mut();
-        if lane.aborted {
+        if lane.end == End::Aborted {
             return Err(reset());
         }
-        lane.ended = true;
-        wake(&mut lane.reader);
+        lane.finish(End::Ended);
         Ok(())
     }
 }
 
 impl Drop for SimStream {
     fn drop(&mut self) {
-        let mut outgoing = self.outgoing.borrow_mut();
-        outgoing.ended = true;
-        wake(&mut outgoing.reader);
-        drop(outgoing);
-        let mut incoming = self.incoming.borrow_mut();
-        incoming.reader_gone = true;
-        wake(&mut incoming.writer);
+        self.outgoing.borrow_mut().finish(End::Ended);
+        self.incoming.borrow_mut().finish(End::ReaderGone);
     }
 }
 
 impl fmt::Debug for SimStream {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_struct("SimStream").field("peer", &self.peer).finish_non_exhaustive()
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SimStream").field("peer", &self.peer).finish_non_exhaustive()
     }
 }
 
@@ -188,27 +182,32 @@ impl Cord {
     pub fn cut(&self) {
         for lane in &self.lanes {
             let mut lane = lane.borrow_mut();
-            lane.aborted = true;
             lane.queue.clear();
-            wake(&mut lane.reader);
-            wake(&mut lane.writer);
+            lane.finish(End::Aborted);
         }
     }
 }
 
 impl fmt::Debug for Cord {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Cord")
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Cord")
     }
+}
+
+/// What has become of a direction; a later one is the stronger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum End {
+    Open,
+    Ended,
+    ReaderGone,
+    Aborted,
 }
 
 /// One direction.
 struct Lane {
     queue: BytesMut,
     capacity_bytes: usize,
-    ended: bool,
-    reader_gone: bool,
-    aborted: bool,
+    end: End,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -218,12 +217,16 @@ impl Lane {
         Rc::new(RefCell::new(Self {
             queue: BytesMut::new(),
             capacity_bytes,
-            ended: false,
-            reader_gone: false,
-            aborted: false,
+            end: End::Open,
             reader: None,
             writer: None,
         }))
+    }
+
+    fn finish(&mut self, end: End) {
+        self.end = self.end.max(end);
+        wake(&mut self.reader);
+        wake(&mut self.writer);
     }
 }
 
