@@ -1,0 +1,44 @@
+//! What can go wrong with one operation, and when.
+
+/// The kind of an operation, to match faults with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Read,
+    Write,
+    Sync,
+    Create,
+    Names,
+}
+
+/// How an operation fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// EIO: any operation fails; the bytes of a write may be lost, whole or torn.
+    Io,
+    /// ENOSPC: a write or a creation fails and leaves nothing behind.
+    NoSpace,
+    /// A write stops after some of its sectors.
+    ShortWrite,
+    /// A sync fails, and what it should have made durable may silently go back.
+    SyncError,
+}
+
+impl Fault {
+    /// Whether this fault can strike that operation.
+    pub(super) fn strikes(self, operation: Operation) -> bool {
+        match self {
+            Self::Io => true,
+            Self::NoSpace => matches!(operation, Operation::Write | Operation::Create),
+            Self::ShortWrite => operation == Operation::Write,
+            Self::SyncError => operation == Operation::Sync,
+        }
+    }
+}
+
+/// A fault that waits for its operation.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Planned {
+    pub(super) from_io: u64,
+    pub(super) fault: Fault,
+    pub(super) once: bool,
+}
