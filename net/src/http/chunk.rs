@@ -1,11 +1,13 @@
 //! The chunked transfer coding (RFC 9112, section 7.1): its lines, read and written.
 //!
-//!     size-in-hex [ ;extension ] CR LF
-//!     size bytes CR LF
-//!     ...
-//!     0 [ ;extension ] CR LF
-//!     [ name: value CR LF ] ...
-//!     CR LF
+//! ```text
+//! size-in-hex [ ;extension ] CR LF
+//! size bytes CR LF
+//! ...
+//! 0 [ ;extension ] CR LF
+//! [ name: value CR LF ] ...
+//! CR LF
+//! ```
 
 use bytes::{Buf, Bytes, BytesMut};
 

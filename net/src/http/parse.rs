@@ -135,10 +135,10 @@ fn read_head(head: BytesMut, limits: &Limits) -> Result<Head, Refusal> {
 fn explain_first_line(error: httparse::Error, head: &[u8]) -> Refusal {
     let line = head.split(|byte| *byte == b'\r').next().unwrap_or_default();
     let mut words = line.split(|byte| *byte == b' ');
-    let (_method, _target) = (words.next(), words.next());
+    let (_method, target) = (words.next(), words.next().unwrap_or_default());
     let other_version = match (words.next(), words.next()) {
-        (None, None) => true, // HTTP/0.9 had no version
-        (Some(word), None) => word.starts_with(b"HTTP/"),
+        (None, None) => target.starts_with(b"/"), // HTTP/0.9 had no version
+        (Some(word), None) => word.starts_with(b"HTTP/") && word != b"HTTP/1.1",
         (_, Some(_)) => false,
     };
     let of_first_line = matches!(error, httparse::Error::Version | httparse::Error::Token);
