@@ -1,1 +1,336 @@
-//! (in work)
+//! What a group agrees on: commands, as entries of its log, and what each of them answers.
+//!
+//! A command is written as a head (CBOR, numbered fields; unknown ones are skipped, an unknown command is an error)
+//! and a body, the inline bytes of an object, which is never copied through the encoder. A command carries all that
+//! its effects depend on: times and ids come from the proposer, so that every replica does the same.
+
+use std::fmt;
+
+use bytes::Bytes;
+use minicbor::{Decode, Encode};
+
+use crate::object::{
+    Body, BodyId, Bucket, BucketId, Checksum, Credential, Object, Part, Upload, UploadId,
+};
+
+pub use reply::{Refusal, Reply, Stored};
+
+mod reply;
+
+/// One step of a group's state. Numbers are never used twice.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Command {
+    /// Meta group: makes a bucket.
+    #[n(0)]
+    CreateBucket(#[n(0)] CreateBucket),
+    /// Meta group: removes a bucket that is sealed in every group.
+    #[n(1)]
+    RemoveBucket(#[n(0)] RemoveBucket),
+    /// Meta group: adds or replaces a credential.
+    #[n(2)]
+    PutCredential(#[n(0)] Credential),
+    /// Meta group: removes the credential with this access key.
+    #[n(3)]
+    RemoveCredential(#[n(0)] String),
+    /// Writes an object.
+    #[n(4)]
+    PutObject(#[n(0)] Box<PutObject>),
+    /// Removes an object.
+    #[n(5)]
+    DeleteObject(#[n(0)] DeleteObject),
+    /// Removes several objects, at most [`crate::limits::DELETE_KEYS_MAX`], each as if alone.
+    #[n(6)]
+    DeleteObjects(#[n(0)] Vec<DeleteObject>),
+    /// Begins a multipart upload.
+    #[n(7)]
+    CreateUpload(#[n(0)] Box<CreateUpload>),
+    /// Adds or replaces a part.
+    #[n(8)]
+    PutPart(#[n(0)] Box<PutPart>),
+    /// Makes an object of the parts of an upload.
+    #[n(9)]
+    CompleteUpload(#[n(0)] Box<CompleteUpload>),
+    /// Ends an upload and its parts.
+    #[n(10)]
+    AbortUpload(#[n(0)] AbortUpload),
+    /// Refuses new objects and uploads of an empty bucket from now on.
+    #[n(11)]
+    SealBucket(#[n(0)] BucketId),
+    /// Takes a seal back.
+    #[n(12)]
+    UnsealBucket(#[n(0)] BucketId),
+    /// Removes chunks of condemned bodies.
+    #[n(13)]
+    Reclaim(#[n(0)] Vec<ReclaimStep>),
+}
+
+/// See [`Command::CreateBucket`].
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct CreateBucket {
+    /// Its name.
+    #[n(0)]
+    pub name: String,
+    /// The access key of who makes it.
+    #[n(1)]
+    pub owner: String,
+    /// The location constraint, where one was sent.
+    #[n(2)]
+    pub location: Option<String>,
+    /// The proposer's time in milliseconds since the epoch.
+    #[n(3)]
+    pub now_ms: u64,
+}
+
+/// See [`Command::RemoveBucket`].
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct RemoveBucket {
+    /// Its name.
+    #[n(0)]
+    pub name: String,
+    /// The id that was sealed: a bucket made again meanwhile stays.
+    #[n(1)]
+    pub bucket: BucketId,
+}
+
+/// What must hold for a write to happen.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct WriteCondition {
+    /// `If-None-Match: *`: there is no such object.
+    #[n(0)]
+    pub if_none_match_any: bool,
+    /// `If-Match`: the object has this `ETag` (without quotes), or `*`: there is such an object.
+    #[n(1)]
+    pub if_match: Option<String>,
+}
+
+/// See [`Command::PutObject`].
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct PutObject {
+    /// Of this bucket,
+    #[n(0)]
+    pub bucket: BucketId,
+    /// under this key,
+    #[n(1)]
+    pub key: String,
+    /// this object, its body [`Body::Empty`], [`Body::Inline`] or a staged and settled [`Body::Whole`],
+    #[n(2)]
+    pub object: Object,
+    /// where this holds.
+    #[n(3)]
+    pub condition: WriteCondition,
+    /// The bytes of [`Body::Inline`]: the body of the log's record.
+    #[cbor(skip)]
+    pub inline: Bytes,
+}
+
+/// See [`Command::DeleteObject`].
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct DeleteObject {
+    /// Of this bucket,
+    #[n(0)]
+    pub bucket: BucketId,
+    /// the object under this key,
+    #[n(1)]
+    pub key: String,
+    /// where it has this `ETag` (without quotes), or `*`: where there is one.
+    #[n(2)]
+    pub if_match: Option<String>,
+}
+
+/// See [`Command::CreateUpload`].
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct CreateUpload {
+    /// Of this bucket,
+    #[n(0)]
+    pub bucket: BucketId,
+    /// for this key.
+    #[n(1)]
+    pub key: String,
+    /// Its id.
+    #[n(2)]
+    pub upload: UploadId,
+    /// What to keep of it.
+    #[n(3)]
+    pub record: Upload,
+}
+
+/// See [`Command::PutPart`].
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct PutPart {
+    /// Of this bucket,
+    #[n(0)]
+    pub bucket: BucketId,
+    /// this key,
+    #[n(1)]
+    pub key: String,
+    /// this upload.
+    #[n(2)]
+    pub upload: UploadId,
+    /// The part, its body staged and settled.
+    #[n(3)]
+    pub part: Part,
+}
+
+/// See [`Command::CompleteUpload`].
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct CompleteUpload {
+    /// Of this bucket,
+    #[n(0)]
+    pub bucket: BucketId,
+    /// this key,
+    #[n(1)]
+    pub key: String,
+    /// this upload.
+    #[n(2)]
+    pub upload: UploadId,
+    /// The parts to use, as the client named them and the proposer saw them.
+    #[n(3)]
+    pub parts: Vec<NamedPart>,
+    /// The `ETag` of the whole, computed of those.
+    #[n(4)]
+    pub etag: String,
+    /// The checksum of the whole, computed of those.
+    #[n(5)]
+    pub checksum: Option<Checksum>,
+    /// What must hold.
+    #[n(6)]
+    pub condition: WriteCondition,
+    /// The proposer's time in milliseconds since the epoch.
+    #[n(7)]
+    pub now_ms: u64,
+}
+
+/// A part as a completion names it.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct NamedPart {
+    /// Its number.
+    #[n(0)]
+    pub number: u16,
+    /// Its `ETag` without quotes.
+    #[n(1)]
+    pub etag: String,
+    /// Its checksum in base64, to be that of the stored part where given.
+    #[n(2)]
+    pub checksum: Option<String>,
+}
+
+/// See [`Command::AbortUpload`].
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct AbortUpload {
+    /// Of this bucket,
+    #[n(0)]
+    pub bucket: BucketId,
+    /// this key,
+    #[n(1)]
+    pub key: String,
+    /// this upload.
+    #[n(2)]
+    pub upload: UploadId,
+}
+
+/// Chunks of one condemned body, to be removed.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct ReclaimStep {
+    /// The body.
+    #[n(0)]
+    pub body: BodyId,
+    /// The first chunk to remove: all before it are removed already.
+    #[n(1)]
+    pub start: u32,
+    /// The end of those to remove.
+    #[n(2)]
+    pub end: u32,
+}
+
+/// Bytes that are no command of this release.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// The head can't be read: damage, or a command of a later release.
+    #[error("the head is no command that this release knows: {0}")]
+    Head(String),
+    /// The body is not what the head says.
+    #[error("the head says {said} inline bytes and {found} are there")]
+    Inline {
+        /// By the head.
+        said: u64,
+        /// The length of the body.
+        found: u64,
+    },
+}
+
+impl Command {
+    /// The head and the body of the log's record.
+    pub fn encode(&self) -> (Bytes, Bytes) {
+        let head = minicbor::to_vec(self).expect("writing into memory can't fail");
+        let body = match self {
+            Self::PutObject(put) => put.inline.clone(),
+            _ => Bytes::new(),
+        };
+        (Bytes::from(head), body)
+    }
+
+    /// Reads back what [`Self::encode`] made.
+    #[expect(clippy::needless_pass_by_value, reason = "a record's halves are handed over")]
+    pub fn decode(head: Bytes, body: Bytes) -> Result<Self, DecodeError> {
+        let mut command: Self =
+            minicbor::decode(&head).map_err(|error| DecodeError::Head(error.to_string()))?;
+        let said = command.inline_bytes();
+        let found = u64::try_from(body.len()).expect("a length fits in 64 bits");
+        if said != found {
+            return Err(DecodeError::Inline { said, found });
+        }
+        if let Self::PutObject(put) = &mut command {
+            put.inline = body;
+        }
+        Ok(command)
+    }
+
+    fn inline_bytes(&self) -> u64 {
+        match self {
+            Self::PutObject(put) => match put.object.body {
+                Body::Inline(bytes) => u64::from(bytes),
+                Body::Empty | Body::Whole(_) | Body::Parts(_) => 0,
+            },
+            _ => 0,
+        }
+    }
+}
+
+impl fmt::Display for Command {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CreateBucket(create) => write!(f, "CreateBucket {:?}", create.name),
+            Self::RemoveBucket(remove) => {
+                write!(f, "RemoveBucket {:?} ({})", remove.name, remove.bucket)
+            }
+            Self::PutCredential(credential) => {
+                write!(f, "PutCredential {:?}", credential.access_key)
+            }
+            Self::RemoveCredential(access_key) => write!(f, "RemoveCredential {access_key:?}"),
+            Self::PutObject(put) => {
+                write!(f, "PutObject {}/{:?} of {} bytes", put.bucket, put.key, put.object.size)
+            }
+            Self::DeleteObject(delete) => {
+                write!(f, "DeleteObject {}/{:?}", delete.bucket, delete.key)
+            }
+            Self::DeleteObjects(deletes) => write!(f, "DeleteObjects, {} keys", deletes.len()),
+            Self::CreateUpload(create) => {
+                write!(f, "CreateUpload {}/{:?} {}", create.bucket, create.key, create.upload)
+            }
+            Self::PutPart(put) => write!(f, "PutPart {} of {}", put.part.number, put.upload),
+            Self::CompleteUpload(complete) => {
+                write!(f, "CompleteUpload {} of {} parts", complete.upload, complete.parts.len())
+            }
+            Self::AbortUpload(abort) => write!(f, "AbortUpload {}", abort.upload),
+            Self::SealBucket(bucket) => write!(f, "SealBucket {bucket}"),
+            Self::UnsealBucket(bucket) => write!(f, "UnsealBucket {bucket}"),
+            Self::Reclaim(steps) => write!(f, "Reclaim, {} bodies", steps.len()),
+        }
+    }
+}
+
+/// What [`Reply::Bucket`] and [`Refusal::BucketExists`] carry is checked to be small enough to be returned by value.
+const _: () = assert!(size_of::<Bucket>() <= 128);
+
+#[cfg(test)]
+mod tests;

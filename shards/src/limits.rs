@@ -1,1 +1,50 @@
-//! (in work)
+//! Every bound of this crate, each with its unit, asserted against its neighbours.
+
+/// Bytes of a chunk; the last chunk of a body is shorter.
+pub const CHUNK_BYTES_MAX: u64 = 1 << 20;
+/// Objects up to this many bytes travel inside their command.
+pub const INLINE_BYTES_MAX: u64 = 32 << 10;
+/// Bytes of an object key.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// Bytes of an object put in one request (5 GiB).
+pub const BODY_BYTES_MAX: u64 = 5 << 30;
+/// Bytes of an object put in parts (5 TiB).
+pub const OBJECT_BYTES_MAX: u64 = 5 << 40;
+/// The highest number of a part; the lowest is 1.
+pub const PART_NUMBER_MAX: u16 = 10_000;
+/// Bytes of every part but the last of a completed upload.
+pub const PART_BYTES_MIN: u64 = 5 << 20;
+/// Keys of one batched delete.
+pub const DELETE_KEYS_MAX: usize = 1000;
+/// Chunks that one reclaim command removes.
+pub const RECLAIM_CHUNKS_MAX: u32 = 4096;
+/// Bodies that one reclaim command touches.
+pub const RECLAIM_BODIES_MAX: usize = 256;
+/// Chunks of a shard that are staged and named by no applied command.
+pub const STAGED_CHUNKS_MAX: usize = 1 << 20;
+/// Entries of one page of a listing.
+pub const LIST_ENTRIES_MAX: usize = 1000;
+/// Index entries that one page of a listing looks at.
+pub const LIST_SCAN_MAX: usize = 8192;
+/// Bytes of index keys and values that one page of a listing looks at.
+pub const LIST_BYTES_MAX: usize = 4 << 20;
+/// Points of one shard on the circle of the ring.
+pub const RING_POINTS: u32 = 64;
+/// The load that one shard may have, in percent of the average.
+pub const RING_LOAD_PERCENT_MAX: u64 = 125;
+/// Groups of objects in a cluster, at least.
+pub const GROUP_COUNT_MIN: u32 = 8;
+/// Groups of objects in a cluster, at most.
+pub const GROUP_COUNT_MAX: u32 = 1 << 16;
+
+const _: () = {
+    assert!(INLINE_BYTES_MAX < CHUNK_BYTES_MAX, "an inline object is smaller than a chunk");
+    assert!(BODY_BYTES_MAX / CHUNK_BYTES_MAX < u32::MAX as u64, "chunk numbers fit in 32 bits");
+    assert!(
+        OBJECT_BYTES_MAX <= BODY_BYTES_MAX * PART_NUMBER_MAX as u64,
+        "the largest object fits in the most parts"
+    );
+    assert!(KEY_BYTES_MAX * 2 + 64 <= 4096, "an escaped object key fits in an index key");
+    assert!(LIST_SCAN_MAX > LIST_ENTRIES_MAX, "a page of plain keys is never cut by its work");
+    assert!(GROUP_COUNT_MIN.is_power_of_two() && GROUP_COUNT_MAX.is_power_of_two());
+};

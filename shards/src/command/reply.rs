@@ -1,0 +1,107 @@
+//! What a command answers once it is applied: an effect, or a refusal that changed nothing.
+
+use crate::object::{Bucket, Checksum};
+
+/// The answer to a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Reply {
+    /// It is done, and there is nothing to say. `RemoveBucket`, credentials, `CreateUpload`, `AbortUpload`, seals,
+    /// `Reclaim`.
+    Done,
+    /// `CreateBucket`: the bucket, with its id.
+    Bucket(Bucket),
+    /// `PutObject`, `PutPart`, `CompleteUpload`: it is stored. A completion that is sent again gets what the first
+    /// one got.
+    Stored(Stored),
+    /// `DeleteObject`: it is not there any more.
+    Deleted {
+        /// Whether it was there.
+        found: bool,
+    },
+    /// `DeleteObjects`: for each key in order, whether it was there, or why it stays.
+    DeletedEach(Vec<Result<bool, Refusal>>),
+    /// Nothing was changed.
+    Refused(Refusal),
+}
+
+/// What became of a write.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Stored {
+    /// Its `ETag` without quotes.
+    pub etag: String,
+    /// In bytes.
+    pub size: u64,
+    /// In milliseconds since the epoch.
+    pub last_modified_ms: u64,
+    /// Its checksum.
+    pub checksum: Option<Checksum>,
+}
+
+/// Why a command changed nothing.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// `If-Match` or `If-None-Match` doesn't hold (412).
+    #[error("a condition of the request does not hold")]
+    PreconditionFailed,
+    /// `If-Match` for an object that isn't there (404).
+    #[error("there is no object under this key to match")]
+    NoSuchKey,
+    /// There is no such upload of this key (404).
+    #[error("there is no such upload")]
+    NoSuchUpload,
+    /// A named part isn't there, or is another one than named (400).
+    #[error("part {number} was not found, or its etag or checksum is another")]
+    InvalidPart {
+        /// Which one.
+        number: u16,
+    },
+    /// The named parts aren't in ascending order (400).
+    #[error("part {number} is not in ascending order")]
+    InvalidPartOrder {
+        /// The first that isn't.
+        number: u16,
+    },
+    /// A part that isn't the last is too small (400).
+    #[error("part {number} has {bytes} bytes; all but the last need {bytes_min}")]
+    EntityTooSmall {
+        /// Which one.
+        number: u16,
+        /// Its length.
+        bytes: u64,
+        /// The least length.
+        bytes_min: u64,
+    },
+    /// The whole would be larger than an object can be (400).
+    #[error("the parts have {bytes} bytes together, more than an object can have")]
+    EntityTooLarge {
+        /// Their sum.
+        bytes: u64,
+    },
+    /// The bucket is being removed, or is (404).
+    #[error("the bucket is being removed")]
+    BucketSealed,
+    /// There is no such bucket, or it is another one by now (404).
+    #[error("there is no such bucket")]
+    NoSuchBucket,
+    /// There are objects or uploads (409).
+    #[error("the bucket is not empty")]
+    BucketNotEmpty,
+    /// There is a bucket of this name, this one (409, or 200 to its owner).
+    #[error("a bucket of this name exists")]
+    BucketExists(Bucket),
+    /// There is no such credential.
+    #[error("there is no such credential")]
+    NoSuchCredential,
+    /// Chunks that the command names are not here: they were discarded before it was applied (500, to be retried).
+    #[error("bytes of the body are missing")]
+    BodyMissing,
+    /// The command contradicts itself: a fault of its proposer (500).
+    #[error("the command is not well formed: {0}")]
+    Malformed(&'static str),
+}
+
+impl From<Refusal> for Reply {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
