@@ -3,6 +3,8 @@
 //! A host is one shard's view of the world. The real one is `glommio.rs` beside this file, the simulated one
 //! `src/sim`. No method has a default, so that neither can leak into the other.
 
+pub mod glommio;
+
 use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anode_disk::Directory;
@@ -63,4 +65,23 @@ pub trait Listener: 'static {
     fn address(&self) -> SocketAddr;
     /// The next connection.
     async fn accept(&self) -> Result<Self::Stream, anode_net::stream::Error>;
+}
+
+/// Makes `host` what openraft's runtime on this thread runs on.
+fn install_runtime(host: &(impl Host + anode_shards::raft::runtime::Handle)) {
+    anode_shards::raft::runtime::install(std::rc::Rc::new(host.clone()));
+}
+
+/// Waits for `work` for at most `duration`; `None` where it took longer, and then `work` is dropped.
+pub async fn within<H: Host, T>(
+    host: &H,
+    duration: Duration,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let (work, sleep) = (std::pin::pin!(work), std::pin::pin!(host.sleep(duration)));
+    // `select` polls its first future first: work that is ready never loses to the clock.
+    match futures::future::select(work, sleep).await {
+        futures::future::Either::Left((value, _)) => Some(value),
+        futures::future::Either::Right(((), _)) => None,
+    }
 }

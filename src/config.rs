@@ -1,0 +1,197 @@
+//! What the node is told: flags, then the environment, then one TOML file, then defaults; the first that says
+//! something wins.
+
+pub mod cli;
+pub mod file;
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use bytesize::ByteSize;
+
+use crate::limits;
+
+/// Everything that `anode serve` needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Data directories, one a volume.
+    pub data: Vec<PathBuf>,
+    /// Where S3 clients connect.
+    pub listen: SocketAddr,
+    /// Memory of the whole process, in bytes.
+    pub memory_bytes: u64,
+    /// The region that signatures must name; any where none is set.
+    pub region: Option<String>,
+    /// The domain under which `BUCKET.domain` names a bucket.
+    pub domain: Option<String>,
+    /// Where the root credentials come from.
+    pub credentials: CredentialSource,
+    /// Certificate and key; plain HTTP where there is none.
+    pub tls: Option<TlsFiles>,
+    /// How logs are written.
+    pub log: LogSettings,
+    /// Seconds that requests under way may take after SIGTERM.
+    pub drain_seconds: u64,
+}
+
+/// Where the root credentials come from.
+#[derive(Clone)]
+pub enum CredentialSource {
+    /// Made at the first start and kept in the volume.
+    Generated,
+    /// Given by the environment.
+    Given {
+        /// The access key id.
+        access_key: String,
+        /// The secret access key.
+        secret_key: String,
+    },
+    /// Read from a file of two lines: access key id, secret access key.
+    File(PathBuf),
+}
+
+impl std::fmt::Debug for CredentialSource {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Generated => formatter.write_str("Generated"),
+            Self::Given { access_key, .. } => write!(formatter, "Given({access_key})"),
+            Self::File(path) => write!(formatter, "File({})", path.display()),
+        }
+    }
+}
+
+/// Certificate chain and private key, in PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// How logs are written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Lines for people, or JSON for machines.
+    pub format: cli::LogFormat,
+    /// A `tracing` filter, for instance `info` or `anode=debug`.
+    pub filter: String,
+}
+
+/// Why the configuration was refused, naming the setting.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A value that can't be used.
+    #[error("{setting}: {problem}")]
+    Value {
+        /// The flag, variable or key of the file.
+        setting: &'static str,
+        /// What is wrong, and what to write instead.
+        problem: String,
+    },
+    /// The file can't be read or understood.
+    #[error("configuration file {path}: {problem}")]
+    File {
+        /// Which file.
+        path: String,
+        /// What is wrong there.
+        problem: String,
+    },
+}
+
+impl Settings {
+    /// Merges the sources and checks every value.
+    pub fn load(flags: &cli::Serve) -> Result<Self, Error> {
+        let file = match &flags.config {
+            Some(path) => file::read(path)?,
+            None => file::File::default(),
+        };
+        Self::merge(flags, file)
+    }
+
+    fn merge(flags: &cli::Serve, file: file::File) -> Result<Self, Error> {
+        let data = if flags.data.is_empty() { file.data } else { flags.data.clone() };
+        if data.is_empty() {
+            let problem = "no data directory is set; give --data DIR, ANODE_DATA=DIR or data = [\"DIR\"]";
+            return Err(Error::Value { setting: "data", problem: problem.to_owned() });
+        }
+        let mut unique = data.clone();
+        unique.sort();
+        unique.dedup();
+        if unique.len() != data.len() {
+            let problem = "a directory is named twice; name each volume once".to_owned();
+            return Err(Error::Value { setting: "data", problem });
+        }
+        let tls = merge_tls(flags, file.tls)?;
+        Ok(Self {
+            data,
+            listen: flags.listen.or(file.listen).unwrap_or(limits::LISTEN_DEFAULT),
+            memory_bytes: memory(flags.memory.or(file.memory))?,
+            region: flags.region.clone().or(file.region),
+            domain: flags.domain.clone().or(file.domain),
+            credentials: credentials(flags, file.credentials_file)?,
+            tls,
+            log: LogSettings {
+                format: flags.log_format.or(file.log.format).unwrap_or_default(),
+                filter: flags.log.clone().or(file.log.filter).unwrap_or_else(|| "info".to_owned()),
+            },
+            drain_seconds: file.drain_seconds.unwrap_or(limits::DRAIN_SECONDS_DEFAULT),
+        })
+    }
+}
+
+fn memory(given: Option<ByteSize>) -> Result<u64, Error> {
+    let bytes = match given {
+        Some(size) => size.as_u64(),
+        None => (limits::machine_memory_bytes() / 4).max(limits::MEMORY_BYTES_MIN),
+    };
+    if bytes < limits::MEMORY_BYTES_MIN {
+        let problem = format!(
+            "{} is too little; a node needs at least {}",
+            ByteSize(bytes),
+            ByteSize(limits::MEMORY_BYTES_MIN)
+        );
+        return Err(Error::Value { setting: "memory", problem });
+    }
+    Ok(bytes)
+}
+
+fn credentials(flags: &cli::Serve, file: Option<PathBuf>) -> Result<CredentialSource, Error> {
+    match (&flags.access_key_id, &flags.secret_access_key) {
+        (Some(access_key), Some(secret_key)) => {
+            let (access_key, secret_key) = (access_key.clone(), secret_key.clone());
+            crate::credentials::check(&access_key, &secret_key)
+                .map_err(|problem| Error::Value { setting: "ANODE_ACCESS_KEY_ID", problem })?;
+            Ok(CredentialSource::Given { access_key, secret_key })
+        }
+        (None, None) => Ok(flags
+            .credentials_file
+            .clone()
+            .or(file)
+            .map_or(CredentialSource::Generated, CredentialSource::File)),
+        _ => Err(Error::Value {
+            setting: "ANODE_ACCESS_KEY_ID",
+            problem: "set ANODE_ACCESS_KEY_ID and ANODE_SECRET_ACCESS_KEY together, or neither".to_owned(),
+        }),
+    }
+}
+
+fn merge_tls(flags: &cli::Serve, file: Option<file::Tls>) -> Result<Option<TlsFiles>, Error> {
+    let (certificate, key) = match file {
+        Some(tls) => (Some(tls.certificate), Some(tls.key)),
+        None => (None, None),
+    };
+    let certificate = flags.tls_certificate.clone().or(certificate);
+    let key = flags.tls_key.clone().or(key);
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => Ok(Some(TlsFiles { certificate, key })),
+        (None, None) => Ok(None),
+        _ => Err(Error::Value {
+            setting: "tls",
+            problem: "set the certificate and the key together: --tls-certificate FILE --tls-key FILE"
+                .to_owned(),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use bytesize::ByteSize;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXAMPLES: &str = "\
+Examples:
+  Serve on the loopback address from one directory:
+    anode serve --data /var/lib/anode
+
+  Two NVMe disks, all addresses, 16 GiB of memory:
+    anode serve --data /mnt/nvme0 --data /mnt/nvme1 --listen 0.0.0.0:9000 --memory 16GiB
+
+  The same from a file, checked first:
+    anode config check --config /etc/anode.toml
+    anode serve --config /etc/anode.toml";
+
+/// An S3-compatible object store for NVMe, one shard a core.
+#[derive(Debug, Parser)]
+#[command(name = "anode", version, about, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve S3 from one or more data directories
+    #[command(after_help = EXAMPLES)]
+    Serve(Box<Serve>),
+    /// Look at the configuration without serving
+    #[command(subcommand)]
+    Config(ConfigCommand),
+}
+
+/// What can be done with a configuration.
+#[derive(Debug, Subcommand)]
+pub enum ConfigCommand {
+    /// Check the configuration and the machine, say what would be used, and stop
+    Check(Box<Serve>),
+}
+
+/// Everything that can be set on the command line or in the environment.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Serve {
+    /// A TOML file with any of these settings
+    #[arg(long, env = "ANODE_CONFIG", value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// A data directory; give it once a volume (in the environment: separated by commas)
+    #[arg(long, env = "ANODE_DATA", value_name = "DIR", value_delimiter = ',')]
+    pub data: Vec<PathBuf>,
+
+    /// Where to listen for S3 clients [default: 127.0.0.1:9000]
+    #[arg(long, env = "ANODE_LISTEN", value_name = "ADDRESS:PORT")]
+    pub listen: Option<SocketAddr>,
+
+    /// Memory for the whole node, for instance 512MiB or 16GiB [default: a quarter of the machine's]
+    #[arg(long, env = "ANODE_MEMORY", value_name = "SIZE")]
+    pub memory: Option<ByteSize>,
+
+    /// The region that signatures must name [default: any]
+    #[arg(long, env = "ANODE_REGION", value_name = "NAME")]
+    pub region: Option<String>,
+
+    /// The domain under which BUCKET.DOMAIN names a bucket [default: path style only]
+    #[arg(long, env = "ANODE_DOMAIN", value_name = "DOMAIN")]
+    pub domain: Option<String>,
+
+    /// Root access key id; with ANODE_SECRET_ACCESS_KEY [default: made at the first start and shown once]
+    #[arg(skip)]
+    pub access_key_id: Option<String>,
+
+    /// Root secret access key; from the environment only, as a command line can be read by everybody
+    #[arg(skip)]
+    pub secret_access_key: Option<String>,
+
+    /// A file with the root credentials: access key id on the first line, secret on the second
+    #[arg(long, env = "ANODE_CREDENTIALS_FILE", value_name = "FILE")]
+    pub credentials_file: Option<PathBuf>,
+
+    /// Certificate chain in PEM; with --tls-key, the node serves HTTPS. Read again on SIGHUP and when it changes
+    #[arg(long, env = "ANODE_TLS_CERTIFICATE", value_name = "FILE")]
+    pub tls_certificate: Option<PathBuf>,
+
+    /// Private key in PEM
+    #[arg(long, env = "ANODE_TLS_KEY", value_name = "FILE")]
+    pub tls_key: Option<PathBuf>,
+
+    /// What to log, for instance info, debug or anode=debug [default: info]
+    #[arg(long, env = "ANODE_LOG", value_name = "FILTER")]
+    pub log: Option<String>,
+
+    /// How to write logs [default: plain]
+    #[arg(long, env = "ANODE_LOG_FORMAT", value_enum, value_name = "FORMAT")]
+    pub log_format: Option<LogFormat>,
+}
+
+/// How logs are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// A line for people.
+    #[default]
+    Plain,
+    /// A JSON object a line.
+    Json,
+}
+
+impl Cli {
+    /// Parses the command line and the environment; prints help or the error and ends the process where asked.
+    #[expect(clippy::disallowed_methods, reason = "the environment is read once, here")]
+    pub fn read() -> Self {
+        let mut cli = Self::parse();
+        let serve = match &mut cli.command {
+            Command::Serve(serve) | Command::Config(ConfigCommand::Check(serve)) => serve,
+        };
+        serve.access_key_id = std::env::var("ANODE_ACCESS_KEY_ID").ok();
+        serve.secret_access_key = std::env::var("ANODE_SECRET_ACCESS_KEY").ok();
+        cli
+    }
+}

@@ -1,0 +1,62 @@
+//! The configuration file: TOML, every key known, or refused by name.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+use bytesize::ByteSize;
+use serde::Deserialize;
+
+use super::{Error, cli::LogFormat};
+
+/// The file's content; each key may be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct File {
+    /// Data directories, one a volume.
+    pub data: Vec<PathBuf>,
+    /// Where to listen.
+    pub listen: Option<SocketAddr>,
+    /// Memory of the node.
+    pub memory: Option<ByteSize>,
+    /// The region that signatures must name.
+    pub region: Option<String>,
+    /// The virtual-host domain.
+    pub domain: Option<String>,
+    /// A file with the root credentials.
+    pub credentials_file: Option<PathBuf>,
+    /// Seconds that requests under way may take after SIGTERM.
+    pub drain_seconds: Option<u64>,
+    /// Certificate and key.
+    pub tls: Option<Tls>,
+    /// Logs.
+    pub log: Log,
+}
+
+/// The table `[tls]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The certificate chain.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// The table `[log]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Log {
+    /// Plain or JSON.
+    pub format: Option<LogFormat>,
+    /// What to log.
+    pub filter: Option<String>,
+}
+
+/// Reads and parses a file.
+pub fn read(path: &Path) -> Result<File, Error> {
+    let refused = |problem: String| Error::File { path: path.display().to_string(), problem };
+    let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
+    toml::from_str(&text).map_err(|error| refused(error.to_string()))
+}

@@ -1,0 +1,54 @@
+use super::{cli::LogFormat, *};
+
+fn flags() -> cli::Serve {
+    cli::Serve { data: vec!["/a".into()], ..cli::Serve::default() }
+}
+
+fn file(text: &str) -> file::File {
+    toml::from_str(text).expect("a good file")
+}
+
+#[test]
+fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+    let text = "data = ['/b']\nlisten = '10.0.0.1:80'\nmemory = '1GiB'\n[log]\nformat = 'json'\n";
+    let merged = Settings::merge(&flags(), file(text)).unwrap();
+    assert_eq!(merged.data, [PathBuf::from("/a")]);
+    assert_eq!(merged.listen.to_string(), "10.0.0.1:80");
+    assert_eq!(merged.memory_bytes, 1 << 30);
+    assert_eq!(merged.log.format, LogFormat::Json);
+    let bare = Settings::merge(&flags(), file::File::default()).unwrap();
+    assert_eq!(bare.listen, limits::LISTEN_DEFAULT);
+    assert_eq!(bare.log.filter, "info");
+}
+
+#[test]
+fn each_bad_value_names_its_setting() {
+    let half_tls = cli::Serve { tls_key: Some("k".into()), ..flags() };
+    let half_credentials = cli::Serve { access_key_id: Some("AK".into()), ..flags() };
+    let twice = cli::Serve { data: vec!["/a".into(), "/a".into()], ..flags() };
+    let small = cli::Serve { memory: Some(ByteSize::mib(1)), ..flags() };
+    for (flags, setting) in [
+        (cli::Serve::default(), "data:"),
+        (twice, "data:"),
+        (half_tls, "tls:"),
+        (half_credentials, "ANODE_ACCESS_KEY_ID:"),
+        (small, "memory:"),
+    ] {
+        let error = Settings::merge(&flags, file::File::default()).unwrap_err().to_string();
+        assert!(error.starts_with(setting), "{error}");
+    }
+}
+
+#[test]
+fn an_unknown_key_of_the_file_is_refused_by_name() {
+    let error = toml::from_str::<file::File>("lisen = '127.0.0.1:9000'").unwrap_err().to_string();
+    assert!(error.contains("lisen"), "{error}");
+}
+
+#[test]
+fn a_secret_is_not_shown() {
+    let source =
+        CredentialSource::Given { access_key: "AKSHOWN".to_owned(), secret_key: "hidden".to_owned() };
+    let shown = format!("{source:?}");
+    assert!(shown.contains("AKSHOWN") && !shown.contains("hidden"), "{shown}");
+}

@@ -1,0 +1,68 @@
+//! Every bound of the node, with its unit last, checked against its neighbours when it is compiled.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Where a node listens when nobody says otherwise.
+pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
+/// The least memory a node runs in, in bytes.
+pub const MEMORY_BYTES_MIN: u64 = 256 << 20;
+/// How long requests under way may take after SIGTERM, in seconds.
+pub const DRAIN_SECONDS_DEFAULT: u64 = 30;
+/// Connections of a node.
+pub const CONNECTION_COUNT_MAX: usize = 10_000;
+/// Connections from one address; the loopback address is exempt, as a proxy beside the node would be.
+pub const CONNECTION_PER_ADDRESS_COUNT_MAX: usize = 256;
+/// How long a request's head may take to arrive, in seconds.
+pub const HEAD_SECONDS_MAX: u64 = 10;
+/// How long a connection may be idle between requests, in seconds.
+pub const IDLE_SECONDS_MAX: u64 = 60;
+/// The slowest rate at which a body may arrive, in bytes a second, measured over [`BODY_WINDOW_SECONDS`].
+pub const BODY_RATE_BYTES_MIN: u64 = 1024;
+/// See [`BODY_RATE_BYTES_MIN`].
+pub const BODY_WINDOW_SECONDS: u64 = 30;
+/// How much is read from a connection at once, in bytes.
+pub const READ_BYTES: usize = 64 << 10;
+/// What is read and thrown away of a refused body to keep its connection, in bytes.
+pub const DISCARD_BYTES_MAX: usize = 256 << 10;
+/// An XML body, in bytes.
+pub const XML_BODY_BYTES_MAX: usize = 4 << 20;
+/// A single PUT or part, in bytes.
+pub const PUT_BYTES_MAX: u64 = 5 << 30;
+/// Objects up to this size travel inside their command, in bytes.
+pub const INLINE_BYTES_MAX: usize = 32 << 10;
+/// The unit of larger objects, in bytes.
+pub const CHUNK_BYTES: usize = 1 << 20;
+/// Chunks that one GET reads ahead of its client.
+pub const READ_AHEAD_COUNT: usize = 2;
+/// Chunks of one PUT that are being written while the next is received.
+pub const WRITE_BEHIND_COUNT: usize = 2;
+
+const _: () = assert!(INLINE_BYTES_MAX < CHUNK_BYTES, "what is not inline fills a chunk or its part");
+const _: () = assert!(READ_BYTES <= CHUNK_BYTES, "a read fits in a chunk");
+
+/// The machine's memory, or this process's cgroup limit where that is lower, in bytes.
+pub fn machine_memory_bytes() -> u64 {
+    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| meminfo_total(&text));
+    let total = total.unwrap_or(MEMORY_BYTES_MIN * 4);
+    let limit = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
+    let limit = limit.and_then(|text| text.trim().parse::<u64>().ok());
+    limit.map_or(total, |limit| limit.min(total))
+}
+
+fn meminfo_total(text: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kibibytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    kibibytes.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_machines_memory_is_read_from_meminfo() {
+        assert_eq!(meminfo_total("MemTotal:       24589012 kB\nMemFree: 1 kB"), Some(24_589_012 << 10));
+        assert_eq!(meminfo_total("MemFree: 1 kB"), None);
+        assert!(machine_memory_bytes() > MEMORY_BYTES_MIN);
+    }
+}
