@@ -211,6 +211,9 @@ impl<S: Stream> Stream for TlsStream<S> {
             while !part.is_empty() {
                 let taken = self.connection.writer().write(&part).map_err(tls)?;
                 part.advance(taken);
+                if taken == 0 && !self.connection.wants_write() {
+                    return Err(Error::Closed("TLS takes no more on this connection".to_owned()));
+                }
                 if !part.is_empty() {
                     self.flush().await?; // the bound is reached: make room
                 }
