@@ -11,7 +11,6 @@ pub struct Hasher {
 }
 
 #[derive(Clone, Debug)]
-#[expect(clippy::large_enum_variant, reason = "one a request, never stored in numbers")]
 enum State {
     Crc(Algorithm, crc_fast::Digest),
     Sha1(sha1::Sha1),

@@ -90,7 +90,7 @@ mod tests {
         // Independently: python3, base64(sha256(sha256(b"a") + sha256(b"b"))) and the same with zlib.crc32.
         let parts = |algorithm| [Hasher::of(algorithm, b"a"), Hasher::of(algorithm, b"b")];
         let of =
-            |algorithm| composite(algorithm, parts(algorithm)).map(|checksum| checksum.to_base64());
+            |algorithm| composite(algorithm, parts(algorithm)).map(|checksum| checksum.base64());
         assert_eq!(
             of(Algorithm::Sha256).as_deref(),
             Some("5aAf7hTg7VxIcU8iGA8lrYNltT+XefedxKPX6Tlj+Uo=")

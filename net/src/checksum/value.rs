@@ -52,7 +52,7 @@ impl Checksum {
     }
 
     /// The value as headers and XML carry it.
-    pub fn to_base64(&self) -> String {
+    pub fn base64(&self) -> String {
         STANDARD.encode(self.bytes())
     }
 
@@ -91,8 +91,8 @@ impl Checksum {
 }
 
 impl fmt::Debug for Checksum {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "Checksum({} {})", self.algorithm.name(), self.to_base64())
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Checksum({} {})", self.algorithm.name(), self.base64())
     }
 }
 
@@ -104,7 +104,7 @@ mod tests {
     fn only_canonical_base64_of_the_right_length_is_a_value() {
         let value = Checksum::parse(Algorithm::Crc32c, "sOO8/Q==").unwrap();
         assert_eq!(value.bytes(), [0xb0, 0xe3, 0xbc, 0xfd]);
-        assert_eq!(value.to_base64(), "sOO8/Q==");
+        assert_eq!(value.base64(), "sOO8/Q==");
         assert_eq!(value.crc(), Some(0xb0e3_bcfd));
         assert_eq!(Checksum::from_crc(Algorithm::Crc32c, 0xb0e3_bcfd), value);
         for wrong in [
