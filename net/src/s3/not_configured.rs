@@ -1,0 +1,191 @@
+//! What AWS answers about configuration that a bucket or object does not have.
+//!
+//! Clients probe these and take a 501 for a broken server, so each answer is AWS's own.
+
+use bytes::Bytes;
+
+use crate::s3::error::{Error, ErrorCode};
+use crate::s3::unsupported;
+use crate::s3::xml::Owner;
+use crate::s3::xml::write::Document;
+
+/// A configuration that is never there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotConfigured {
+    /// `GetBucketPolicy`.
+    Policy,
+    /// `GetBucketPolicyStatus`.
+    PolicyStatus,
+    /// `GetBucketCors`.
+    Cors,
+    /// A CORS preflight.
+    Preflight,
+    /// `GetBucketLifecycleConfiguration`.
+    Lifecycle,
+    /// `GetBucketTagging`.
+    BucketTagging,
+    /// `GetObjectTagging`.
+    ObjectTagging,
+    /// `GetBucketWebsite`.
+    Website,
+    /// `GetBucketLogging`.
+    Logging,
+    /// `GetBucketRequestPayment`.
+    RequestPayment,
+    /// `GetBucketAccelerateConfiguration`.
+    Accelerate,
+    /// `GetBucketNotificationConfiguration`.
+    Notification,
+    /// `GetBucketReplication`.
+    Replication,
+    /// `GetBucketEncryption`.
+    Encryption,
+    /// `GetPublicAccessBlock`.
+    PublicAccessBlock,
+    /// `GetBucketOwnershipControls`.
+    OwnershipControls,
+    /// `GetBucketAcl`, `GetObjectAcl`: the owner has all.
+    Acl,
+    /// `PutBucketAcl`, `PutObjectAcl`: the owner always has all.
+    AclWrite,
+    /// `GetObjectLockConfiguration`.
+    ObjectLock,
+    /// `GetObjectRetention`.
+    Retention,
+    /// `GetObjectLegalHold`.
+    LegalHold,
+    /// `GetBucketVersioning`.
+    Versioning,
+}
+
+impl NotConfigured {
+    /// The body of the 200, or the error. The bucket, and the object where the request names
+    /// one, must be known to exist: their absence is said first.
+    pub fn answer(self, bucket: &str, owner: &Owner<'_>) -> Result<Bytes, Error> {
+        let missing = |code: ErrorCode| Err(Error::new(code).field("BucketName", bucket));
+        match self {
+            Self::Policy | Self::PolicyStatus => missing(ErrorCode::NoSuchBucketPolicy),
+            Self::Cors => missing(ErrorCode::NoSuchCORSConfiguration),
+            Self::Preflight => Err(Error::new(ErrorCode::AccessForbidden)),
+            Self::Lifecycle => missing(ErrorCode::NoSuchLifecycleConfiguration),
+            Self::BucketTagging => missing(ErrorCode::NoSuchTagSet),
+            Self::Website => missing(ErrorCode::NoSuchWebsiteConfiguration),
+            Self::Replication => missing(ErrorCode::ReplicationConfigurationNotFoundError),
+            Self::Encryption => missing(ErrorCode::ServerSideEncryptionConfigurationNotFoundError),
+            Self::PublicAccessBlock => missing(ErrorCode::NoSuchPublicAccessBlockConfiguration),
+            Self::OwnershipControls => missing(ErrorCode::OwnershipControlsNotFoundError),
+            Self::ObjectLock => missing(ErrorCode::ObjectLockConfigurationNotFoundError),
+            Self::Retention | Self::LegalHold => Err(unsupported::lock_missing()),
+            Self::AclWrite => Err(Error::new(ErrorCode::AccessControlListNotSupported)),
+            Self::Logging => Ok(empty("BucketLoggingStatus")),
+            Self::Accelerate => Ok(empty("AccelerateConfiguration")),
+            Self::Notification => Ok(empty("NotificationConfiguration")),
+            Self::Versioning => Ok(empty("VersioningConfiguration")),
+            Self::RequestPayment => Ok(request_payment()),
+            Self::ObjectTagging => Ok(tagging()),
+            Self::Acl => Ok(acl(owner)),
+        }
+    }
+}
+
+fn empty(root: &str) -> Bytes {
+    let mut document = Document::with_root(root);
+    document.close(root);
+    document.finish()
+}
+
+fn request_payment() -> Bytes {
+    let mut document = Document::with_root("RequestPaymentConfiguration");
+    document.text("Payer", "BucketOwner");
+    document.close("RequestPaymentConfiguration");
+    document.finish()
+}
+
+fn tagging() -> Bytes {
+    let mut document = Document::with_root("Tagging");
+    document.text("TagSet", "");
+    document.close("Tagging");
+    document.finish()
+}
+
+fn acl(owner: &Owner<'_>) -> Bytes {
+    let mut document = Document::with_root("AccessControlPolicy");
+    document.owner("Owner", owner);
+    document.open("AccessControlList");
+    document.open("Grant");
+    let schema = "http://www.w3.org/2001/XMLSchema-instance";
+    document.open_with("Grantee", &[("xmlns:xsi", schema), ("xsi:type", "CanonicalUser")]);
+    document.text("ID", owner.id);
+    document.text("DisplayName", owner.name);
+    document.close("Grantee");
+    document.text("Permission", "FULL_CONTROL");
+    document.close("Grant");
+    document.close("AccessControlList");
+    document.close("AccessControlPolicy");
+    document.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWNER: Owner<'static> = Owner { id: "75aa57f0", name: "root" };
+
+    #[test]
+    fn errors_are_those_of_aws() {
+        for (kind, status, code) in [
+            (NotConfigured::Policy, 404, "NoSuchBucketPolicy"),
+            (NotConfigured::PolicyStatus, 404, "NoSuchBucketPolicy"),
+            (NotConfigured::Cors, 404, "NoSuchCORSConfiguration"),
+            (NotConfigured::Preflight, 403, "AccessForbidden"),
+            (NotConfigured::Lifecycle, 404, "NoSuchLifecycleConfiguration"),
+            (NotConfigured::BucketTagging, 404, "NoSuchTagSet"),
+            (NotConfigured::Website, 404, "NoSuchWebsiteConfiguration"),
+            (NotConfigured::Replication, 404, "ReplicationConfigurationNotFoundError"),
+            (NotConfigured::Encryption, 404, "ServerSideEncryptionConfigurationNotFoundError"),
+            (NotConfigured::PublicAccessBlock, 404, "NoSuchPublicAccessBlockConfiguration"),
+            (NotConfigured::OwnershipControls, 404, "OwnershipControlsNotFoundError"),
+            (NotConfigured::ObjectLock, 404, "ObjectLockConfigurationNotFoundError"),
+            (NotConfigured::Retention, 400, "InvalidRequest"),
+            (NotConfigured::LegalHold, 400, "InvalidRequest"),
+            (NotConfigured::AclWrite, 400, "AccessControlListNotSupported"),
+        ] {
+            let error = kind.answer("bucket", &OWNER).unwrap_err();
+            assert_eq!((error.status(), error.code().name()), (status, code));
+        }
+    }
+
+    #[test]
+    fn empty_configurations_are_documents() {
+        for (kind, rest) in [
+            (NotConfigured::Logging, "<BucketLoggingStatus @></BucketLoggingStatus>"),
+            (NotConfigured::Accelerate, "<AccelerateConfiguration @></AccelerateConfiguration>"),
+            (
+                NotConfigured::Notification,
+                "<NotificationConfiguration @></NotificationConfiguration>",
+            ),
+            (NotConfigured::Versioning, "<VersioningConfiguration @></VersioningConfiguration>"),
+            (NotConfigured::ObjectTagging, "<Tagging @><TagSet/></Tagging>"),
+            (
+                NotConfigured::RequestPayment,
+                "<RequestPaymentConfiguration @><Payer>BucketOwner</Payer></RequestPaymentConfiguration>",
+            ),
+            (
+                NotConfigured::Acl,
+                "<AccessControlPolicy @><Owner><ID>75aa57f0</ID><DisplayName>root</DisplayName>\
+                 </Owner><AccessControlList><Grant><Grantee \
+                 xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\" xsi:type=\"CanonicalUser\">\
+                 <ID>75aa57f0</ID><DisplayName>root</DisplayName></Grantee>\
+                 <Permission>FULL_CONTROL</Permission></Grant></AccessControlList>\
+                 </AccessControlPolicy>",
+            ),
+        ] {
+            let namespace = "xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"";
+            let expected = format!(
+                "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n{}",
+                rest.replace('@', namespace)
+            );
+            assert_eq!(kind.answer("bucket", &OWNER).unwrap(), expected);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! The operations of S3, one row each: how a request asks for it, what it must be allowed, who answers.
+//!
+//! The names, methods and sub-resources are those of AWS's model of S3; the actions are those of
+//! "Actions, resources, and condition keys for Amazon S3".
+
+use crate::s3::not_configured::NotConfigured;
+
+/// One operation of S3.
+#[derive(Debug)]
+pub struct Route {
+    /// The operation's name, for logs and metrics.
+    pub name: &'static str,
+    /// What the path names.
+    pub scope: Scope,
+    /// The method, in capitals.
+    pub method: &'static str,
+    /// The query parameter that selects it; empty for none.
+    pub subresource: &'static str,
+    /// What else the request must have. Rows with such a need stand before those without.
+    pub with: With,
+    /// The IAM action on the request's own bucket or object.
+    pub action: &'static str,
+    /// The IAM action on the source of a copy.
+    pub source_action: Option<&'static str>,
+    /// Who answers.
+    pub answer: Answer,
+}
+
+/// What a path names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// `/`.
+    Service,
+    /// A bucket.
+    Bucket,
+    /// An object.
+    Object,
+}
+
+/// What a request must have besides method and sub-resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum With {
+    /// Nothing.
+    Nothing,
+    /// This header.
+    Header(&'static str),
+    /// This query parameter.
+    Parameter(&'static str),
+    /// This query parameter with this value.
+    ParameterValue(&'static str, &'static str),
+}
+
+/// Who answers an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Anode does it.
+    Served(Kind),
+    /// What AWS says where nothing is configured.
+    NotConfigured(NotConfigured),
+    /// 501.
+    NotImplemented,
+}
+
+/// The operations that Anode does.
+#[expect(missing_docs, reason = "the names are S3's")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    ListBuckets,
+    CreateBucket,
+    HeadBucket,
+    DeleteBucket,
+    GetBucketLocation,
+    ListObjects,
+    ListObjectsV2,
+    ListMultipartUploads,
+    DeleteObjects,
+    PutObject,
+    GetObject,
+    HeadObject,
+    DeleteObject,
+    CopyObject,
+    GetObjectAttributes,
+    CreateMultipartUpload,
+    UploadPart,
+    UploadPartCopy,
+    ListParts,
+    CompleteMultipartUpload,
+    AbortMultipartUpload,
+}
+
+impl Route {
+    const fn when(mut self, with: With) -> Self {
+        self.with = with;
+        self
+    }
+
+    const fn with_source(mut self) -> Self {
+        self.source_action = Some("s3:GetObject");
+        self
+    }
+}
+
+const fn account(
+    method: &'static str,
+    subresource: &'static str,
+    name: &'static str,
+    action: &'static str,
+    answer: Answer,
+) -> Route {
+    Route {
+        name,
+        scope: Scope::Service,
+        method,
+        subresource,
+        with: With::Nothing,
+        action,
+        source_action: None,
+        answer,
+    }
+}
+
+const fn bucket(
+    method: &'static str,
+    subresource: &'static str,
+    name: &'static str,
+    action: &'static str,
+    answer: Answer,
+) -> Route {
+    let mut route = account(method, subresource, name, action, answer);
+    route.scope = Scope::Bucket;
+    route
+}
+
+const fn object(
+    method: &'static str,
+    subresource: &'static str,
+    name: &'static str,
+    action: &'static str,
+    answer: Answer,
+) -> Route {
+    let mut route = account(method, subresource, name, action, answer);
+    route.scope = Scope::Object;
+    route
+}
+
+/// The query parameters that select an operation, sorted.
+pub static SUBRESOURCES: [&str; 41] = [
+    "abac",
+    "accelerate",
+    "acl",
+    "analytics",
+    "annotation",
+    "attributes",
+    "cors",
+    "delete",
+    "encryption",
+    "intelligent-tiering",
+    "inventory",
+    "legal-hold",
+    "lifecycle",
+    "location",
+    "logging",
+    "metadataAnnotationTable",
+    "metadataConfiguration",
+    "metadataInventoryTable",
+    "metadataJournalTable",
+    "metadataTable",
+    "metrics",
+    "notification",
+    "object-lock",
+    "ownershipControls",
+    "policy",
+    "policyStatus",
+    "publicAccessBlock",
+    "renameObject",
+    "replication",
+    "requestPayment",
+    "restore",
+    "retention",
+    "select",
+    "session",
+    "tagging",
+    "torrent",
+    "uploadId",
+    "uploads",
+    "versioning",
+    "versions",
+    "website",
+];
+
+/// Every operation.
+#[rustfmt::skip]
+pub static ROUTES: [Route; 113] = [
+    account("GET", "", "ListBuckets", "s3:ListAllMyBuckets", Answer::Served(Kind::ListBuckets)),
+    bucket("GET", "", "ListObjectsV2", "s3:ListBucket", Answer::Served(Kind::ListObjectsV2)).when(With::ParameterValue("list-type", "2")),
+    bucket("GET", "", "ListObjects", "s3:ListBucket", Answer::Served(Kind::ListObjects)),
+    bucket("GET", "location", "GetBucketLocation", "s3:GetBucketLocation", Answer::Served(Kind::GetBucketLocation)),
+    bucket("GET", "uploads", "ListMultipartUploads", "s3:ListBucketMultipartUploads", Answer::Served(Kind::ListMultipartUploads)),
+    bucket("HEAD", "", "HeadBucket", "s3:ListBucket", Answer::Served(Kind::HeadBucket)),
+    bucket("PUT", "", "CreateBucket", "s3:CreateBucket", Answer::Served(Kind::CreateBucket)),
+    bucket("POST", "delete", "DeleteObjects", "s3:DeleteObject", Answer::Served(Kind::DeleteObjects)),
+    bucket("DELETE", "", "DeleteBucket", "s3:DeleteBucket", Answer::Served(Kind::DeleteBucket)),
+    bucket("GET", "accelerate", "GetBucketAccelerateConfiguration", "s3:GetAccelerateConfiguration", Answer::NotConfigured(NotConfigured::Accelerate)),
+    bucket("GET", "acl", "GetBucketAcl", "s3:GetBucketAcl", Answer::NotConfigured(NotConfigured::Acl)),
+    bucket("GET", "cors", "GetBucketCors", "s3:GetBucketCORS", Answer::NotConfigured(NotConfigured::Cors)),
+    bucket("GET", "encryption", "GetBucketEncryption", "s3:GetEncryptionConfiguration", Answer::NotConfigured(NotConfigured::Encryption)),
+    bucket("GET", "lifecycle", "GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration", Answer::NotConfigured(NotConfigured::Lifecycle)),
+    bucket("GET", "logging", "GetBucketLogging", "s3:GetBucketLogging", Answer::NotConfigured(NotConfigured::Logging)),
+    bucket("GET", "notification", "GetBucketNotificationConfiguration", "s3:GetBucketNotification", Answer::NotConfigured(NotConfigured::Notification)),
+    bucket("GET", "object-lock", "GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration", Answer::NotConfigured(NotConfigured::ObjectLock)),
+    bucket("GET", "ownershipControls", "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Answer::NotConfigured(NotConfigured::OwnershipControls)),
+    bucket("GET", "policy", "GetBucketPolicy", "s3:GetBucketPolicy", Answer::NotConfigured(NotConfigured::Policy)),
+    bucket("GET", "policyStatus", "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus", Answer::NotConfigured(NotConfigured::PolicyStatus)),
+    bucket("GET", "publicAccessBlock", "GetPublicAccessBlock", "s3:GetBucketPublicAccessBlock", Answer::NotConfigured(NotConfigured::PublicAccessBlock)),
+    bucket("GET", "replication", "GetBucketReplication", "s3:GetReplicationConfiguration", Answer::NotConfigured(NotConfigured::Replication)),
+    bucket("GET", "requestPayment", "GetBucketRequestPayment", "s3:GetBucketRequestPayment", Answer::NotConfigured(NotConfigured::RequestPayment)),
+    bucket("GET", "tagging", "GetBucketTagging", "s3:GetBucketTagging", Answer::NotConfigured(NotConfigured::BucketTagging)),
+    bucket("GET", "versioning", "GetBucketVersioning", "s3:GetBucketVersioning", Answer::NotConfigured(NotConfigured::Versioning)),
+    bucket("GET", "website", "GetBucketWebsite", "s3:GetBucketWebsite", Answer::NotConfigured(NotConfigured::Website)),
+    bucket("PUT", "acl", "PutBucketAcl", "s3:PutBucketAcl", Answer::NotConfigured(NotConfigured::AclWrite)),
+    bucket("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::NotConfigured(NotConfigured::Preflight)),
+    bucket("GET", "abac", "GetBucketAbac", "s3:GetBucketAbac", Answer::NotImplemented),
+    bucket("GET", "analytics", "GetBucketAnalyticsConfiguration", "s3:GetAnalyticsConfiguration", Answer::NotImplemented).when(With::Parameter("id")),
+    bucket("GET", "analytics", "ListBucketAnalyticsConfigurations", "s3:GetAnalyticsConfiguration", Answer::NotImplemented),
+    bucket("GET", "intelligent-tiering", "GetBucketIntelligentTieringConfiguration", "s3:GetIntelligentTieringConfiguration", Answer::NotImplemented).when(With::Parameter("id")),
+    bucket("GET", "intelligent-tiering", "ListBucketIntelligentTieringConfigurations", "s3:GetIntelligentTieringConfiguration", Answer::NotImplemented),
+    bucket("GET", "inventory", "GetBucketInventoryConfiguration", "s3:GetInventoryConfiguration", Answer::NotImplemented).when(With::Parameter("id")),
+    bucket("GET", "inventory", "ListBucketInventoryConfigurations", "s3:GetInventoryConfiguration", Answer::NotImplemented),
+    bucket("GET", "metadataConfiguration", "GetBucketMetadataConfiguration", "s3:GetBucketMetadataConfiguration", Answer::NotImplemented),
+    bucket("GET", "metadataTable", "GetBucketMetadataTableConfiguration", "s3:GetBucketMetadataTableConfiguration", Answer::NotImplemented),
+    bucket("GET", "metrics", "GetBucketMetricsConfiguration", "s3:GetMetricsConfiguration", Answer::NotImplemented).when(With::Parameter("id")),
+    bucket("GET", "metrics", "ListBucketMetricsConfigurations", "s3:GetMetricsConfiguration", Answer::NotImplemented),
+    bucket("GET", "session", "CreateSession", "s3:CreateSession", Answer::NotImplemented),
+    bucket("GET", "versions", "ListObjectVersions", "s3:ListBucketVersions", Answer::NotImplemented),
+    bucket("PUT", "abac", "PutBucketAbac", "s3:PutBucketAbac", Answer::NotImplemented),
+    bucket("PUT", "accelerate", "PutBucketAccelerateConfiguration", "s3:PutAccelerateConfiguration", Answer::NotImplemented),
+    bucket("PUT", "analytics", "PutBucketAnalyticsConfiguration", "s3:PutAnalyticsConfiguration", Answer::NotImplemented),
+    bucket("PUT", "cors", "PutBucketCors", "s3:PutBucketCORS", Answer::NotImplemented),
+    bucket("PUT", "encryption", "PutBucketEncryption", "s3:PutEncryptionConfiguration", Answer::NotImplemented),
+    bucket("PUT", "intelligent-tiering", "PutBucketIntelligentTieringConfiguration", "s3:PutIntelligentTieringConfiguration", Answer::NotImplemented),
+    bucket("PUT", "inventory", "PutBucketInventoryConfiguration", "s3:PutInventoryConfiguration", Answer::NotImplemented),
+    bucket("PUT", "lifecycle", "PutBucketLifecycleConfiguration", "s3:PutLifecycleConfiguration", Answer::NotImplemented),
+    bucket("PUT", "logging", "PutBucketLogging", "s3:PutBucketLogging", Answer::NotImplemented),
+    bucket("PUT", "metadataAnnotationTable", "UpdateBucketMetadataAnnotationTableConfiguration", "s3:UpdateBucketMetadataAnnotationTableConfiguration", Answer::NotImplemented),
+    bucket("PUT", "metadataInventoryTable", "UpdateBucketMetadataInventoryTableConfiguration", "s3:UpdateBucketMetadataInventoryTableConfiguration", Answer::NotImplemented),
+    bucket("PUT", "metadataJournalTable", "UpdateBucketMetadataJournalTableConfiguration", "s3:UpdateBucketMetadataJournalTableConfiguration", Answer::NotImplemented),
+    bucket("PUT", "metrics", "PutBucketMetricsConfiguration", "s3:PutMetricsConfiguration", Answer::NotImplemented),
+    bucket("PUT", "notification", "PutBucketNotificationConfiguration", "s3:PutBucketNotification", Answer::NotImplemented),
+    bucket("PUT", "object-lock", "PutObjectLockConfiguration", "s3:PutBucketObjectLockConfiguration", Answer::NotImplemented),
+    bucket("PUT", "ownershipControls", "PutBucketOwnershipControls", "s3:PutBucketOwnershipControls", Answer::NotImplemented),
+    bucket("PUT", "policy", "PutBucketPolicy", "s3:PutBucketPolicy", Answer::NotImplemented),
+    bucket("PUT", "publicAccessBlock", "PutPublicAccessBlock", "s3:PutBucketPublicAccessBlock", Answer::NotImplemented),
+    bucket("PUT", "replication", "PutBucketReplication", "s3:PutReplicationConfiguration", Answer::NotImplemented),
+    bucket("PUT", "requestPayment", "PutBucketRequestPayment", "s3:PutBucketRequestPayment", Answer::NotImplemented),
+    bucket("PUT", "tagging", "PutBucketTagging", "s3:PutBucketTagging", Answer::NotImplemented),
+    bucket("PUT", "versioning", "PutBucketVersioning", "s3:PutBucketVersioning", Answer::NotImplemented),
+    bucket("PUT", "website", "PutBucketWebsite", "s3:PutBucketWebsite", Answer::NotImplemented),
+    bucket("POST", "", "PostObject", "s3:PutObject", Answer::NotImplemented),
+    bucket("POST", "metadataConfiguration", "CreateBucketMetadataConfiguration", "s3:CreateBucketMetadataConfiguration", Answer::NotImplemented),
+    bucket("POST", "metadataTable", "CreateBucketMetadataTableConfiguration", "s3:CreateBucketMetadataTableConfiguration", Answer::NotImplemented),
+    bucket("DELETE", "analytics", "DeleteBucketAnalyticsConfiguration", "s3:PutAnalyticsConfiguration", Answer::NotImplemented),
+    bucket("DELETE", "cors", "DeleteBucketCors", "s3:PutBucketCORS", Answer::NotImplemented),
+    bucket("DELETE", "encryption", "DeleteBucketEncryption", "s3:PutEncryptionConfiguration", Answer::NotImplemented),
+    bucket("DELETE", "intelligent-tiering", "DeleteBucketIntelligentTieringConfiguration", "s3:PutIntelligentTieringConfiguration", Answer::NotImplemented),
+    bucket("DELETE", "inventory", "DeleteBucketInventoryConfiguration", "s3:PutInventoryConfiguration", Answer::NotImplemented),
+    bucket("DELETE", "lifecycle", "DeleteBucketLifecycle", "s3:PutLifecycleConfiguration", Answer::NotImplemented),
+    bucket("DELETE", "metadataConfiguration", "DeleteBucketMetadataConfiguration", "s3:DeleteBucketMetadataConfiguration", Answer::NotImplemented),
+    bucket("DELETE", "metadataTable", "DeleteBucketMetadataTableConfiguration", "s3:DeleteBucketMetadataTableConfiguration", Answer::NotImplemented),
+    bucket("DELETE", "metrics", "DeleteBucketMetricsConfiguration", "s3:PutMetricsConfiguration", Answer::NotImplemented),
+    bucket("DELETE", "ownershipControls", "DeleteBucketOwnershipControls", "s3:PutBucketOwnershipControls", Answer::NotImplemented),
+    bucket("DELETE", "policy", "DeleteBucketPolicy", "s3:DeleteBucketPolicy", Answer::NotImplemented),
+    bucket("DELETE", "publicAccessBlock", "DeletePublicAccessBlock", "s3:PutBucketPublicAccessBlock", Answer::NotImplemented),
+    bucket("DELETE", "replication", "DeleteBucketReplication", "s3:PutReplicationConfiguration", Answer::NotImplemented),
+    bucket("DELETE", "tagging", "DeleteBucketTagging", "s3:PutBucketTagging", Answer::NotImplemented),
+    bucket("DELETE", "website", "DeleteBucketWebsite", "s3:DeleteBucketWebsite", Answer::NotImplemented),
+    object("GET", "", "GetObject", "s3:GetObject", Answer::Served(Kind::GetObject)),
+    object("GET", "attributes", "GetObjectAttributes", "s3:GetObjectAttributes", Answer::Served(Kind::GetObjectAttributes)),
+    object("GET", "uploadId", "ListParts", "s3:ListMultipartUploadParts", Answer::Served(Kind::ListParts)),
+    object("HEAD", "", "HeadObject", "s3:GetObject", Answer::Served(Kind::HeadObject)),
+    object("PUT", "", "CopyObject", "s3:PutObject", Answer::Served(Kind::CopyObject)).when(With::Header("x-amz-copy-source")).with_source(),
+    object("PUT", "", "PutObject", "s3:PutObject", Answer::Served(Kind::PutObject)),
+    object("PUT", "uploadId", "UploadPartCopy", "s3:PutObject", Answer::Served(Kind::UploadPartCopy)).when(With::Header("x-amz-copy-source")).with_source(),
+    object("PUT", "uploadId", "UploadPart", "s3:PutObject", Answer::Served(Kind::UploadPart)),
+    object("POST", "uploadId", "CompleteMultipartUpload", "s3:PutObject", Answer::Served(Kind::CompleteMultipartUpload)),
+    object("POST", "uploads", "CreateMultipartUpload", "s3:PutObject", Answer::Served(Kind::CreateMultipartUpload)),
+    object("DELETE", "", "DeleteObject", "s3:DeleteObject", Answer::Served(Kind::DeleteObject)),
+    object("DELETE", "uploadId", "AbortMultipartUpload", "s3:AbortMultipartUpload", Answer::Served(Kind::AbortMultipartUpload)),
+    object("GET", "acl", "GetObjectAcl", "s3:GetObjectAcl", Answer::NotConfigured(NotConfigured::Acl)),
+    object("GET", "legal-hold", "GetObjectLegalHold", "s3:GetObjectLegalHold", Answer::NotConfigured(NotConfigured::LegalHold)),
+    object("GET", "retention", "GetObjectRetention", "s3:GetObjectRetention", Answer::NotConfigured(NotConfigured::Retention)),
+    object("GET", "tagging", "GetObjectTagging", "s3:GetObjectTagging", Answer::NotConfigured(NotConfigured::ObjectTagging)),
+    object("PUT", "acl", "PutObjectAcl", "s3:PutObjectAcl", Answer::NotConfigured(NotConfigured::AclWrite)),
+    object("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::NotConfigured(NotConfigured::Preflight)),
+    object("GET", "annotation", "GetObjectAnnotation", "s3:GetObjectAnnotation", Answer::NotImplemented).when(With::Parameter("annotationName")),
+    object("GET", "annotation", "ListObjectAnnotations", "s3:ListObjectAnnotations", Answer::NotImplemented),
+    object("GET", "torrent", "GetObjectTorrent", "s3:GetObjectTorrent", Answer::NotImplemented),
+    object("PUT", "annotation", "PutObjectAnnotation", "s3:PutObjectAnnotation", Answer::NotImplemented),
+    object("PUT", "encryption", "UpdateObjectEncryption", "s3:UpdateObjectEncryption", Answer::NotImplemented),
+    object("PUT", "legal-hold", "PutObjectLegalHold", "s3:PutObjectLegalHold", Answer::NotImplemented),
+    object("PUT", "renameObject", "RenameObject", "s3:RenameObject", Answer::NotImplemented),
+    object("PUT", "retention", "PutObjectRetention", "s3:PutObjectRetention", Answer::NotImplemented),
+    object("PUT", "tagging", "PutObjectTagging", "s3:PutObjectTagging", Answer::NotImplemented),
+    object("POST", "restore", "RestoreObject", "s3:RestoreObject", Answer::NotImplemented),
+    object("POST", "select", "SelectObjectContent", "s3:GetObject", Answer::NotImplemented),
+    object("DELETE", "annotation", "DeleteObjectAnnotation", "s3:DeleteObjectAnnotation", Answer::NotImplemented),
+    object("DELETE", "tagging", "DeleteObjectTagging", "s3:DeleteObjectTagging", Answer::NotImplemented),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_can_be_reached_and_no_other_hides_it() {
+        assert!(SUBRESOURCES.is_sorted());
+        for (index, route) in ROUTES.iter().enumerate() {
+            assert!(
+                route.subresource.is_empty() || SUBRESOURCES.contains(&route.subresource),
+                "{}",
+                route.name
+            );
+            assert!(route.action.starts_with("s3:"), "{}", route.name);
+            let hidden = ROUTES.iter().take(index).any(|earlier| {
+                earlier.scope == route.scope
+                    && earlier.method == route.method
+                    && earlier.subresource == route.subresource
+                    && (earlier.with == With::Nothing || earlier.with == route.with)
+            });
+            assert!(!hidden, "{}", route.name);
+        }
+    }
+
+    #[test]
+    fn every_kind_is_in_the_table_once() {
+        let mut kinds: Vec<Kind> = ROUTES
+            .iter()
+            .filter_map(|route| match route.answer {
+                Answer::Served(kind) => {
+                    assert_eq!(format!("{kind:?}"), route.name);
+                    Some(kind)
+                }
+                Answer::NotConfigured(_) | Answer::NotImplemented => None,
+            })
+            .collect();
+        kinds.sort_unstable();
+        assert!(kinds.is_sorted_by(|a, b| a < b));
+        assert_eq!(kinds.len(), 21);
+        assert_eq!(kinds.last(), Some(&Kind::AbortMultipartUpload));
+    }
+}

@@ -1,0 +1,124 @@
+//! Features that a request can ask for by a header and that Anode doesn't have.
+//!
+//! A request that asks for one is refused: an object stored without the encryption, lock or tags
+//! that its owner asked for would be stored wrong.
+
+use crate::s3::error::{Error, ErrorCode};
+use crate::s3::request::Headers;
+
+/// Refuses such headers on any request to an object or bucket.
+pub fn check(headers: Headers<'_>) -> Result<(), Error> {
+    for (name, value) in headers.iter() {
+        if name.starts_with("x-amz-") {
+            check_header(name, value)?;
+        }
+    }
+    Ok(())
+}
+
+fn check_header(name: &str, value: &str) -> Result<(), Error> {
+    match name {
+        "x-amz-acl" => check_canned_acl(value),
+        "x-amz-server-side-encryption" => check_encryption(value),
+        "x-amz-object-lock-mode"
+        | "x-amz-object-lock-retain-until-date"
+        | "x-amz-object-lock-event-hold"
+        | "x-amz-object-lock-event-hold-duration-days"
+        | "x-amz-object-lock-event-hold-duration-years" => Err(lock_missing()),
+        "x-amz-object-lock-legal-hold" if value != "OFF" => Err(lock_missing()),
+        "x-amz-bucket-object-lock-enabled" if !value.eq_ignore_ascii_case("false") => {
+            Err(Error::header_not_implemented(name))
+        }
+        "x-amz-object-ownership" if value != "BucketOwnerEnforced" => {
+            Err(Error::header_not_implemented(name))
+        }
+        "x-amz-tagging" if !value.is_empty() => Err(Error::header_not_implemented(name)),
+        "x-amz-bucket-namespace" if value != "global" => Err(Error::header_not_implemented(name)),
+        "x-amz-write-offset-bytes"
+        | "x-amz-mfa"
+        | "x-amz-object-annotation-directive"
+        | "x-amz-rename-source" => Err(Error::header_not_implemented(name)),
+        _ if name.starts_with("x-amz-grant-") => {
+            Err(Error::new(ErrorCode::AccessControlListNotSupported))
+        }
+        _ if name.starts_with("x-amz-server-side-encryption-")
+            || name.starts_with("x-amz-copy-source-server-side-encryption-") =>
+        {
+            Err(Error::header_not_implemented(name))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// `InvalidRequest`: what AWS says of object lock on a bucket without it.
+pub fn lock_missing() -> Error {
+    Error::with_message(ErrorCode::InvalidRequest, "Bucket is missing Object Lock Configuration")
+}
+
+/// Buckets enforce that their owner owns all: only the ACLs that say just that are taken.
+fn check_canned_acl(value: &str) -> Result<(), Error> {
+    match value {
+        "" | "private" | "bucket-owner-full-control" => Ok(()),
+        "public-read" | "public-read-write" | "authenticated-read" | "aws-exec-read"
+        | "bucket-owner-read" | "log-delivery-write" => {
+            Err(Error::new(ErrorCode::AccessControlListNotSupported))
+        }
+        _ => Err(Error::argument("The canned ACL is not valid.", "x-amz-acl", value)),
+    }
+}
+
+fn check_encryption(value: &str) -> Result<(), Error> {
+    match value {
+        "AES256" | "aws:kms" | "aws:kms:dsse" | "aws:fsx" => {
+            Err(Error::header_not_implemented("x-amz-server-side-encryption"))
+        }
+        _ => Err(Error::new(ErrorCode::InvalidEncryptionAlgorithmError)
+            .field("ArgumentName", "x-amz-server-side-encryption")
+            .field("ArgumentValue", value)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_anode_lacks_is_refused() {
+        let no = Some(ErrorCode::NotImplemented);
+        for (name, value, expected) in [
+            ("x-amz-acl", "private", None),
+            ("x-amz-acl", "bucket-owner-full-control", None),
+            ("x-amz-acl", "public-read", Some(ErrorCode::AccessControlListNotSupported)),
+            ("x-amz-acl", "world", Some(ErrorCode::InvalidArgument)),
+            ("x-amz-grant-read", "id=1", Some(ErrorCode::AccessControlListNotSupported)),
+            ("x-amz-server-side-encryption", "AES256", no),
+            ("x-amz-server-side-encryption", "aws:kms", no),
+            (
+                "x-amz-server-side-encryption",
+                "rot13",
+                Some(ErrorCode::InvalidEncryptionAlgorithmError),
+            ),
+            ("x-amz-server-side-encryption-customer-algorithm", "AES256", no),
+            ("x-amz-server-side-encryption-aws-kms-key-id", "k", no),
+            ("x-amz-copy-source-server-side-encryption-customer-key", "k", no),
+            ("x-amz-object-lock-mode", "GOVERNANCE", Some(ErrorCode::InvalidRequest)),
+            ("x-amz-object-lock-legal-hold", "ON", Some(ErrorCode::InvalidRequest)),
+            ("x-amz-object-lock-legal-hold", "OFF", None),
+            ("x-amz-bucket-object-lock-enabled", "true", no),
+            ("x-amz-bucket-object-lock-enabled", "false", None),
+            ("x-amz-object-ownership", "BucketOwnerEnforced", None),
+            ("x-amz-object-ownership", "ObjectWriter", no),
+            ("x-amz-tagging", "a=b", no),
+            ("x-amz-write-offset-bytes", "0", no),
+            ("x-amz-website-redirect-location", "/x", None),
+            ("x-amz-storage-class", "STANDARD", None),
+            ("x-amz-request-payer", "requester", None),
+            ("x-amz-meta-anything", "x", None),
+            ("x-amz-date", "20150830T123600Z", None),
+        ] {
+            let fields = [("host", "h"), (name, value)];
+            let found = check(Headers::new(&fields)).err().map(|error| error.code());
+            assert_eq!(found, expected, "{name}: {value}");
+        }
+    }
+}
