@@ -21,6 +21,7 @@ pub use value::Checksum;
 /// Why a checksum was refused: an S3 error code and what was wrong with this request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
+#[expect(clippy::error_impl_error, reason = "its module is its name")]
 pub struct Error {
     /// The S3 error code: `InvalidRequest`, `InvalidDigest` or `BadDigest`, each answered with status 400.
     pub code: &'static str,

@@ -5,6 +5,7 @@ use std::fmt;
 /// Why a request was refused.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{code}: {message}")]
+#[expect(clippy::error_impl_error, reason = "its module is its name")]
 pub struct Error {
     /// The S3 error code.
     pub code: &'static str,

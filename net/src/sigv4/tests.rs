@@ -1,1 +1,7 @@
-//! (in work)
+//! Published vectors, each verified and then refused in every mutation; refusals one by one; client against server.
+
+mod client;
+mod examples;
+mod refusals;
+mod request;
+mod suite;

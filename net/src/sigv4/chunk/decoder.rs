@@ -45,6 +45,8 @@ pub struct ChunkDecoder {
     line: Vec<u8>,
     /// This chunk's signature, as its head states it.
     stated: [u8; 32],
+    /// A chunk below the least size: no data may follow it.
+    small: Option<u64>,
     decoded_length: u64,
     decoded_count: u64,
     line_end_count: u32,
@@ -86,6 +88,7 @@ impl ChunkDecoder {
             state: State::Head,
             line: Vec::new(),
             stated: [0; 32],
+            small: None,
             decoded_length: decoded_length(parts)?,
             decoded_count: 0,
             line_end_count: 0,
@@ -193,13 +196,14 @@ impl ChunkDecoder {
         if size == 0 {
             return self.end_data(left);
         }
-        if size < CHUNK_BYTES_MIN && size < left {
+        if let Some(small) = self.small {
             let message = format!(
                 "Only the last chunk is allowed to have a size less than {CHUNK_BYTES_MIN} bytes"
             );
             return Err(Error::new("InvalidChunkSizeError", message)
-                .with([("BadChunkSizeInBytes", size.to_string())]));
+                .with([("BadChunkSizeInBytes", small.to_string())]));
         }
+        self.small = (size < CHUNK_BYTES_MIN).then_some(size);
         self.state = State::Data { left: size };
         Ok(())
     }
