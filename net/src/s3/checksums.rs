@@ -82,7 +82,7 @@ pub fn of_upload(headers: Headers<'_>) -> Result<Option<UploadChecksum>, Error> 
             )),
         };
     };
-    let kind = kind.unwrap_or(algorithm.default_kind());
+    let kind = kind.unwrap_or_else(|| algorithm.default_kind());
     if !algorithm.allows(kind) {
         let message = format!(
             "The {} checksum type cannot be used with the {} checksum algorithm.",

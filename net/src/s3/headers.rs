@@ -16,6 +16,9 @@ pub const STORAGE_CLASS_DEFAULT: &str = "STANDARD";
 
 const METADATA_PREFIX: &str = "x-amz-meta-";
 
+/// Names and values of user metadata.
+pub type Metadata = Vec<(String, String)>;
+
 /// The headers kept with an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ObjectHeaders {
@@ -36,7 +39,7 @@ pub struct ObjectHeaders {
     /// `x-amz-storage-class`, where it isn't [`STORAGE_CLASS_DEFAULT`].
     pub storage_class: Option<String>,
     /// User metadata in the order sent: names in lower case without `x-amz-meta-`, values decoded.
-    pub metadata: Vec<(String, String)>,
+    pub metadata: Metadata,
 }
 
 impl ObjectHeaders {
@@ -150,8 +153,8 @@ fn storage_class(headers: Headers<'_>) -> Result<Option<String>, Error> {
     }
 }
 
-fn metadata(headers: Headers<'_>) -> Result<Vec<(String, String)>, Error> {
-    let mut metadata: Vec<(String, String)> = Vec::new();
+fn metadata(headers: Headers<'_>) -> Result<Metadata, Error> {
+    let mut metadata = Metadata::new();
     for (field, value) in headers.iter() {
         let Some(name) = field.strip_prefix(METADATA_PREFIX) else { continue };
         if name.is_empty() {

@@ -12,7 +12,9 @@ use crate::s3::limits::{PART_NUMBER_MAX, PUT_BYTES_MAX, UPLOAD_ID_BYTES_MAX};
 use crate::s3::query::Query;
 use crate::s3::request::Headers;
 
-pub use listings::{ListBuckets, ListMultipartUploads, ListObjects, ListObjectsV2, ListParts};
+pub use listings::{
+    ListBuckets, ListMultipartUploads, ListObjects, ListObjectsV2, ListParts, Token,
+};
 pub use multipart::{
     AbortMultipartUpload, CompleteMultipartUpload, CreateMultipartUpload, UploadPart,
     UploadPartCopy,

@@ -18,22 +18,19 @@ pub fn decode(value: &str) -> String {
         let (before, candidate) = rest.split_at(start);
         // RFC 2047, 6.2: white space between two encoded words is not part of the text.
         let gap = after_word && before.chars().all(|character| matches!(character, ' ' | '\t'));
-        match word(candidate) {
-            Some((text, behind)) => {
-                if !gap {
-                    decoded.push_str(before);
-                }
-                decoded.push_str(&text);
-                rest = behind;
-                after_word = true;
-            }
-            None => {
-                decoded.push_str(before);
-                decoded.push_str("=?");
-                rest = candidate.get(2..).unwrap_or("");
-                after_word = false;
-            }
+        let Some((text, behind)) = word(candidate) else {
+            decoded.push_str(before);
+            decoded.push_str("=?");
+            rest = candidate.get(2..).unwrap_or("");
+            after_word = false;
+            continue;
+        };
+        if !gap {
+            decoded.push_str(before);
         }
+        decoded.push_str(&text);
+        rest = behind;
+        after_word = true;
     }
     decoded.push_str(rest);
     if decoded.chars().any(|character| character.is_control() && character != '\t') {

@@ -85,6 +85,6 @@ mod tests {
     #[test]
     fn they_cannot_split_a_response() {
         let query = Query::parse("response-content-type=a%0d%0aset-cookie:b").unwrap();
-        assert!(Overrides::parse(&query).is_err());
+        Overrides::parse(&query).unwrap_err();
     }
 }

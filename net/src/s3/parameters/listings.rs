@@ -7,15 +7,22 @@ use crate::s3::listing::{Encoding, decode_token};
 use crate::s3::parameters::{decimal, multipart, upload_id};
 use crate::s3::query::Query;
 
+/// A continuation token, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// As it was sent, to be shown in the result.
+    pub sent: String,
+    /// What the page before ended with: a key, a common prefix or a bucket's name.
+    pub position: String,
+}
+
 /// `ListBuckets`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListBuckets {
     /// Only names that start so; empty for all.
     pub prefix: String,
-    /// The name behind which the page begins, from the continuation token.
-    pub after: Option<String>,
-    /// The token as it was sent.
-    pub token: Option<String>,
+    /// The continuation token: the page begins behind the bucket at its position.
+    pub token: Option<Token>,
     /// At most so many buckets.
     pub buckets_max: u32,
     /// Only buckets of this region.
@@ -48,10 +55,8 @@ pub struct ListObjectsV2 {
     pub prefix: String,
     /// What groups keys; never empty.
     pub delimiter: Option<String>,
-    /// The position of the continuation token: the page begins behind it, `start-after` is void.
-    pub after: Option<String>,
-    /// The token as it was sent.
-    pub token: Option<String>,
+    /// The continuation token: the page begins behind its position, and `start-after` is void.
+    pub token: Option<Token>,
     /// The key behind which the listing begins.
     pub start_after: Option<String>,
     /// At most so many keys and common prefixes, 0 to 1,000.
@@ -99,7 +104,7 @@ pub struct ListParts {
 impl ListBuckets {
     /// Reads them.
     pub fn parse(query: &Query) -> Result<Self, Error> {
-        let (token, after) = token(query)?;
+        let token = token(query)?;
         let buckets_max = match query.filled("max-buckets") {
             None => BUCKET_PAGE_COUNT_MAX,
             Some(text) => decimal(text)
@@ -111,7 +116,7 @@ impl ListBuckets {
                 })?,
         };
         let region = query.filled("bucket-region").map(str::to_owned);
-        Ok(Self { prefix: text(query, "prefix"), after, token, buckets_max, region })
+        Ok(Self { prefix: text(query, "prefix"), token, buckets_max, region })
     }
 }
 
@@ -132,7 +137,7 @@ impl ListObjects {
 impl ListObjectsV2 {
     /// Reads them.
     pub fn parse(address: &Address, query: &Query) -> Result<Self, Error> {
-        let (token, after) = token(query)?;
+        let token = token(query)?;
         let fetch_owner = match query.filled("fetch-owner") {
             None => false,
             Some(flag) if flag.eq_ignore_ascii_case("true") => true,
@@ -146,7 +151,6 @@ impl ListObjectsV2 {
             bucket: multipart::bucket(address),
             prefix: text(query, "prefix"),
             delimiter: query.filled("delimiter").map(str::to_owned),
-            after,
             token,
             start_after: query.filled("start-after").map(str::to_owned),
             keys_max: page(query, "max-keys")?,
@@ -157,7 +161,10 @@ impl ListObjectsV2 {
 
     /// Where the page begins: behind this key, or at the start where it is empty.
     pub fn position(&self) -> &str {
-        self.after.as_deref().or(self.start_after.as_deref()).unwrap_or_default()
+        match &self.token {
+            Some(token) => &token.position,
+            None => self.start_after.as_deref().unwrap_or_default(),
+        }
     }
 }
 
@@ -230,11 +237,9 @@ fn encoding(query: &Query) -> Result<Encoding, Error> {
 }
 
 /// The continuation token, as it was sent and as a position. An empty one is incorrect.
-fn token(query: &Query) -> Result<(Option<String>, Option<String>), Error> {
-    match query.get("continuation-token") {
-        None => Ok((None, None)),
-        Some(token) => Ok((Some(token.to_owned()), Some(decode_token(token)?))),
-    }
+fn token(query: &Query) -> Result<Option<Token>, Error> {
+    let Some(sent) = query.get("continuation-token") else { return Ok(None) };
+    Ok(Some(Token { sent: sent.to_owned(), position: decode_token(sent)? }))
 }
 
 fn text(query: &Query, name: &str) -> String {

@@ -147,6 +147,8 @@ pub struct GetObjectAttributes {
 impl PutObject {
     /// Reads them.
     pub fn parse(address: &Address, headers: Headers<'_>) -> Result<Self, Error> {
+        // RFC 9110, 14.5: a partial PUT must not pass for a whole one.
+        refuse(headers, "content-range")?;
         Ok(Self {
             bucket: bucket(address),
             key: key(address),
@@ -214,6 +216,8 @@ impl DeleteObjects {
 impl CopyObject {
     /// Reads them.
     pub fn parse(address: &Address, headers: Headers<'_>) -> Result<Self, Error> {
+        // Only parts can be copied from a range.
+        refuse(headers, "x-amz-copy-source-range")?;
         let copy = Self {
             bucket: bucket(address),
             key: key(address),
@@ -313,6 +317,10 @@ fn attributes(headers: Headers<'_>) -> Result<Vec<Attribute>, Error> {
         ));
     }
     Ok(attributes)
+}
+
+fn refuse(headers: Headers<'_>, name: &'static str) -> Result<(), Error> {
+    if headers.has(name) { Err(Error::header_not_implemented(name)) } else { Ok(()) }
 }
 
 fn directive(headers: Headers<'_>, name: &'static str) -> Result<Directive, Error> {
