@@ -54,12 +54,12 @@ pub struct ReadConditions {
 impl ReadConditions {
     /// The conditions of a read. Dates that are none are as good as absent. (RFC 9110, 13.1.3)
     pub fn parse(headers: Headers<'_>) -> Self {
-        Self::parse_under(headers, "")
+        Self::parse_named(headers, &OBJECT_NAMES)
     }
 
     /// The conditions on the source of a copy, `x-amz-copy-source-if-*`.
     pub fn parse_source(headers: Headers<'_>) -> Self {
-        Self::parse_under(headers, "x-amz-copy-source-")
+        Self::parse_named(headers, &SOURCE_NAMES)
     }
 
     /// Whether there is no condition.
@@ -101,19 +101,39 @@ impl ReadConditions {
         Err(Error::precondition_failed(condition))
     }
 
-    fn parse_under(headers: Headers<'_>, prefix: &str) -> Self {
-        let tags = |name: &str| {
-            headers.list(&format!("{prefix}{name}")).map(|value| EtagList::parse(&value))
-        };
-        let time = |name: &str| headers.get(&format!("{prefix}{name}")).and_then(date::parse_http);
+    fn parse_named(headers: Headers<'_>, names: &Names) -> Self {
+        let tags = |name: &str| headers.list(name).map(|value| EtagList::parse(&value));
+        let time = |name: &str| headers.get(name).and_then(date::parse_http);
         Self {
-            matches: tags("if-match"),
-            matches_none: tags("if-none-match"),
-            modified_since: time("if-modified-since"),
-            unmodified_since: time("if-unmodified-since"),
+            matches: tags(names.matches),
+            matches_none: tags(names.matches_none),
+            modified_since: time(names.modified_since),
+            unmodified_since: time(names.unmodified_since),
         }
     }
 }
+
+/// The headers of the conditions on one object.
+struct Names {
+    matches: &'static str,
+    matches_none: &'static str,
+    modified_since: &'static str,
+    unmodified_since: &'static str,
+}
+
+const OBJECT_NAMES: Names = Names {
+    matches: "if-match",
+    matches_none: "if-none-match",
+    modified_since: "if-modified-since",
+    unmodified_since: "if-unmodified-since",
+};
+
+const SOURCE_NAMES: Names = Names {
+    matches: "x-amz-copy-source-if-match",
+    matches_none: "x-amz-copy-source-if-none-match",
+    modified_since: "x-amz-copy-source-if-modified-since",
+    unmodified_since: "x-amz-copy-source-if-unmodified-since",
+};
 
 /// The condition of a write, decided in the apply step.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

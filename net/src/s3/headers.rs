@@ -3,6 +3,8 @@
 pub mod encoded_word;
 pub mod overrides;
 
+use std::borrow::Cow;
+
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::limits::{HEADER_BYTES_MAX, METADATA_BYTES_MAX};
 use crate::s3::request::Headers;
@@ -18,6 +20,9 @@ const METADATA_PREFIX: &str = "x-amz-meta-";
 
 /// Names and values of user metadata.
 pub type Metadata = Vec<(String, String)>;
+
+/// One header of a response.
+pub type Emitted<'a> = (Cow<'static, str>, Cow<'a, str>);
 
 /// The headers kept with an object.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -65,11 +70,11 @@ impl ObjectHeaders {
         })
     }
 
-    /// The response headers of GET and HEAD, in lower case.
-    pub fn emit(&self, overrides: &Overrides) -> Vec<(String, String)> {
+    /// The response headers of GET and HEAD: names in lower case, values as they are sent.
+    pub fn emit<'a>(&'a self, overrides: &'a Overrides) -> Vec<Emitted<'a>> {
         let content_type = self.content_type.as_deref().unwrap_or(CONTENT_TYPE_DEFAULT);
         let content_type = overrides.content_type.as_deref().unwrap_or(content_type);
-        let mut emitted = vec![("content-type".to_owned(), content_type.to_owned())];
+        let mut emitted = vec![("content-type".into(), content_type.into())];
         for (name, override_value, value) in [
             ("content-encoding", &overrides.content_encoding, &self.content_encoding),
             ("content-language", &overrides.content_language, &self.content_language),
@@ -80,11 +85,12 @@ impl ObjectHeaders {
             ("x-amz-storage-class", &None, &self.storage_class),
         ] {
             if let Some(value) = override_value.as_ref().or(value.as_ref()) {
-                emitted.push((name.to_owned(), value.clone()));
+                emitted.push((name.into(), value.into()));
             }
         }
         for (name, value) in &self.metadata {
-            emitted.push((format!("{METADATA_PREFIX}{name}"), encoded_word::encode(value)));
+            let name = format!("{METADATA_PREFIX}{name}");
+            emitted.push((name.into(), encoded_word::encode(value)));
         }
         emitted
     }

@@ -1,5 +1,7 @@
 //! RFC 2047 encoded words, which is how metadata beyond ASCII travels in headers.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
@@ -40,9 +42,9 @@ pub fn decode(value: &str) -> String {
 }
 
 /// Encodes a value for a header: as it is where it's printable ASCII, else as encoded words.
-pub fn encode(value: &str) -> String {
+pub fn encode(value: &str) -> Cow<'_, str> {
     if value.bytes().all(|byte| byte == b'\t' || (b' '..=b'~').contains(&byte)) {
-        return value.to_owned();
+        return Cow::Borrowed(value);
     }
     let mut words: Vec<String> = Vec::new();
     let mut rest = value;
@@ -55,7 +57,7 @@ pub fn encode(value: &str) -> String {
         words.push(format!("=?UTF-8?B?{}?=", STANDARD.encode(head)));
         rest = tail;
     }
-    words.join(" ")
+    Cow::Owned(words.join(" "))
 }
 
 /// The text of the encoded word at the start, and what follows it.

@@ -70,13 +70,12 @@ mod tests {
             cache_control: Some("no-store".to_owned()),
             ..ObjectHeaders::default()
         };
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         assert_eq!(
             object.emit(&overrides),
             [
-                pair("content-type", "text/html"),
-                pair("cache-control", "no-store"),
-                pair("expires", "0")
+                ("content-type".into(), "text/html".into()),
+                ("cache-control".into(), "no-store".into()),
+                ("expires".into(), "0".into())
             ]
         );
         assert!(!overrides.is_empty());
