@@ -1,1 +1,294 @@
-//! (in work)
+//! Data segments: append-only files that hold the bytes of chunks and of objects that left the index.
+//!
+//! An *extent* is one owner's bytes, behind a header that names the owner, the place and a checksum of every 4 KiB
+//! (`header`). Extents are written to the *active* segment; a full one is *sealed* and never written again. Space
+//! comes back a whole segment at a time: [`Segments::sweep`] removes sealed segments that nothing refers to, and
+//! [`Segments::thin`] names the one whose few live extents are worth a rewrite.
+//!
+//! Invariants:
+//!
+//! - a segment's number is never used again while anything may remember it; appends after a restart go to a new one;
+//! - an extent is durable after a [`Segments::sync`] that was called after its append returned;
+//! - a segment is removed only when no table refers to it, nobody pins it, no write to it is in flight and no
+//!   [`Hold`] is older than the last of these;
+//! - a failed write or flush stops everything here for good; a full device does not.
+
+mod append;
+mod extent;
+mod files;
+mod flush;
+mod header;
+mod layout;
+mod ledger;
+mod read;
+mod scan;
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Range,
+    rc::Rc,
+};
+
+use bytes::Bytes;
+
+pub use extent::Extent;
+pub use header::{EXTENT_DATA_BYTES_MAX, EXTENT_KEY_BYTES_MAX};
+pub use ledger::Hold;
+
+use self::{append::Appender, files::Files, flush::Flusher, ledger::Ledger};
+use crate::{
+    device::{Directory, SECTOR_BYTES},
+    error::Error,
+};
+
+/// The sizes of data segments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentOptions {
+    /// The length of a new segment, in bytes: whole sectors, at most 2 GiB.
+    pub segment_bytes: u64,
+    /// What one write to the device carries at most, in bytes, unless one extent is larger.
+    pub write_bytes_max: usize,
+    /// How many sealed segments are kept open for reading.
+    pub open_count_max: usize,
+}
+
+impl Default for SegmentOptions {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, write_bytes_max: 2 << 20, open_count_max: 512 }
+    }
+}
+
+/// What data segments hold and did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SegmentFigures {
+    /// Segment files.
+    pub segment_count: u64,
+    /// What they take on the device, in bytes.
+    pub bytes: u64,
+    /// What tables refer to, in bytes, headers included.
+    pub live_bytes: u64,
+    /// What memory refers to, in bytes; an extent pinned twice counts twice.
+    pub pinned_bytes: u64,
+    /// Reads of the device since the start.
+    pub read_count: u64,
+    /// Bytes read from the device since the start.
+    pub read_bytes: u64,
+    /// Writes to the device since the start.
+    pub write_count: u64,
+    /// Bytes written to the device since the start.
+    pub write_bytes: u64,
+    /// Flushes since the start: fewer than the calls of [`Segments::sync`] that they served.
+    pub flush_count: u64,
+}
+
+/// A shard's data segments, shared by its clones.
+pub struct Segments<D: Directory>(Rc<Shared<D>>);
+
+impl<D: Directory> Clone for Segments<D> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+struct Shared<D: Directory> {
+    directory: Rc<D>,
+    options: SegmentOptions,
+    ledger: Rc<RefCell<Ledger>>,
+    files: Files<D>,
+    appender: Appender<D>,
+    flusher: Flusher<D>,
+    counts: Counts,
+    stopped: Cell<bool>,
+}
+
+/// What [`SegmentFigures`] counts.
+#[derive(Debug, Default)]
+struct Counts {
+    reads: Cell<u64>,
+    read_bytes: Cell<u64>,
+    writes: Cell<u64>,
+    write_bytes: Cell<u64>,
+}
+
+impl<D: Directory> Segments<D> {
+    /// Opens the segments of a directory. `live` says for each segment how many bytes the tables refer to;
+    /// `next_segment` is what [`Self::next_segment`] said when that was written down.
+    ///
+    /// Pin what else must survive, then [`Self::sweep`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] where a segment that tables refer to is missing.
+    pub async fn open(
+        directory: D,
+        options: SegmentOptions,
+        live: &BTreeMap<u32, u64>,
+        next_segment: u32,
+    ) -> Result<Self, Error> {
+        assert!(
+            options.segment_bytes.is_multiple_of(SECTOR_BYTES as u64)
+                && (1..=2 << 30).contains(&options.segment_bytes),
+            "segments are whole sectors, at most 2 GiB"
+        );
+        let names = directory.list().await?;
+        let found: BTreeSet<u32> = names.iter().filter_map(|name| files::number(name)).collect();
+        let ledger = Ledger::new(&found, live, next_segment).map_err(|missing| Error::Corrupt {
+            location: format!("{}/{}", directory.path(), files::name(missing)),
+            finding: "tables refer to it and it is missing".to_owned(),
+        })?;
+        let directory = Rc::new(directory);
+        Ok(Self(Rc::new(Shared {
+            files: Files::new(Rc::clone(&directory), options.open_count_max),
+            directory,
+            options,
+            ledger: Rc::new(RefCell::new(ledger)),
+            appender: Appender::default(),
+            flusher: Flusher::default(),
+            counts: Counts::default(),
+            stopped: Cell::new(false),
+        })))
+    }
+
+    /// Writes each item, an owner's key and its data, and says where. The extents come back in the order of the
+    /// items, each pinned once; they are durable after [`Self::sync`]. Any number of calls may be in flight.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`] for a key outside 1..=[`EXTENT_KEY_BYTES_MAX`] or data above [`EXTENT_DATA_BYTES_MAX`];
+    /// [`Error::NoSpace`]; [`Error::Device`], which stops everything here.
+    pub async fn append(&self, items: Vec<(Bytes, Bytes)>) -> Result<Vec<Extent>, Error> {
+        self.0.running()?;
+        let result = self.0.append(&items).await;
+        self.0.noted(result)
+    }
+
+    /// Makes everything that was appended before this call durable. Callers share flushes.
+    ///
+    /// # Errors
+    ///
+    /// Any failure stops everything here: a flush is never tried again.
+    pub async fn sync(&self) -> Result<(), Error> {
+        self.0.running()?;
+        let result = self.0.flusher.sync(&self.0.directory).await;
+        if result.is_err() {
+            self.0.stopped.set(true);
+        }
+        result
+    }
+
+    /// Reads `range` of the data of an extent that belongs to `key`: the covered blocks are verified.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] where the bytes are not what was appended; [`Error::Absent`] where the segment was removed
+    /// since the extent was looked up (look it up again, or take a [`Hold`] before); [`Error::Limit`] for a range
+    /// beyond the data.
+    pub async fn read(
+        &self,
+        extent: Extent,
+        key: &[u8],
+        range: Range<u32>,
+    ) -> Result<Bytes, Error> {
+        self.0.running()?;
+        self.0.read(extent, key, range).await
+    }
+
+    /// Walks a segment: every extent whose header is whole, with its owner's key, in the order of their offsets.
+    /// Damage and holes left by a crash are stepped over. An owner must be asked whether it still refers to it.
+    pub async fn scan(&self, segment: u32) -> Result<Vec<(Bytes, Extent)>, Error> {
+        self.0.running()?;
+        self.0.scan(segment).await
+    }
+
+    /// Keeps an extent for a holder in memory. False where its segment is gone, as happens for a record from
+    /// before a restart whose extent was let go since.
+    pub fn pin(&self, extent: Extent) -> bool {
+        self.0.ledger.borrow_mut().pin(extent)
+    }
+
+    /// Ends a pin, also one that found nothing.
+    pub fn unpin(&self, extent: Extent) {
+        self.0.ledger.borrow_mut().unpin(extent);
+    }
+
+    /// Keeps every segment of now from being removed while the hold exists: for readers that look extents up
+    /// and read them later, such as a view of the tables.
+    pub fn hold(&self) -> Hold {
+        Hold::new(&self.0.ledger)
+    }
+
+    /// Takes over what a commit of the table manifest changed: for each segment by how many bytes
+    /// ([`Extent::total_bytes`]) the tables refer to more or less.
+    pub fn apply(&self, deltas: &BTreeMap<u32, i64>) {
+        self.0.ledger.borrow_mut().apply(deltas);
+    }
+
+    /// Removes sealed segments that nothing refers to; says how many bytes that freed. To be called after a
+    /// commit of the table manifest, and once after recovery when everything is pinned that must be.
+    pub async fn sweep(&self) -> Result<u64, Error> {
+        self.0.running()?;
+        let swept = self.0.ledger.borrow_mut().sweep();
+        let mut freed_bytes = 0;
+        for segment in swept {
+            self.0.files.forget(segment);
+            let removed = self.0.directory.remove(&files::name(segment)).await;
+            self.0.noted(removed)?;
+            freed_bytes += self.0.options.segment_bytes;
+        }
+        Ok(freed_bytes)
+    }
+
+    /// The sealed segment with the smallest share of live bytes, if that is below the ratio and above nothing, and
+    /// nothing in it is pinned.
+    pub fn thin(&self, live_ratio_percent: u32) -> Option<u32> {
+        let below_bytes = self.0.options.segment_bytes * u64::from(live_ratio_percent) / 100;
+        self.0.ledger.borrow().thin(below_bytes)
+    }
+
+    /// A number above that of every segment so far: to be written down with the live bytes.
+    pub fn next_segment(&self) -> u32 {
+        self.0.ledger.borrow().next_segment()
+    }
+
+    /// What there is and what was done.
+    pub fn figures(&self) -> SegmentFigures {
+        let ledger = self.0.ledger.borrow();
+        let segment_count = ledger.segment_count();
+        SegmentFigures {
+            segment_count,
+            bytes: segment_count * self.0.options.segment_bytes,
+            live_bytes: ledger.live_bytes(),
+            pinned_bytes: ledger.pinned_bytes(),
+            read_count: self.0.counts.reads.get(),
+            read_bytes: self.0.counts.read_bytes.get(),
+            write_count: self.0.counts.writes.get(),
+            write_bytes: self.0.counts.write_bytes.get(),
+            flush_count: self.0.flusher.count(),
+        }
+    }
+}
+
+impl<D: Directory> fmt::Debug for Segments<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Segments").field(&self.figures()).finish()
+    }
+}
+
+impl<D: Directory> Shared<D> {
+    fn running(&self) -> Result<(), Error> {
+        if self.stopped.get() { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    /// Stops everything if a write or a change of names failed for another reason than a full device.
+    fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
+        if matches!(result, Err(Error::Device { .. } | Error::Stopped)) {
+            self.stopped.set(true);
+        }
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -29,6 +29,12 @@ impl Random {
         self.word() & 1 == 1
     }
 
+    /// Random bytes, fewer than `bound`.
+    pub fn some_bytes(&mut self, bound: u64) -> Vec<u8> {
+        let length = usize::try_from(self.below(bound)).expect("a test's bytes fit into memory");
+        self.bytes(length)
+    }
+
     /// `length` random bytes.
     pub fn bytes(&mut self, length: usize) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(length + 8);

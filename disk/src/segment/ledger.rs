@@ -1,0 +1,263 @@
+//! Who refers to which segment: live bytes of tables, pins of memory, writes in flight, holds. Pure bookkeeping.
+
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
+
+use super::Extent;
+
+/// Keeps the segments that existed when it was made from being removed; ends when dropped.
+#[derive(Debug)]
+pub struct Hold {
+    ledger: Rc<RefCell<Ledger>>,
+    ticket: u64,
+}
+
+impl Hold {
+    pub(super) fn new(ledger: &Rc<RefCell<Ledger>>) -> Self {
+        let ticket = {
+            let mut ledger = ledger.borrow_mut();
+            ledger.ticket += 1;
+            let ticket = ledger.ticket;
+            ledger.holds.insert(ticket);
+            ticket
+        };
+        Self { ledger: Rc::clone(ledger), ticket }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.ledger.borrow_mut().holds.remove(&self.ticket);
+    }
+}
+
+/// What refers to one segment.
+#[derive(Debug, Default)]
+struct Account {
+    live_bytes: u64,
+    pin_count: u64,
+    pinned_bytes: u64,
+    writer_count: u64,
+    sealed: bool,
+    /// The newest hold when something last let go of the segment.
+    released_at: u64,
+}
+
+/// The accounts of all segments.
+#[derive(Debug)]
+pub(super) struct Ledger {
+    accounts: BTreeMap<u32, Account>,
+    next_segment: u32,
+    ticket: u64,
+    holds: BTreeSet<u64>,
+}
+
+impl Ledger {
+    /// The segments found at start, all of them sealed; the error is the number of one that is missing.
+    pub(super) fn new(
+        found: &BTreeSet<u32>,
+        live: &BTreeMap<u32, u64>,
+        next_segment: u32,
+    ) -> Result<Self, u32> {
+        let missing = live.iter().find(|(segment, bytes)| **bytes > 0 && !found.contains(segment));
+        if let Some((segment, _)) = missing {
+            return Err(*segment);
+        }
+        let account = |segment: &u32| {
+            let live_bytes = live.get(segment).copied().unwrap_or(0);
+            (*segment, Account { live_bytes, sealed: true, ..Account::default() })
+        };
+        let above = found.last().map_or(0, |last| last.saturating_add(1));
+        Ok(Self {
+            accounts: found.iter().map(account).collect(),
+            next_segment: next_segment.max(above),
+            ticket: 0,
+            holds: BTreeSet::new(),
+        })
+    }
+
+    /// Takes the number for a new segment; `None` when 2^32 were used.
+    pub(super) fn take_number(&mut self) -> Option<u32> {
+        let number = self.next_segment;
+        self.next_segment = number.checked_add(1)?;
+        Some(number)
+    }
+
+    /// Adds a segment that can be written.
+    pub(super) fn add(&mut self, segment: u32) {
+        let before = self.accounts.insert(segment, Account::default());
+        assert!(before.is_none(), "segment {segment} was made twice");
+    }
+
+    pub(super) fn seal(&mut self, segment: u32) {
+        self.account(segment).sealed = true;
+    }
+
+    pub(super) fn contains(&self, segment: u32) -> bool {
+        self.accounts.contains_key(&segment)
+    }
+
+    pub(super) fn start_write(&mut self, segment: u32) {
+        self.account(segment).writer_count += 1;
+    }
+
+    pub(super) fn end_write(&mut self, segment: u32) {
+        let account = self.account(segment);
+        assert!(account.writer_count > 0, "a write to segment {segment} ended twice");
+        account.writer_count -= 1;
+    }
+
+    pub(super) fn pin(&mut self, extent: Extent) -> bool {
+        // A number that somebody remembers is not given to another segment.
+        self.next_segment = self.next_segment.max(extent.segment.saturating_add(1));
+        let Some(account) = self.accounts.get_mut(&extent.segment) else { return false };
+        account.pin_count += 1;
+        account.pinned_bytes += extent.total_bytes();
+        true
+    }
+
+    pub(super) fn unpin(&mut self, extent: Extent) {
+        let ticket = self.ticket;
+        let Some(account) = self.accounts.get_mut(&extent.segment) else { return };
+        assert!(account.pin_count > 0, "{extent:?} was unpinned more often than pinned");
+        account.pin_count -= 1;
+        account.pinned_bytes = account
+            .pinned_bytes
+            .checked_sub(extent.total_bytes())
+            .expect("an extent is unpinned with the lengths it was pinned with");
+        account.released_at = ticket;
+    }
+
+    pub(super) fn apply(&mut self, deltas: &BTreeMap<u32, i64>) {
+        let ticket = self.ticket;
+        for (segment, delta) in deltas.iter().filter(|(_, delta)| **delta != 0) {
+            let account = self.account(*segment);
+            account.live_bytes = account
+                .live_bytes
+                .checked_add_signed(*delta)
+                .expect("tables let go of no more than they referred to");
+            if *delta < 0 {
+                account.released_at = ticket;
+            }
+        }
+    }
+
+    /// Takes the segments out that can be removed.
+    pub(super) fn sweep(&mut self) -> Vec<u32> {
+        let oldest_hold = self.holds.first().copied().unwrap_or(u64::MAX);
+        let removable = |account: &Account| {
+            account.sealed
+                && account.live_bytes == 0
+                && account.pin_count == 0
+                && account.writer_count == 0
+                && oldest_hold > account.released_at
+        };
+        let swept: Vec<u32> = self
+            .accounts
+            .iter()
+            .filter(|(_, account)| removable(account))
+            .map(|(segment, _)| *segment)
+            .collect();
+        for segment in &swept {
+            self.accounts.remove(segment);
+        }
+        swept
+    }
+
+    pub(super) fn thin(&self, below_bytes: u64) -> Option<u32> {
+        self.accounts
+            .iter()
+            .filter(|(_, account)| account.sealed && account.pin_count == 0)
+            .filter(|(_, account)| (1..below_bytes).contains(&account.live_bytes))
+            .min_by_key(|(_, account)| account.live_bytes)
+            .map(|(segment, _)| *segment)
+    }
+
+    pub(super) fn next_segment(&self) -> u32 {
+        self.next_segment
+    }
+
+    pub(super) fn segment_count(&self) -> u64 {
+        u64::try_from(self.accounts.len()).expect("fewer than 2^32")
+    }
+
+    pub(super) fn live_bytes(&self) -> u64 {
+        self.accounts.values().map(|account| account.live_bytes).sum()
+    }
+
+    pub(super) fn pinned_bytes(&self) -> u64 {
+        self.accounts.values().map(|account| account.pinned_bytes).sum()
+    }
+
+    fn account(&mut self, segment: u32) -> &mut Account {
+        let account = self.accounts.get_mut(&segment);
+        account.unwrap_or_else(|| unreachable!("segment {segment} is referred to and not there"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+
+    use super::{Hold, Ledger};
+    use crate::segment::Extent;
+
+    const EXTENT: Extent = Extent { segment: 3, offset: 0, header_bytes: 40, data_bytes: 60 };
+
+    fn one_segment(live_bytes: u64) -> Ledger {
+        Ledger::new(&[3].into(), &BTreeMap::from([(3, live_bytes)]), 2).unwrap()
+    }
+
+    #[test]
+    fn each_reference_alone_keeps_a_segment() {
+        assert_eq!(one_segment(0).sweep(), [3]);
+        assert_eq!(one_segment(1).sweep(), []);
+        let mut ledger = one_segment(0);
+        assert!(ledger.pin(EXTENT));
+        assert_eq!(ledger.sweep(), []);
+        ledger.start_write(3);
+        ledger.unpin(EXTENT);
+        assert_eq!(ledger.sweep(), []);
+        ledger.end_write(3);
+        assert_eq!(ledger.sweep(), [3]);
+        ledger.add(4);
+        assert_eq!(ledger.sweep(), []);
+        ledger.seal(4);
+        assert_eq!(ledger.sweep(), [4]);
+    }
+
+    #[test]
+    fn a_hold_keeps_what_was_let_go_after_it_and_only_that() {
+        let ledger = Rc::new(RefCell::new(one_segment(100)));
+        let older = Hold::new(&ledger);
+        ledger.borrow_mut().apply(&BTreeMap::from([(3, -100)]));
+        let newer = Hold::new(&ledger);
+        assert_eq!(ledger.borrow_mut().sweep(), []);
+        drop(older);
+        assert_eq!(ledger.borrow_mut().sweep(), [3]);
+        drop(newer);
+    }
+
+    #[test]
+    fn a_number_that_is_remembered_is_not_used_again() {
+        let mut ledger = one_segment(0);
+        assert_eq!(ledger.next_segment(), 4);
+        assert!(!ledger.pin(Extent { segment: 9, ..EXTENT }));
+        assert_eq!(ledger.take_number(), Some(10));
+        ledger.unpin(Extent { segment: 9, ..EXTENT });
+        assert_eq!(Ledger::new(&[3].into(), &BTreeMap::from([(5, 1)]), 0).unwrap_err(), 5);
+    }
+
+    #[test]
+    fn the_thinnest_sealed_and_unpinned_segment_is_named() {
+        let live = BTreeMap::from([(1, 50), (2, 20), (3, 0), (4, 10)]);
+        let mut ledger = Ledger::new(&[1, 2, 3, 4].into(), &live, 5).unwrap();
+        assert_eq!(ledger.thin(100), Some(4));
+        ledger.pin(Extent { segment: 4, ..EXTENT });
+        assert_eq!(ledger.thin(100), Some(2));
+        assert_eq!(ledger.thin(20), None);
+    }
+}
