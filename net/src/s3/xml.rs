@@ -1,4 +1,4 @@
-//! XML bodies, both ways. [`write`] and [`read`] know XML; the rest know S3's documents.
+//! XML bodies, both ways. [`mod@write`] and [`mod@read`] know XML; the rest know S3's documents.
 
 pub mod write;
 pub mod read;
