@@ -1,5 +1,6 @@
 //! Published vectors, each verified and then refused in every mutation; refusals one by one; client against server.
 
+mod botocore;
 mod client;
 mod examples;
 mod refusals;

@@ -123,3 +123,22 @@ fn the_cache_keeps_only_keys_that_verified() {
         assert_eq!(error.code, "RequestTimeTooSkewed", "a cached key skips no other check");
     });
 }
+
+#[test]
+fn a_presigned_url_may_state_its_payload() {
+    // The AWS SDK for JavaScript puts the payload mode into the query.
+    let signer = Signer::new(ACCESS_KEY, SECRET, "us-east-1");
+    let presigned = |mode: &str| {
+        let mut request =
+            request("PUT", &format!("/b/k?X-Amz-Content-Sha256={mode}"), &[("host", "a")], "");
+        request.query = request.with_parts(|parts| signer.presign(parts, 60, NOW)).unwrap();
+        request
+    };
+    presigned("UNSIGNED-PAYLOAD").check().unwrap();
+    let chunked = presigned("STREAMING-UNSIGNED-PAYLOAD-TRAILER");
+    assert_eq!(chunked.with_parts(|parts| signed(parts).payload), PayloadMode::UnsignedTrailer);
+    assert_eq!(presigned("STREAMING").check().unwrap_err().code, "InvalidArgument");
+    let twice =
+        presigned("UNSIGNED-PAYLOAD").with("x-amz-content-sha256", Some("UNSIGNED-PAYLOAD"));
+    assert_eq!(twice.check().unwrap_err().code, "AccessDenied", "the header isn't signed");
+}
