@@ -152,7 +152,7 @@ impl<D: Directory> Shared<D> {
     /// Seals the active segment and makes a new one. What fails here leaves the old one active.
     async fn roll(&self) -> Result<(), Error> {
         let number = self.ledger.borrow_mut().take_number();
-        let segment = number.ok_or(Error::Limit {
+        let segment = number.ok_or_else(|| Error::Limit {
             what: "the number of segments ever made",
             found: 1 << 32,
             limit: u64::from(u32::MAX),

@@ -25,8 +25,11 @@ pub(super) struct Files<D: Directory> {
     open: RefCell<Open<D>>,
 }
 
+/// When a file was last used, counted in uses, and the file.
+type Used<D> = (u64, Rc<<D as Directory>::Device>);
+
 struct Open<D: Directory> {
-    by_segment: BTreeMap<u32, (u64, Rc<D::Device>)>,
+    by_segment: BTreeMap<u32, Used<D>>,
     by_use: BTreeMap<u64, u32>,
     use_count: u64,
 }

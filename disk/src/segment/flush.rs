@@ -20,11 +20,14 @@ use crate::{
     error::Error,
 };
 
+/// Files with writes that completed since their last flush.
+type Dirty<D> = BTreeMap<u32, Rc<<D as Directory>::Device>>;
+
 type Flush = Shared<LocalBoxFuture<'static, Result<(), Error>>>;
 
 /// What is dirty, and the flush under way.
 pub(super) struct Flusher<D: Directory> {
-    dirty: RefCell<BTreeMap<u32, Rc<D::Device>>>,
+    dirty: RefCell<Dirty<D>>,
     names_dirty: Cell<bool>,
     started_count: Cell<u64>,
     /// The newest flush that somebody saw succeed.
@@ -94,10 +97,7 @@ impl<D: Directory> Flusher<D> {
     }
 }
 
-async fn flush<D: Directory>(
-    dirty: BTreeMap<u32, Rc<D::Device>>,
-    names_of: Option<Rc<D>>,
-) -> Result<(), Error> {
+async fn flush<D: Directory>(dirty: Dirty<D>, names_of: Option<Rc<D>>) -> Result<(), Error> {
     for synced in join_all(dirty.values().map(|device| device.sync())).await {
         synced?;
     }

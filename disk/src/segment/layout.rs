@@ -9,14 +9,14 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::header::{
-    EXTENT_DATA_BYTES_MAX, EXTENT_KEY_BYTES_MAX, HEADER_BYTES_MAX, header_bytes_min,
+    EXTENT_DATA_BYTES_MAX, EXTENT_KEY_BYTES_MAX, HEADER_BYTES_MAX, header_bytes_min, length,
 };
 use crate::{device::SECTOR_BYTES, error::Error};
 
 /// Data of this length, in bytes, and longer is aligned to sectors.
 pub(super) const ALIGNED_BYTES_MIN: usize = 64 << 10;
 /// The alignment of every header, in bytes.
-pub(super) const PACK_BYTES: usize = 8;
+pub(super) const PACK_BYTES: u32 = 8;
 
 /// One write: some consecutive items of the append.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -69,7 +69,7 @@ pub(super) fn plan(
 fn place(end: usize, key_bytes: usize, data_bytes: usize) -> (Place, usize) {
     let shortest = header_bytes_min(key_bytes, data_bytes);
     let place = if data_bytes < ALIGNED_BYTES_MIN {
-        Place { offset: end.next_multiple_of(PACK_BYTES), header_bytes: shortest }
+        Place { offset: end.next_multiple_of(length(PACK_BYTES)), header_bytes: shortest }
     } else {
         let header_bytes = shortest.next_multiple_of(SECTOR_BYTES);
         Place { offset: end.next_multiple_of(SECTOR_BYTES), header_bytes }
@@ -124,9 +124,9 @@ mod tests {
     #[test]
     fn lengths_beyond_the_limits_are_refused() {
         let long = Bytes::from(vec![0; 4097]);
-        assert!(plan(&[(long, Bytes::new())], 1 << 20, 1 << 26).is_err());
-        assert!(plan(&[(Bytes::new(), Bytes::new())], 1 << 20, 1 << 26).is_err());
-        assert!(plan(&[item((8 << 20) + 1)], 1 << 20, 1 << 26).is_err());
-        assert!(plan(&[item(40_000)], 1 << 20, 1 << 15).is_err());
+        plan(&[(long, Bytes::new())], 1 << 20, 1 << 26).unwrap_err();
+        plan(&[(Bytes::new(), Bytes::new())], 1 << 20, 1 << 26).unwrap_err();
+        plan(&[item((8 << 20) + 1)], 1 << 20, 1 << 26).unwrap_err();
+        plan(&[item(40_000)], 1 << 20, 1 << 15).unwrap_err();
     }
 }

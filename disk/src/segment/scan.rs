@@ -49,15 +49,14 @@ impl<D: Directory> Shared<D> {
                 Ok(header) => {
                     let next = u64::from(position) + header.extent.total_bytes();
                     found.push((Bytes::copy_from_slice(header.key), header.extent));
-                    position = u32::try_from(next).unwrap_or(end).next_multiple_of(8);
+                    position = u32::try_from(next).unwrap_or(end).next_multiple_of(PACK_BYTES);
                     read_bytes = NEAR_BYTES;
                 }
                 Err(Refusal::NeedsBytes(_)) if window.can_move(u64::from(position), end) => {
                     window = Window::default();
-                    read_bytes = read_bytes.max(NEAR_BYTES);
                 }
                 Err(Refusal::NeedsBytes(_) | Refusal::Damaged(_) | Refusal::Version(_)) => {
-                    position = position.saturating_add(PACK_BYTES as u32);
+                    position = position.saturating_add(PACK_BYTES);
                 }
             }
         }

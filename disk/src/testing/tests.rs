@@ -145,10 +145,10 @@ fn planned_faults_strike_the_operation_they_fit() {
         assert!(matches!(device.sync().await, Err(Error::Device { .. })));
         device.sync().await.unwrap();
         disk.fail_at(disk.io_count(), Fault::Io, false);
-        assert!(device.read(0, SECTOR_BYTES).await.is_err());
-        assert!(disk.root().list().await.is_err());
+        device.read(0, SECTOR_BYTES).await.unwrap_err();
+        disk.root().list().await.unwrap_err();
         disk.heal();
-        assert!(disk.root().list().await.is_ok());
+        disk.root().list().await.unwrap();
     });
 }
 
@@ -161,7 +161,7 @@ fn a_failed_sync_may_take_the_data_back() {
             let device = ones(&disk, Durability::AtSync).await;
             device.write(0, vec![2; SECTOR_BYTES]).await.unwrap();
             disk.fail_at(disk.io_count(), Fault::SyncError, true);
-            assert!(device.sync().await.is_err());
+            device.sync().await.unwrap_err();
             device.sync().await.unwrap();
             seen.insert(outcome(&device.read(0, SECTOR_BYTES).await.unwrap()));
         });

@@ -63,7 +63,7 @@ fn synced_extents_survive_a_crash_at_any_operation() {
             if let Ok(segments) = Segments::open(disk.root(), SMALL, &BTreeMap::new(), 0).await {
                 assert_eq!(work(&segments, 1, &synced, &appended).await, Err(Error::Stopped));
             }
-            verify(&disk, seed, &synced.borrow(), &appended.borrow()).await;
+            verify(&disk, seed, &synced.take(), &appended.take()).await;
         });
     }
 }
