@@ -1,1 +1,314 @@
-//! (in work)
+//! The index of a shard: an ordered LSM of keys in memtables and sorted tables, payloads in data segments.
+//!
+//! A write goes to the active memtable and is visible at once; [`Index::flush`] makes it durable (until then it is
+//! in the WAL, which is the caller's). A read looks at the active memtable, the frozen ones, then the tables from
+//! the newest level to the oldest; it holds on to the lists that it found at its start, so flush and compaction go on
+//! beneath it unseen. [`Index::maintain`] compacts tables, level by level, and reclaims thin segments by rewriting the
+//! tables that refer to them.
+//!
+//! Invariants: a newer change always wins. A tombstone goes only where no older table can hold its key. The state
+//! after a restart is that after the last flush, whole. Live bytes of a segment are what tables refer to, no more and
+//! no less. Memory is bounded by [`IndexOptions`], whatever the number of keys.
+
+use std::{fmt, ops::Range, rc::Rc};
+
+use bytes::Bytes;
+
+use crate::{
+    device::Directory,
+    error::Error,
+    index::{
+        levels::Version,
+        manifest::{Manifest, TableState},
+        merge::{LotCursor, Source},
+        notify::give_way,
+        payload::read_payload,
+        shared::{Shared, State},
+        table::{reader::Table, table_id, table_name},
+        view::{Newer, SCAN_KEYS_MAX},
+    },
+    segment::{SegmentOptions, Segments},
+};
+
+mod block;
+mod cache;
+mod codec;
+mod compact;
+mod entry;
+mod figures;
+mod filter;
+mod flush;
+mod levels;
+mod manifest;
+mod memtable;
+mod merge;
+mod notify;
+mod options;
+mod payload;
+mod shared;
+mod table;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use entry::{Batch, Entry, Payload};
+pub use figures::IndexFigures;
+pub use options::{IndexOptions, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub use view::{Page, ScanLimit, View};
+
+/// How often a payload that was relocated meanwhile is looked for again.
+const PAYLOAD_ATTEMPTS_MAX: usize = 4;
+
+/// An ordered index. Clones are the same index.
+pub struct Index<D: Directory>(Rc<Shared<D>>);
+
+impl<D: Directory> Index<D> {
+    /// Recovers the index of a directory of tables, and the data segments that it refers to. An empty directory is an
+    /// empty index. Nothing is swept yet: who holds extents from elsewhere pins them before the first flush and
+    /// before [`Self::maintain`] runs.
+    ///
+    /// [`Error::Corrupt`] where the manifest or a table of it is damaged or missing.
+    pub async fn open(
+        directory: D,
+        segments_directory: D,
+        options: IndexOptions,
+        segment_options: SegmentOptions,
+    ) -> Result<Self, Error> {
+        let manifest = Manifest::open(&directory, options.manifest_bytes).await?;
+        let state = manifest.state();
+        let next_table = remove_orphans(&directory, state).await?;
+        let version = open_tables(&directory, state).await?;
+        let segments =
+            Segments::open(segments_directory, segment_options, &state.live(), state.next_segment)
+                .await?;
+        let shared = Shared::new(directory, options, segments, manifest, version);
+        shared.state.borrow_mut().next_table = next_table;
+        Ok(Self(Rc::new(shared)))
+    }
+
+    /// The data segments that payloads are in.
+    pub fn segments(&self) -> &Segments<D> {
+        &self.0.segments
+    }
+
+    /// Applies a batch, atomically, in memory. Durable after [`Self::flush`].
+    ///
+    /// An entry with [`Payload::Extent`] brings one pin of it along (that of the append, or of `pin`); it is undone
+    /// when the entry is replaced or flushed.
+    pub fn write(&self, batch: Batch) {
+        let wanted = self.wants_flush();
+        let mut state = self.0.state.borrow_mut();
+        for (key, change) in batch.changes {
+            if let Some(extent) = state.active.insert(&key, &change) {
+                self.0.segments.unpin(extent);
+            }
+        }
+        drop(state);
+        if !wanted && self.wants_flush() {
+            self.0.moved.notify();
+        }
+    }
+
+    /// Whether memtables are at their budget: writers should wait for [`Self::room`].
+    pub fn is_full(&self) -> bool {
+        memory(&self.0.state.borrow()) >= self.0.options.memtable_bytes_max
+    }
+
+    /// Waits while memtables are at their budget. [`Error::Stopped`] after a failure or a stop.
+    pub async fn room(&self) -> Result<(), Error> {
+        loop {
+            let seen = self.0.moved.count();
+            self.0.check()?;
+            if !self.is_full() {
+                return Ok(());
+            }
+            if self.0.state.borrow().stopping {
+                return Err(Error::Stopped);
+            }
+            self.0.moved.moved(seen).await;
+        }
+    }
+
+    /// What a key holds.
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Entry>, Error> {
+        let view = {
+            let state = self.0.state.borrow();
+            let frozen = state.frozen.iter().rev().find_map(|memtable| memtable.get(key));
+            if let Some(change) = state.active.get(key).or(frozen) {
+                return Ok(change.clone());
+            }
+            View { version: Rc::clone(&state.version), shared: Rc::clone(&self.0) }
+        };
+        view.get(key).await
+    }
+
+    /// The entries from `range.start` to before `range.end`, in order, without their payloads: a state of one moment,
+    /// that of the call.
+    pub async fn scan(&self, range: Range<Bytes>, limit: ScanLimit) -> Result<Page, Error> {
+        if range.start >= range.end {
+            return Ok(Page::default());
+        }
+        let (view, newer) = self.sources(&range, limit);
+        view.scan_with(newer, &range, limit).await
+    }
+
+    /// Reads `range` of an entry's payload, in bytes from its start. [`Error::Absent`] where the entry was replaced or
+    /// deleted since it was read and its bytes are gone: look the key up again.
+    pub async fn payload(
+        &self,
+        key: &[u8],
+        entry: &Entry,
+        range: Range<u32>,
+    ) -> Result<Bytes, Error> {
+        let mut payload = entry.payload.clone();
+        for _ in 1..PAYLOAD_ATTEMPTS_MAX {
+            match read_payload(&self.0.segments, key, &payload, range.clone()).await {
+                Err(Error::Absent { .. }) => {}
+                other => return other,
+            }
+            // Compaction may have moved it: the same value at the same key with another extent is the same entry.
+            match self.get(key).await? {
+                Some(found)
+                    if found.value == entry.value && found.payload.length() == payload.length() =>
+                {
+                    payload = found.payload;
+                }
+                Some(_) | None => break,
+            }
+        }
+        read_payload(&self.0.segments, key, &payload, range).await
+    }
+
+    /// Makes everything written before the call durable, and returns that state. Calls that arrive before the flush
+    /// begins share it.
+    ///
+    /// [`Error::NoSpace`] changes nothing: what was written stays in memory and readable, and a later flush
+    /// tries again. After any other error the index writes no more. The future must not be dropped before its end: it
+    /// writes.
+    pub async fn flush(&self) -> Result<View<D>, Error> {
+        Box::pin(flush::flush(&self.0)).await?;
+        Ok(View::now(&self.0))
+    }
+
+    /// Whether the active memtable has its share of the budget: half, so that writes go on while it is flushed.
+    pub fn wants_flush(&self) -> bool {
+        let state = self.0.state.borrow();
+        let budget = self.0.options.memtable_bytes_max;
+        state.active.bytes() >= budget / 2 || memory(&state) >= budget
+    }
+
+    /// Waits until [`Self::wants_flush`], or the index stops.
+    pub async fn flush_wanted(&self) {
+        loop {
+            let seen = self.0.moved.count();
+            if self.wants_flush() || self.is_stopping() {
+                return;
+            }
+            self.0.moved.moved(seen).await;
+        }
+    }
+
+    /// The upkeep loop, to be run by the caller next to everything else: compacts, reclaims, removes what is free. Ends
+    /// after [`Self::stop`], or at the first error but a full volume. Like [`Self::flush`] it is never dropped midway.
+    pub async fn maintain(&self) -> Result<(), Error> {
+        loop {
+            let seen = self.0.moved.count();
+            if self.0.state.borrow().stopping {
+                return Ok(());
+            }
+            match self.upkeep().await {
+                Ok(true) => give_way().await,
+                Ok(false) | Err(Error::NoSpace { .. }) => self.0.moved.moved(seen).await,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Ends [`Self::maintain`] at its next step and wakes who waits. A last flush is still possible.
+    pub fn stop(&self) {
+        self.0.state.borrow_mut().stopping = true;
+        self.0.moved.notify();
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.0.state.borrow().stopping || self.0.check().is_err()
+    }
+
+    /// One step of upkeep; false where nothing is to do.
+    async fn upkeep(&self) -> Result<bool, Error> {
+        self.0.release().await?;
+        Box::pin(compact::step(&self.0)).await
+    }
+
+    /// What a scan reads, as of now.
+    fn sources(&self, range: &Range<Bytes>, limit: ScanLimit) -> (View<D>, Newer<D>) {
+        use std::ops::Bound::{Excluded, Included};
+
+        let state = self.0.state.borrow();
+        let mut lot = Vec::new();
+        let mut cutoff = None;
+        let mut entry_count = 0;
+        let active = state.active.range(Included(&range.start), Excluded(&range.end));
+        for (key, change) in active.into_iter().flatten() {
+            // That many entries of the newest source fill a page, whatever is below.
+            if entry_count >= limit.entries.max(1) || lot.len() >= SCAN_KEYS_MAX {
+                cutoff = Some(key.clone());
+                break;
+            }
+            entry_count += usize::from(change.is_some());
+            lot.push((key.clone(), change.clone()));
+        }
+        let mut sources = vec![Source::Lot(LotCursor::fixed(lot))];
+        for memtable in state.frozen.iter().rev() {
+            let cursor =
+                LotCursor::frozen(Rc::clone(memtable), &range.start, Some(range.end.clone()));
+            sources.push(Source::Lot(cursor));
+        }
+        let view = View { version: Rc::clone(&state.version), shared: Rc::clone(&self.0) };
+        (view, Newer { sources, cutoff })
+    }
+}
+
+/// Removes tables that no manifest names: a flush or compaction that didn't end. Returns the next free id.
+async fn remove_orphans<D: Directory>(directory: &D, state: &TableState) -> Result<u32, Error> {
+    let mut next_table = state.next_table;
+    for id in directory.list().await?.iter().filter_map(|name| table_id(name)) {
+        if !state.tables.contains_key(&id) {
+            next_table = next_table.max(id.saturating_add(1));
+            directory.remove(&table_name(id)).await?;
+        }
+    }
+    Ok(next_table)
+}
+
+async fn open_tables<D: Directory>(directory: &D, state: &TableState) -> Result<Version<D>, Error> {
+    let mut version = Version::empty();
+    for (level, meta) in state.tables.values() {
+        let table = Rc::new(Table::open(directory, meta.clone()).await?);
+        version.levels[usize::from(*level)].push(table);
+    }
+    version.sort();
+    if version.is_ordered() {
+        return Ok(version);
+    }
+    let finding = "the tables of a level overlap".to_owned();
+    Err(Error::Corrupt { location: directory.path(), finding })
+}
+
+/// Bytes of all memtables.
+fn memory<D: Directory>(state: &State<D>) -> usize {
+    state.active.bytes() + state.frozen.iter().map(|memtable| memtable.bytes()).sum::<usize>()
+}
+
+impl<D: Directory> Clone for Index<D> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<D: Directory> fmt::Debug for Index<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Index").field("figures", &self.figures()).finish_non_exhaustive()
+    }
+}

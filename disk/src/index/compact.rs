@@ -1,0 +1,231 @@
+//! Compaction: several tables become fewer, with each key once and without tombstones that hide nothing; and
+//! reclaim: a table is rewritten with the extents of a thin segment moved elsewhere.
+//!
+//! It streams: a window of each input, one lot of entries and one table being written are in memory.
+
+use std::rc::Rc;
+
+use crate::{
+    device::Directory,
+    error::Error,
+    index::{
+        levels::{Job, Version},
+        merge::{Merge, Source},
+        notify::give_way,
+        payload::{Lot, MOVE_BYTES_MAX, MOVE_ENTRIES_MAX, in_segment, move_extents},
+        shared::{Install, Shared},
+        table::{
+            reader::{Reading, Table},
+            run::RunCursor,
+            writer::TableWriter,
+        },
+    },
+    segment::Extent,
+};
+
+/// Does the most urgent piece of upkeep; false where there is none.
+pub(crate) async fn step<D: Directory>(shared: &Shared<D>) -> Result<bool, Error> {
+    let guard = shared.compacting.lock().await;
+    let Some(job) = next_job(shared) else {
+        return Ok(false);
+    };
+    let done = compact(shared, job).await;
+    drop(guard);
+    done.map(|()| true)
+}
+
+/// Runs one job. The caller holds the lock on compaction. Where the index stops midway nothing changes.
+pub(crate) async fn compact<D: Directory>(shared: &Shared<D>, job: Job<D>) -> Result<(), Error> {
+    let removed: Vec<_> = job.tables().cloned().collect();
+    if let Some(table) = removed.first()
+        && job.is_move()
+    {
+        let added = vec![(job.level, Rc::clone(table))];
+        return shared.commit(Install { added, removed, flushed: false }).await;
+    }
+    let mut output = Output::default();
+    let result = match rewrite(shared, &job, &mut output).await {
+        Ok(true) => {
+            let added = std::mem::take(&mut output.tables)
+                .into_iter()
+                .map(|table| (job.level, table))
+                .collect();
+            remember_turn(shared, &job);
+            // The job's hold on its tables would keep them from being released.
+            drop(job);
+            shared.commit(Install { added, removed, flushed: false }).await.map(|()| true)
+        }
+        other => other.map_err(|error| shared.note(error)),
+    };
+    match result {
+        Ok(true) => {
+            for extent in output.moved {
+                shared.segments.unpin(extent);
+            }
+            count(shared, output.bytes);
+            Ok(())
+        }
+        Ok(false) => {
+            shared.discard(&output.ids, &output.moved).await;
+            Ok(())
+        }
+        Err(error) => {
+            // In doubt after a failed commit, the tables must stay.
+            if matches!(error, Error::NoSpace { .. } | Error::Corrupt { .. }) {
+                shared.discard(&output.ids, &output.moved).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// What a job has made so far.
+struct Output<D: Directory> {
+    writer: Option<TableWriter<D>>,
+    tables: Vec<Rc<Table<D>>>,
+    ids: Vec<u32>,
+    moved: Vec<Extent>,
+    bytes: u64,
+}
+
+impl<D: Directory> Default for Output<D> {
+    fn default() -> Self {
+        Self { writer: None, tables: Vec::new(), ids: Vec::new(), moved: Vec::new(), bytes: 0 }
+    }
+}
+
+impl<D: Directory> Output<D> {
+    async fn add(&mut self, shared: &Shared<D>, lot: &Lot) -> Result<(), Error> {
+        for (key, change) in lot {
+            if self
+                .writer
+                .as_ref()
+                .is_some_and(|writer| writer.bytes() >= shared.options.table_bytes_max)
+            {
+                self.close(shared).await?;
+            }
+            if self.writer.is_none() {
+                let id = shared.take_table_id();
+                self.ids.push(id);
+                let block_bytes = shared.options.block_bytes;
+                self.writer = Some(TableWriter::create(&shared.directory, id, block_bytes).await?);
+            }
+            let writer = self.writer.as_mut().expect("it was just made");
+            writer.add(key, change).await?;
+        }
+        Ok(())
+    }
+
+    async fn close(&mut self, shared: &Shared<D>) -> Result<(), Error> {
+        if let Some(writer) = self.writer.take() {
+            let written = writer.finish(&shared.cache).await?;
+            self.bytes += written.meta.bytes;
+            self.tables.push(Rc::new(Table::new(&shared.directory, written)));
+        }
+        Ok(())
+    }
+}
+
+fn next_job<D: Directory>(shared: &Shared<D>) -> Option<Job<D>> {
+    let state = shared.state.borrow();
+    if let Some(job) = state.version.wanted(&shared.options, &state.turns) {
+        return Some(job);
+    }
+    let thin = shared.segments.thin(shared.options.reclaim_percent)?;
+    if state.damaged.contains(&thin) { None } else { state.version.relocation(thin) }
+}
+
+/// The next compaction of that level goes on behind this one.
+fn remember_turn<D: Directory>(shared: &Shared<D>, job: &Job<D>) {
+    let largest =
+        job.inputs.first().and_then(|run| run.last()).map(|table| table.meta.largest.clone());
+    if let (Some(turn), Some(largest)) =
+        (shared.state.borrow_mut().turns.get_mut(job.level - 1), largest)
+    {
+        *turn = largest;
+    }
+}
+
+/// Writes the merged inputs; false where the index stops meanwhile.
+async fn rewrite<D: Directory>(
+    shared: &Shared<D>,
+    job: &Job<D>,
+    output: &mut Output<D>,
+) -> Result<bool, Error> {
+    // Only compaction changes the deeper levels, and there is one at a time.
+    let version = Rc::clone(&shared.state.borrow().version);
+    let mut sources = Vec::new();
+    for run in &job.inputs {
+        let cursor =
+            RunCursor::seek(run.clone(), &[], Reading::Streamed(None), &shared.cache).await?;
+        sources.push(Source::Run(Box::new(cursor)));
+    }
+    let mut merge = Merge::new(sources);
+    loop {
+        let mut lot = next_lot(shared, &mut merge, job, &version).await?;
+        if lot.is_empty() {
+            break;
+        }
+        if let Some(segment) = job.relocate {
+            relocate(shared, &mut lot, segment, output).await?;
+        }
+        output.add(shared, &lot).await?;
+        give_way().await;
+        if shared.state.borrow().stopping {
+            return Ok(false);
+        }
+    }
+    if !output.moved.is_empty() {
+        shared.segments.sync().await?;
+    }
+    output.close(shared).await?;
+    shared.directory.sync().await?;
+    Ok(true)
+}
+
+async fn relocate<D: Directory>(
+    shared: &Shared<D>,
+    lot: &mut Lot,
+    segment: u32,
+    output: &mut Output<D>,
+) -> Result<(), Error> {
+    let before = output.moved.len();
+    if !move_extents(&shared.segments, lot, segment, &mut output.moved).await? {
+        shared.state.borrow_mut().damaged.insert(segment);
+    }
+    let bytes: u64 =
+        output.moved.iter().skip(before).map(|extent| u64::from(extent.data_bytes)).sum();
+    shared.counters.relocated_bytes.set(shared.counters.relocated_bytes.get() + bytes);
+    Ok(())
+}
+
+async fn next_lot<D: Directory>(
+    shared: &Shared<D>,
+    merge: &mut Merge<D>,
+    job: &Job<D>,
+    version: &Version<D>,
+) -> Result<Lot, Error> {
+    let mut lot = Lot::new();
+    let mut bytes = 0;
+    let mut seen = 0;
+    while lot.len() < MOVE_ENTRIES_MAX && bytes < MOVE_BYTES_MAX {
+        let Some((key, change)) = merge.next(&shared.cache).await? else { break };
+        seen += 1;
+        if seen % MOVE_ENTRIES_MAX == 0 {
+            give_way().await;
+        }
+        if change.is_none() && !version.deeper_may_hold(job.level, &key) {
+            continue;
+        }
+        let moving = job.relocate.and_then(|segment| in_segment(&change, segment));
+        bytes += moving.map_or(0, |extent| u64::from(extent.data_bytes));
+        lot.push((key, change));
+    }
+    Ok(lot)
+}
+
+fn count<D: Directory>(shared: &Shared<D>, bytes: u64) {
+    let counters = &shared.counters;
+    counters.compactions.set(counters.compactions.get() + 1);
+    counters.compacted_bytes.set(counters.compacted_bytes.get() + bytes);
+}

@@ -1,0 +1,150 @@
+//! A memtable becomes a table.
+//!
+//! Order, so that a crash at any point leaves the state before or after: payloads appended to segments, segments
+//! flushed, table written and flushed, its name flushed, the manifest's edit durable; only then the memtable and its
+//! pins go.
+
+use std::rc::Rc;
+
+use crate::{
+    device::Directory,
+    error::Error,
+    index::{
+        compact,
+        entry::Payload,
+        memtable::Memtable,
+        merge::LotCursor,
+        notify::give_way,
+        payload::{Lot, MOVE_BYTES_MAX, MOVE_ENTRIES_MAX, move_inline},
+        shared::{Install, Shared},
+        table::{
+            reader::Table,
+            writer::{TableWriter, Written},
+        },
+    },
+    segment::Extent,
+};
+
+/// Makes everything written before the call durable. Calls that arrive before the freeze share one flush.
+pub(crate) async fn flush<D: Directory>(shared: &Shared<D>) -> Result<(), Error> {
+    // The next freeze takes with it all that is written by now.
+    let wanted = shared.state.borrow().freezes + 1;
+    let guard = shared.flushing.lock().await;
+    shared.check()?;
+    if shared.state.borrow().flushed < wanted {
+        make_way(shared).await?;
+        freeze(shared);
+        let freezes = shared.state.borrow().freezes;
+        while let Some(memtable) = oldest(shared) {
+            write_out(shared, memtable).await?;
+        }
+        shared.state.borrow_mut().flushed = freezes;
+        shared.counters.flushes.set(shared.counters.flushes.get() + 1);
+    }
+    drop(guard);
+    shared.release().await
+}
+
+/// With too many flushed tables, reads would slow down without bound: compaction goes first.
+async fn make_way<D: Directory>(shared: &Shared<D>) -> Result<(), Error> {
+    let crowded = || {
+        let state = shared.state.borrow();
+        !state.stopping && state.version.levels[0].len() >= shared.options.level_zero_tables_max
+    };
+    if crowded() {
+        let guard = shared.compacting.lock().await;
+        if crowded() {
+            let job = shared.state.borrow().version.flushed_job(None);
+            match Box::pin(compact::compact(shared, job)).await {
+                // Neither damage of old tables nor a full volume keeps new writes from becoming durable.
+                Ok(()) | Err(Error::NoSpace { .. } | Error::Corrupt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        drop(guard);
+    }
+    Ok(())
+}
+
+fn freeze<D: Directory>(shared: &Shared<D>) {
+    let mut state = shared.state.borrow_mut();
+    state.freezes += 1;
+    if !state.active.is_empty() {
+        let memtable = Rc::new(std::mem::take(&mut state.active));
+        state.frozen.push_back(memtable);
+    }
+}
+
+fn oldest<D: Directory>(shared: &Shared<D>) -> Option<Rc<Memtable>> {
+    shared.state.borrow().frozen.front().cloned()
+}
+
+async fn write_out<D: Directory>(shared: &Shared<D>, memtable: Rc<Memtable>) -> Result<(), Error> {
+    let id = shared.take_table_id();
+    let mut moved = Vec::new();
+    let result = match write_table(shared, memtable, id, &mut moved).await {
+        Ok(written) => {
+            let table = Rc::new(Table::new(&shared.directory, written));
+            shared
+                .commit(Install { added: vec![(0, table)], removed: Vec::new(), flushed: true })
+                .await
+        }
+        Err(error) => Err(shared.note(error)),
+    };
+    match result {
+        Ok(()) => {
+            for extent in moved {
+                shared.segments.unpin(extent);
+            }
+            Ok(())
+        }
+        Err(error) => {
+            // In doubt after a failed commit, the table must stay.
+            if matches!(error, Error::NoSpace { .. }) {
+                shared.discard(&[id], &moved).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn write_table<D: Directory>(
+    shared: &Shared<D>,
+    memtable: Rc<Memtable>,
+    id: u32,
+    moved: &mut Vec<Extent>,
+) -> Result<Written<D>, Error> {
+    let mut writer = TableWriter::create(&shared.directory, id, shared.options.block_bytes).await?;
+    let mut cursor = LotCursor::frozen(memtable, &[], None);
+    loop {
+        let mut lot = next_lot(&mut cursor);
+        if lot.is_empty() {
+            break;
+        }
+        move_inline(&shared.segments, &mut lot, shared.options.inline_keep_bytes, moved).await?;
+        for (key, change) in &lot {
+            writer.add(key, change).await?;
+        }
+        give_way().await;
+    }
+    // Also for extents that were appended before they were written to the index.
+    shared.segments.sync().await?;
+    let written = writer.finish(&shared.cache).await?;
+    shared.directory.sync().await?;
+    Ok(written)
+}
+
+fn next_lot(cursor: &mut LotCursor) -> Lot {
+    let mut lot = Lot::new();
+    let mut bytes = 0;
+    while lot.len() < MOVE_ENTRIES_MAX && bytes < MOVE_BYTES_MAX {
+        let Some((key, change)) = cursor.next() else { break };
+        if let Some(entry) = &change
+            && matches!(entry.payload, Payload::Inline(_))
+        {
+            bytes += entry.payload.length();
+        }
+        lot.push((key, change));
+    }
+    lot
+}

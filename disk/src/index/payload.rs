@@ -1,0 +1,120 @@
+//! Payloads: reading them where they are, and moving them to data segments.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::{
+    device::Directory,
+    error::Error,
+    index::entry::{Change, Payload},
+    segment::{Extent, Segments},
+};
+
+/// Payload bytes moved in one piece of work.
+pub(crate) const MOVE_BYTES_MAX: u64 = 1 << 20;
+/// Entries handled in one piece of work.
+pub(crate) const MOVE_ENTRIES_MAX: usize = 256;
+
+/// Keys with their changes, ascending: one piece of work of a flush or compaction.
+pub(crate) type Lot = Vec<(Bytes, Change)>;
+
+/// Reads `range` of a payload.
+pub(crate) async fn read_payload<D: Directory>(
+    segments: &Segments<D>,
+    key: &[u8],
+    payload: &Payload,
+    range: Range<u32>,
+) -> Result<Bytes, Error> {
+    if range.start > range.end || u64::from(range.end) > payload.length() {
+        let (found, limit) = (u64::from(range.start.max(range.end)), payload.length());
+        return Err(Error::Limit {
+            what: "the end of a range of a payload, in bytes,",
+            found,
+            limit,
+        });
+    }
+    if range.is_empty() {
+        return Ok(Bytes::new());
+    }
+    match payload {
+        Payload::None => Ok(Bytes::new()),
+        Payload::Inline(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
+        Payload::Extent(extent) => segments.read(*extent, key, range).await,
+    }
+}
+
+/// Moves inline payloads of `keep_bytes` and more to data segments. The new extents, pinned, are added to `moved`.
+pub(crate) async fn move_inline<D: Directory>(
+    segments: &Segments<D>,
+    lot: &mut Lot,
+    keep_bytes: usize,
+    moved: &mut Vec<Extent>,
+) -> Result<(), Error> {
+    let mut places = Vec::new();
+    let mut items = Vec::new();
+    for (position, (key, change)) in lot.iter().enumerate() {
+        if let Some(entry) = change
+            && let Payload::Inline(bytes) = &entry.payload
+            && bytes.len() >= keep_bytes.max(1)
+        {
+            places.push(position);
+            items.push((key.clone(), bytes.clone()));
+        }
+    }
+    append(segments, lot, &places, items, moved).await
+}
+
+/// Moves the extents of `segment` elsewhere. Returns false where one could not be read: it stays where it is.
+pub(crate) async fn move_extents<D: Directory>(
+    segments: &Segments<D>,
+    lot: &mut Lot,
+    segment: u32,
+    moved: &mut Vec<Extent>,
+) -> Result<bool, Error> {
+    let mut places = Vec::new();
+    let mut items = Vec::new();
+    let mut sound = true;
+    for (position, (key, change)) in lot.iter().enumerate() {
+        let Some(extent) = in_segment(change, segment) else { continue };
+        match segments.read(extent, key, 0..extent.data_bytes).await {
+            Ok(data) => {
+                places.push(position);
+                items.push((key.clone(), data));
+            }
+            Err(Error::Corrupt { .. }) => sound = false,
+            Err(error) => return Err(error),
+        }
+    }
+    append(segments, lot, &places, items, moved).await?;
+    Ok(sound)
+}
+
+/// The extent of a change, if it lies in `segment`.
+pub(crate) fn in_segment(change: &Change, segment: u32) -> Option<Extent> {
+    match change.as_ref()?.payload {
+        Payload::Extent(extent) if extent.segment == segment => Some(extent),
+        Payload::Extent(_) | Payload::None | Payload::Inline(_) => None,
+    }
+}
+
+async fn append<D: Directory>(
+    segments: &Segments<D>,
+    lot: &mut Lot,
+    places: &[usize],
+    items: Vec<(Bytes, Bytes)>,
+    moved: &mut Vec<Extent>,
+) -> Result<(), Error> {
+    if items.is_empty() {
+        return Ok(());
+    }
+    let extents = segments.append(items).await?;
+    assert_eq!(extents.len(), places.len(), "an extent for each item");
+    moved.extend(&extents);
+    for (position, extent) in places.iter().zip(extents) {
+        if let Some((_, Some(entry))) = lot.get_mut(*position) {
+            entry.payload = Payload::Extent(extent);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,254 @@
+//! What all tasks of one index share, and the one place where its list of tables changes.
+//!
+//! Only [`Shared::commit`] changes the list, after the manifest's edit is durable and without an await in between.
+//! Tables that left the list are *retired*: their files go, and the bytes that they referred to die, when no view
+//! and no reader holds them any more, in the order in which they left. So whatever a view can see stays readable.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    rc::Rc,
+};
+
+use bytes::Bytes;
+use futures::lock::Mutex;
+
+use crate::{
+    device::Directory,
+    error::Error,
+    index::{
+        cache::Cache,
+        levels::{Placed, Version},
+        manifest::{Manifest, edit::Edit},
+        memtable::Memtable,
+        notify::Notify,
+        options::{IndexOptions, LEVEL_COUNT},
+        table::{reader::Table, table_name},
+    },
+    segment::{Extent, Segments},
+};
+
+pub(crate) struct Shared<D: Directory> {
+    pub(crate) options: IndexOptions,
+    pub(crate) directory: D,
+    pub(crate) segments: Segments<D>,
+    pub(crate) cache: Cache,
+    pub(crate) state: RefCell<State<D>>,
+    manifest: Mutex<Manifest<D>>,
+    /// Held by a flush.
+    pub(crate) flushing: Mutex<()>,
+    /// Held by a compaction.
+    pub(crate) compacting: Mutex<()>,
+    releasing: Mutex<()>,
+    /// Moves when a memtable fills or empties, the tables change, a view goes, or the index stops.
+    pub(crate) moved: Notify,
+    pub(crate) counters: Counters,
+}
+
+pub(crate) struct State<D: Directory> {
+    pub(crate) active: Memtable,
+    /// Being flushed, oldest first.
+    pub(crate) frozen: VecDeque<Rc<Memtable>>,
+    pub(crate) version: Rc<Version<D>>,
+    pub(crate) retired: VecDeque<Retired<D>>,
+    pub(crate) next_table: u32,
+    /// How often the active memtable was frozen, and up to which of these everything is flushed.
+    pub(crate) freezes: u64,
+    pub(crate) flushed: u64,
+    /// Per level the key after which the next compaction chooses its table.
+    pub(crate) turns: Vec<Bytes>,
+    /// Segments with extents that could not be read: not reclaimed.
+    pub(crate) damaged: BTreeSet<u32>,
+    pub(crate) stopping: bool,
+    failed: bool,
+}
+
+/// Tables that left the list together, and the bytes that die with them.
+pub(crate) struct Retired<D: Directory> {
+    tables: Vec<Rc<Table<D>>>,
+    freed: BTreeMap<u32, i64>,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) flushes: Cell<u64>,
+    pub(crate) compactions: Cell<u64>,
+    pub(crate) compacted_bytes: Cell<u64>,
+    pub(crate) relocated_bytes: Cell<u64>,
+}
+
+/// A change of the list of tables.
+pub(crate) struct Install<D: Directory> {
+    pub(crate) added: Vec<Placed<D>>,
+    pub(crate) removed: Vec<Rc<Table<D>>>,
+    /// The oldest frozen memtable is what was added.
+    pub(crate) flushed: bool,
+}
+
+impl<D: Directory> Shared<D> {
+    pub(crate) fn new(
+        directory: D,
+        options: IndexOptions,
+        segments: Segments<D>,
+        manifest: Manifest<D>,
+        version: Version<D>,
+    ) -> Self {
+        let next_table = manifest.state().next_table;
+        Self {
+            cache: Cache::new(options.block_cache_bytes_max),
+            options,
+            directory,
+            segments,
+            state: RefCell::new(State {
+                active: Memtable::default(),
+                frozen: VecDeque::new(),
+                version: Rc::new(version),
+                retired: VecDeque::new(),
+                next_table,
+                freezes: 0,
+                flushed: 0,
+                turns: vec![Bytes::new(); LEVEL_COUNT],
+                damaged: BTreeSet::new(),
+                stopping: false,
+                failed: false,
+            }),
+            manifest: Mutex::new(manifest),
+            flushing: Mutex::new(()),
+            compacting: Mutex::new(()),
+            releasing: Mutex::new(()),
+            moved: Notify::default(),
+            counters: Counters::default(),
+        }
+    }
+
+    /// [`Error::Stopped`] after a failed write.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.state.borrow().failed { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    /// After a failed write or flush the index writes no more; a full volume and damage found by a read don't stop it.
+    pub(crate) fn note(&self, error: Error) -> Error {
+        match error {
+            Error::NoSpace { .. } | Error::Corrupt { .. } => {}
+            Error::Device { .. }
+            | Error::Absent { .. }
+            | Error::Exists { .. }
+            | Error::Version { .. }
+            | Error::Limit { .. }
+            | Error::Stopped => {
+                self.state.borrow_mut().failed = true;
+                self.moved.notify();
+            }
+        }
+        error
+    }
+
+    pub(crate) fn take_table_id(&self) -> u32 {
+        let mut state = self.state.borrow_mut();
+        let id = state.next_table;
+        state.next_table = id.checked_add(1).expect("four thousand million tables are enough");
+        id
+    }
+
+    /// Makes a change of the list of tables durable, then visible.
+    pub(crate) async fn commit(&self, install: Install<D>) -> Result<(), Error> {
+        let mut manifest = self.manifest.lock().await;
+        self.check()?;
+        let edit = Edit {
+            next_table: self.state.borrow().next_table,
+            next_segment: self.segments.next_segment(),
+            removed: install.removed.iter().map(|table| table.meta.id).collect(),
+            added: install
+                .added
+                .iter()
+                .map(|(level, table)| {
+                    (u8::try_from(*level).expect("a handful of levels"), table.meta.clone())
+                })
+                .collect(),
+        };
+        manifest.commit(&self.directory, &edit).await.map_err(|error| self.note(error))?;
+        // No await from here on: memory follows the manifest in one step.
+        self.install(install);
+        drop(manifest);
+        self.moved.notify();
+        Ok(())
+    }
+
+    fn install(&self, install: Install<D>) {
+        let mut state = self.state.borrow_mut();
+        let removed: BTreeSet<u32> = install.removed.iter().map(|table| table.meta.id).collect();
+        state.version = Rc::new(state.version.changed(&removed, &install.added));
+        // A table that only changes its level is in both lists: nothing is gained, nothing retires.
+        let added: BTreeSet<u32> = install.added.iter().map(|(_, table)| table.meta.id).collect();
+        let gained: Vec<_> = install
+            .added
+            .iter()
+            .map(|(_, table)| table)
+            .filter(|table| !removed.contains(&table.meta.id))
+            .collect();
+        self.segments.apply(&sum(&gained, 1));
+        let tables: Vec<_> =
+            install.removed.into_iter().filter(|table| !added.contains(&table.meta.id)).collect();
+        if !tables.is_empty() {
+            let freed = sum(&tables.iter().collect::<Vec<_>>(), -1);
+            state.retired.push_back(Retired { tables, freed });
+        }
+        if install.flushed {
+            let memtable = state.frozen.pop_front().expect("the flushed memtable is still frozen");
+            for extent in memtable.extents() {
+                self.segments.unpin(extent);
+            }
+        }
+    }
+
+    /// Removes retired tables that nobody holds, then the segments that nothing refers to.
+    pub(crate) async fn release(&self) -> Result<(), Error> {
+        let guard = self.releasing.lock().await;
+        self.check()?;
+        while let Some(retired) = self.take_released() {
+            let ids: Vec<u32> = retired.tables.iter().map(|table| table.meta.id).collect();
+            drop(retired.tables);
+            for id in ids {
+                self.cache.forget(id);
+                self.directory.remove(&table_name(id)).await.map_err(|error| self.note(error))?;
+            }
+            self.segments.apply(&retired.freed);
+        }
+        let swept = self.segments.sweep().await.map_err(|error| self.note(error));
+        drop(guard);
+        swept.map(|_bytes| ())
+    }
+
+    /// In order: an older view may see what later tables let go of.
+    fn take_released(&self) -> Option<Retired<D>> {
+        let mut state = self.state.borrow_mut();
+        let oldest = state.retired.front()?;
+        if oldest.tables.iter().all(|table| Rc::strong_count(table) == 1) {
+            state.retired.pop_front()
+        } else {
+            None
+        }
+    }
+
+    /// Removes the files of tables that were not committed; what can't be removed goes at the next start.
+    pub(crate) async fn discard(&self, tables: &[u32], extents: &[Extent]) {
+        for extent in extents {
+            self.segments.unpin(*extent);
+        }
+        for id in tables {
+            self.cache.forget(*id);
+            drop(self.directory.remove(&table_name(*id)).await);
+        }
+    }
+}
+
+fn sum<D: Directory>(tables: &[&Rc<Table<D>>], sign: i64) -> BTreeMap<u32, i64> {
+    let mut deltas = BTreeMap::new();
+    for table in tables {
+        for (segment, bytes) in table.meta.references.iter() {
+            let bytes = i64::try_from(*bytes).expect("a segment is far below 8 EiB");
+            *deltas.entry(*segment).or_default() += sign * bytes;
+        }
+    }
+    deltas
+}

@@ -1,0 +1,197 @@
+//! Reads a table: one block for a key, or windows of many blocks for a walk.
+
+use bytes::Bytes;
+
+use crate::{
+    device::{Device, Directory, Durability, SECTOR_BYTES},
+    error::Error,
+    index::{
+        block::BlockCursor,
+        cache::Cache,
+        codec::Malformed,
+        entry::{Change, decode_change},
+        filter,
+        table::{
+            Footer, FrameKind, Handle, Identity, TableMeta, open_frame, table_name, writer::Written,
+        },
+    },
+};
+
+/// A walk past the cache reads this much at once.
+const WINDOW_BYTES: u64 = 128 << 10;
+
+/// An open table.
+pub(crate) struct Table<D: Directory> {
+    pub(crate) meta: TableMeta,
+    footer: Footer,
+    device: D::Device,
+    location: String,
+}
+
+/// How the blocks of a walk are read.
+pub(crate) enum Reading {
+    /// Through the cache, filling it.
+    Cached,
+    /// Past the cache, many blocks at a time; holds the last piece read and its offset.
+    Streamed(Option<(u64, Bytes)>),
+}
+
+impl<D: Directory> Table<D> {
+    /// Opens a table that the manifest names, and checks that it is that table.
+    pub(crate) async fn open(directory: &D, meta: TableMeta) -> Result<Self, Error> {
+        let name = table_name(meta.id);
+        let location = format!("{}/{name}", directory.path());
+        let corrupt = |finding: &str| Error::Corrupt {
+            location: location.clone(),
+            finding: finding.to_owned(),
+        };
+        let device = match directory.open(&name, Durability::AtSync).await {
+            Err(Error::Absent { .. }) => return Err(corrupt("a table of the manifest is missing")),
+            other => other?,
+        };
+        let start = meta
+            .bytes
+            .checked_sub(SECTOR_BYTES as u64)
+            .filter(|_| meta.bytes <= device.size())
+            .ok_or_else(|| corrupt("the file has another length than the manifest says"))?;
+        let sector = device.read(start, SECTOR_BYTES).await?;
+        let footer = Footer::decode(&sector).map_err(|malformed| corrupt(malformed.0))?;
+        if (footer.table, footer.bytes, footer.entries) != (meta.id, meta.bytes, meta.entries) {
+            return Err(corrupt("it is another table than the manifest says"));
+        }
+        Ok(Self { meta, footer, device, location })
+    }
+
+    /// A table just written.
+    pub(crate) fn new(directory: &D, written: Written<D>) -> Self {
+        let location = format!("{}/{}", directory.path(), table_name(written.meta.id));
+        Self { meta: written.meta, footer: written.footer, device: written.device, location }
+    }
+
+    /// What it says of a key: nothing, or an entry or tombstone. At most one read where filter and index are cached.
+    pub(crate) async fn get(
+        &self,
+        key: &[u8],
+        hash: u64,
+        cache: &Cache,
+    ) -> Result<Option<Change>, Error> {
+        let bits = self.cached(self.footer.filter, FrameKind::Filter, cache).await?;
+        if !filter::may_hold(&bits, hash) {
+            cache.filter_skips.set(cache.filter_skips.get() + 1);
+            return Ok(None);
+        }
+        let mut index = self.index(cache).await?;
+        let at_index = |malformed| self.corrupt(self.footer.index.offset, malformed);
+        if !index.seek(key).map_err(at_index)? {
+            return Ok(None);
+        }
+        let handle = handle_of(&index).map_err(at_index)?;
+        let content = self.cached(handle, FrameKind::Data, cache).await?;
+        let at_block = |malformed| self.corrupt(handle.offset, malformed);
+        let mut block = BlockCursor::new(content).map_err(at_block)?;
+        if !block.seek(key).map_err(at_block)? || block.key() != Some(key) {
+            return Ok(None);
+        }
+        let stored = block.value().expect("the cursor stands on a key");
+        decode_change(&stored).map(Some).map_err(at_block)
+    }
+
+    /// A cursor over its block index.
+    pub(crate) async fn index(&self, cache: &Cache) -> Result<BlockCursor, Error> {
+        let content = self.cached(self.footer.index, FrameKind::Index, cache).await?;
+        BlockCursor::new(content)
+            .map_err(|malformed| self.corrupt(self.footer.index.offset, malformed))
+    }
+
+    /// The data block that an index cursor stands on, with its offset.
+    pub(crate) async fn block(
+        &self,
+        index: &BlockCursor,
+        reading: &mut Reading,
+        cache: &Cache,
+    ) -> Result<(BlockCursor, u64), Error> {
+        let handle = handle_of(index)
+            .map_err(|malformed| self.corrupt(self.footer.index.offset, malformed))?;
+        let content = match reading {
+            Reading::Cached => self.cached(handle, FrameKind::Data, cache).await?,
+            Reading::Streamed(window) => self.streamed(handle, window, cache).await?,
+        };
+        let block = BlockCursor::new(content)
+            .map_err(|malformed| self.corrupt(handle.offset, malformed))?;
+        Ok((block, handle.offset))
+    }
+
+    pub(crate) fn corrupt(&self, offset: u64, malformed: Malformed) -> Error {
+        Error::Corrupt {
+            location: format!("{} at {offset}", self.location),
+            finding: malformed.0.to_owned(),
+        }
+    }
+
+    /// The offset of its block index, for messages.
+    pub(crate) fn index_offset(&self) -> u64 {
+        self.footer.index.offset
+    }
+
+    async fn cached(&self, handle: Handle, kind: FrameKind, cache: &Cache) -> Result<Bytes, Error> {
+        let place = (self.meta.id, handle.offset);
+        if let Some(content) = cache.get(place) {
+            return Ok(content);
+        }
+        let frame = self.read(handle, u64::from(handle.length), cache).await?;
+        let content = self.unframe(handle, kind, &frame)?;
+        // A copy of its own: the read's buffer is longer, and of the device's memory.
+        let content = Bytes::copy_from_slice(&content);
+        cache.insert(place, content.clone());
+        Ok(content)
+    }
+
+    async fn streamed(
+        &self,
+        handle: Handle,
+        window: &mut Option<(u64, Bytes)>,
+        cache: &Cache,
+    ) -> Result<Bytes, Error> {
+        let length = handle.length as usize;
+        let held = window.as_ref().and_then(|(start, bytes)| {
+            let skipped = usize::try_from(handle.offset.checked_sub(*start)?).ok()?;
+            (skipped.checked_add(length)? <= bytes.len())
+                .then(|| bytes.slice(skipped..skipped + length))
+        });
+        let frame = if let Some(frame) = held {
+            frame
+        } else {
+            let wanted = WINDOW_BYTES.max(u64::from(handle.length));
+            let ahead = self.read(handle, wanted, cache).await?;
+            let frame = ahead.slice(..length);
+            *window = Some((handle.offset, ahead));
+            frame
+        };
+        self.unframe(handle, FrameKind::Data, &frame)
+    }
+
+    /// Reads from the frame's start, at least the frame and at most `wanted` bytes.
+    async fn read(&self, handle: Handle, wanted: u64, cache: &Cache) -> Result<Bytes, Error> {
+        handle.end(self.meta.bytes).map_err(|malformed| self.corrupt(handle.offset, malformed))?;
+        let sector = SECTOR_BYTES as u64;
+        let end = handle.offset.saturating_add(wanted).min(self.meta.bytes);
+        let start = handle.offset / sector * sector;
+        let length = end.next_multiple_of(sector) - start;
+        cache.reads.set(cache.reads.get() + 1);
+        let bytes = self.device.read(start, in_memory(length)).await?;
+        Ok(bytes.slice(in_memory(handle.offset - start)..in_memory(end - start)))
+    }
+
+    fn unframe(&self, handle: Handle, kind: FrameKind, frame: &Bytes) -> Result<Bytes, Error> {
+        let identity = Identity { table: self.meta.id, kind, offset: handle.offset };
+        open_frame(identity, frame).map_err(|malformed| self.corrupt(handle.offset, malformed))
+    }
+}
+
+fn handle_of(index: &BlockCursor) -> Result<Handle, Malformed> {
+    Handle::decode(&index.value().ok_or(Malformed("the block index ends too early"))?)
+}
+
+fn in_memory(length: u64) -> usize {
+    usize::try_from(length).expect("pieces of a table fit memory")
+}

@@ -1,0 +1,190 @@
+//! Reading tables as they were at one moment.
+
+use std::{fmt, ops::Range, rc::Rc};
+
+use bytes::Bytes;
+
+use crate::{
+    device::Directory,
+    error::Error,
+    index::{
+        cache::Cache,
+        entry::{Entry, detach},
+        filter,
+        levels::Version,
+        merge::{Merge, Source},
+        notify::give_way,
+        payload::read_payload,
+        shared::Shared,
+        table::{reader::Reading, run::RunCursor},
+    },
+};
+
+/// Keys that one scan looks at, tombstones included, before it returns what it has.
+pub(crate) const SCAN_KEYS_MAX: usize = 65_536;
+/// After this many keys a scan lets other tasks run.
+const SCAN_KEYS_AT_ONCE: usize = 1024;
+
+/// How much one page may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScanLimit {
+    /// Entries, at least 1.
+    pub entries: usize,
+    /// Bytes of keys, values and inline payloads; the first entry is returned whatever its length.
+    pub bytes: usize,
+}
+
+/// A part of a range.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// In key order.
+    pub entries: Vec<(Bytes, Entry)>,
+    /// Where the next page starts; none at the end of the range. A page may be short, even empty, and have a next:
+    /// a scan looks at a bounded number of keys.
+    pub next: Option<Bytes>,
+}
+
+/// What a scan reads besides tables: changes still in memory.
+pub(crate) struct Newer<D: Directory> {
+    /// Newest first.
+    pub(crate) sources: Vec<Source<D>>,
+    /// The key from which on they are not complete.
+    pub(crate) cutoff: Option<Bytes>,
+}
+
+impl<D: Directory> Default for Newer<D> {
+    fn default() -> Self {
+        Self { sources: Vec::new(), cutoff: None }
+    }
+}
+
+/// The durable state of the index after a flush: consistent, and readable for as long as it is held. Tables and
+/// segments that compaction leaves behind keep their space for that long.
+pub struct View<D: Directory> {
+    pub(crate) version: Rc<Version<D>>,
+    pub(crate) shared: Rc<Shared<D>>,
+}
+
+impl<D: Directory> View<D> {
+    /// The tables as they are now.
+    pub(crate) fn now(shared: &Rc<Shared<D>>) -> Self {
+        Self { version: Rc::clone(&shared.state.borrow().version), shared: Rc::clone(shared) }
+    }
+
+    /// What a key holds. Damage is [`Error::Corrupt`] with file and offset.
+    pub async fn get(&self, key: &[u8]) -> Result<Option<Entry>, Error> {
+        let hash = filter::key_hash(key);
+        for table in self.version.candidates(key) {
+            if let Some(change) = table.get(key, hash, &self.shared.cache).await? {
+                return Ok(change.as_ref().map(detach));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The entries from `range.start` to before `range.end`, in order, without their payloads.
+    pub async fn scan(&self, range: Range<Bytes>, limit: ScanLimit) -> Result<Page, Error> {
+        self.scan_with(Newer::default(), &range, limit).await
+    }
+
+    /// Reads `range` of an entry's payload, given in bytes from its start.
+    pub async fn payload(
+        &self,
+        key: &[u8],
+        entry: &Entry,
+        range: Range<u32>,
+    ) -> Result<Bytes, Error> {
+        read_payload(&self.shared.segments, key, &entry.payload, range).await
+    }
+
+    /// Scans `newer` sources before the tables.
+    pub(crate) async fn scan_with(
+        &self,
+        newer: Newer<D>,
+        range: &Range<Bytes>,
+        limit: ScanLimit,
+    ) -> Result<Page, Error> {
+        if range.start >= range.end {
+            return Ok(Page::default());
+        }
+        let Newer { mut sources, cutoff } = newer;
+        for run in self.version.runs(&range.start, &range.end) {
+            let cursor =
+                RunCursor::seek(run, &range.start, Reading::Cached, &self.shared.cache).await?;
+            sources.push(Source::Run(Box::new(cursor)));
+        }
+        let end = cutoff.as_ref().unwrap_or(&range.end);
+        let mut page = collect(&mut Merge::new(sources), end, limit, &self.shared.cache).await?;
+        if page.next.is_none() {
+            page.next = cutoff;
+        }
+        Ok(page)
+    }
+}
+
+async fn collect<D: Directory>(
+    merge: &mut Merge<D>,
+    end: &Bytes,
+    limit: ScanLimit,
+    cache: &Cache,
+) -> Result<Page, Error> {
+    let mut page = Page::default();
+    let mut bytes = 0_usize;
+    let mut seen = 0;
+    while let Some((key, change)) = merge.next(cache).await? {
+        if key >= *end {
+            break;
+        }
+        if seen == SCAN_KEYS_MAX {
+            page.next = Some(key);
+            break;
+        }
+        seen += 1;
+        if seen % SCAN_KEYS_AT_ONCE == 0 {
+            give_way().await;
+        }
+        let Some(entry) = change else { continue };
+        bytes = bytes.saturating_add(key.len() + held_bytes(&entry));
+        let full = page.entries.len() >= limit.entries.max(1) || bytes > limit.bytes;
+        if full && !page.entries.is_empty() {
+            page.next = Some(key);
+            break;
+        }
+        page.entries.push((key, detach(&entry)));
+    }
+    Ok(page)
+}
+
+fn held_bytes(entry: &Entry) -> usize {
+    let inline = match &entry.payload {
+        crate::index::Payload::Inline(bytes) => bytes.len(),
+        crate::index::Payload::None | crate::index::Payload::Extent(_) => 0,
+    };
+    entry.value.len() + inline
+}
+
+impl<D: Directory> Clone for View<D> {
+    fn clone(&self) -> Self {
+        Self { version: Rc::clone(&self.version), shared: Rc::clone(&self.shared) }
+    }
+}
+
+impl<D: Directory> Drop for View<D> {
+    fn drop(&mut self) {
+        // The last holder of retired tables makes their release possible. The current tables are not retired.
+        let waited_for = self.shared.state.try_borrow().is_ok_and(|state| {
+            !state.retired.is_empty() && !Rc::ptr_eq(&state.version, &self.version)
+        });
+        if waited_for {
+            self.shared.moved.notify();
+        }
+    }
+}
+
+impl<D: Directory> fmt::Debug for View<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("View")
+            .field("tables", &self.version.tables().count())
+            .finish_non_exhaustive()
+    }
+}
