@@ -1,1 +1,142 @@
-//! (in work)
+//! What one shard stores with: its WAL and its index, whose payloads lie in data segments, under one memory budget.
+//!
+//! Three directories, so that nothing in one can be taken for something of another. Opening recovers; what the shard
+//! must run afterwards are [`Wal::run`] and [`Index::maintain`].
+
+use std::{fmt, rc::Rc};
+
+use crate::{
+    device::Directory,
+    error::Error,
+    index::{Index, IndexOptions},
+    segment::SegmentOptions,
+    wal::{Wal, WalOptions},
+};
+
+/// The least memory that a shard's storage works with, in bytes.
+pub const MEMORY_BYTES_MIN: u64 = 8 << 20;
+
+const WAL_DIRECTORY: &str = "wal";
+const TABLES_DIRECTORY: &str = "tables";
+const SEGMENTS_DIRECTORY: &str = "segments";
+
+/// The directories of a shard.
+pub(crate) const DIRECTORIES: [&str; 3] = [WAL_DIRECTORY, TABLES_DIRECTORY, SEGMENTS_DIRECTORY];
+
+/// Everything one shard keeps on its volume.
+pub struct Storage<D: Directory> {
+    /// The log of all groups of the shard.
+    pub wal: Wal<D>,
+    /// The state of all groups of the shard, and its data segments.
+    pub index: Index<D>,
+}
+
+/// The sizes of a shard's storage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageOptions {
+    /// What caches, memtables and queues may take together, in bytes: at least [`MEMORY_BYTES_MIN`].
+    pub memory_bytes: u64,
+    /// The length of a WAL segment, in bytes.
+    pub wal_segment_bytes: u64,
+    /// The length of a data segment, in bytes.
+    pub segment_bytes: u64,
+    /// What the WAL's batches carry ([`crate::volume::Volume::wal_identity`]); the same at each opening.
+    pub wal_identity: u64,
+}
+
+impl Default for StorageOptions {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 64 << 20,
+            wal_segment_bytes: WalOptions::default().segment_bytes,
+            segment_bytes: SegmentOptions::default().segment_bytes,
+            wal_identity: 0,
+        }
+    }
+}
+
+impl<D: Directory> Storage<D> {
+    /// Opens a shard's directory and recovers what is in it; an empty directory is an empty storage.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Limit`] for a memory budget below [`MEMORY_BYTES_MIN`]; [`Error::Corrupt`] where something durable is
+    /// damaged; [`Error::Version`] where another release wrote it.
+    pub async fn open(directory: D, options: StorageOptions) -> Result<Rc<Self>, Error> {
+        let budget = Budget::split(options.memory_bytes)?;
+        let wal_options = WalOptions {
+            segment_bytes: options.wal_segment_bytes,
+            cache_bytes_max: budget.wal_cache_bytes,
+            queue_bytes_max: budget.wal_queue_bytes,
+            identity: options.wal_identity,
+            ..WalOptions::default()
+        };
+        let index_options = IndexOptions {
+            memtable_bytes_max: budget.memtable_bytes,
+            block_cache_bytes_max: budget.block_cache_bytes,
+            ..IndexOptions::default()
+        };
+        let segment_options = SegmentOptions {
+            segment_bytes: options.segment_bytes,
+            write_bytes_max: budget.segment_write_bytes,
+            ..SegmentOptions::default()
+        };
+        let wal = Wal::open(directory.directory(WAL_DIRECTORY).await?, wal_options).await?;
+        let tables = directory.directory(TABLES_DIRECTORY).await?;
+        let segments = directory.directory(SEGMENTS_DIRECTORY).await?;
+        let index = Index::open(tables, segments, index_options, segment_options).await?;
+        Ok(Rc::new(Self { wal, index }))
+    }
+}
+
+impl<D: Directory> fmt::Debug for Storage<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Storage")
+            .field("wal", &self.wal.figures())
+            .field("index", &self.index.figures())
+            .finish()
+    }
+}
+
+/// How the memory of a shard's storage is shared out, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Budget {
+    /// The active and the frozen memtables: what writes need.
+    memtable_bytes: usize,
+    /// Blocks of tables: what reads need.
+    block_cache_bytes: usize,
+    /// Recent records, that followers and the apply step read back.
+    wal_cache_bytes: usize,
+    /// Records on their way to the device.
+    wal_queue_bytes: usize,
+    /// One write to data segments; several are in flight.
+    segment_write_bytes: usize,
+}
+
+impl Budget {
+    /// Gives 5/16 to memtables, 5/16 to the block cache, 1/8 to each of the WAL's two; the last 1/8 is for what comes and
+    /// goes: writes in flight, tables being merged.
+    fn split(memory_bytes: u64) -> Result<Self, Error> {
+        if memory_bytes < MEMORY_BYTES_MIN {
+            return Err(Error::Limit {
+                what: "the memory of a shard's storage, in bytes (at least),",
+                found: memory_bytes,
+                limit: MEMORY_BYTES_MIN,
+            });
+        }
+        let part = |sixteenths: u64, most: u64| {
+            let bytes = (memory_bytes / 16).saturating_mul(sixteenths).min(most);
+            usize::try_from(bytes).unwrap_or(usize::MAX)
+        };
+        Ok(Self {
+            memtable_bytes: part(5, 256 << 20),
+            block_cache_bytes: part(5, u64::MAX),
+            wal_cache_bytes: part(2, 64 << 20),
+            wal_queue_bytes: part(2, 16 << 20),
+            segment_write_bytes: (part(1, 8 << 20) / 4).max(256 << 10),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

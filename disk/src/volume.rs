@@ -1,1 +1,186 @@
-//! (in work)
+//! A volume: one data directory, with a superblock that says what it is and a directory for each of its shards.
+//!
+//! ```text
+//!  superblock         the identity, twice (`superblock`)
+//!  shard-<id>/wal     the shard's write-ahead log
+//!  shard-<id>/tables  the index: tables and their manifest
+//!  shard-<id>/segments
+//! ```
+//!
+//! Formatting writes `superblock-new`, durably, before the shards' directories and renames it to `superblock` after
+//! them: a volume with a superblock is whole, and one that lost it is never formatted over.
+
+mod superblock;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::{
+    device::{Device, Directory, Durability, Fill, SECTOR_BYTES},
+    error::Error,
+};
+
+pub use superblock::{SHARDS_PER_VOLUME_MAX, VolumeIdentity};
+
+const NAME: &str = "superblock";
+const UNFINISHED_NAME: &str = "superblock-new";
+const SHARD_PREFIX: &str = "shard-";
+const COPY_COUNT: u64 = 2;
+const SECTOR: u64 = SECTOR_BYTES as u64;
+
+/// One formatted data directory.
+#[derive(Debug)]
+pub struct Volume<D: Directory> {
+    directory: D,
+    identity: VolumeIdentity,
+}
+
+impl<D: Directory> Volume<D> {
+    /// Makes a volume of a directory; a formatting that was interrupted is done again.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exists`] for a formatted directory, and for one with shards that lacks the superblock;
+    /// [`Error::Limit`] for more shards than [`SHARDS_PER_VOLUME_MAX`], or none.
+    pub async fn format(directory: &D, identity: &VolumeIdentity) -> Result<(), Error> {
+        let sector = superblock::encode(identity)?;
+        refuse_used(directory).await?;
+        let file = directory.create(UNFINISHED_NAME, Fill::Empty, Durability::AtSync).await?;
+        let mut buffer = file.buffer(2 * SECTOR_BYTES);
+        for copy in buffer.chunks_exact_mut(SECTOR_BYTES) {
+            copy.copy_from_slice(&sector);
+        }
+        file.write(0, buffer).await?;
+        file.sync().await?;
+        directory.sync().await?;
+        for shard in &identity.shards {
+            shard_directory(directory, *shard).await?;
+        }
+        directory.rename(UNFINISHED_NAME, NAME).await?;
+        directory.sync().await
+    }
+
+    /// Opens a formatted directory. A damaged copy of the superblock is written again from the other one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Absent`] where it is not formatted, [`Error::Version`] where another release did it,
+    /// [`Error::Corrupt`] where both copies are damaged.
+    pub async fn open(directory: D) -> Result<Self, Error> {
+        let file = directory.open(NAME, Durability::AtSync).await?;
+        let location = |copy: u64| format!("{}/{NAME} at {}", directory.path(), copy * SECTOR);
+        let mut found = Vec::new();
+        for copy in 0..COPY_COUNT {
+            let sector = read_copy(&file, copy).await?;
+            found.push(superblock::decode(&sector, &location(copy)));
+        }
+        let version = found.iter().find(|copy| matches!(copy, Err(Error::Version { .. })));
+        if let Some(Err(version)) = version {
+            return Err(version.clone());
+        }
+        let whole: Vec<&VolumeIdentity> =
+            found.iter().filter_map(|copy| copy.as_ref().ok()).collect();
+        let identity = match whole.as_slice() {
+            [] => return Err(found.into_iter().find_map(Result::err).expect("both are damaged")),
+            [one, others @ ..] => {
+                if others.iter().any(|other| other != one) {
+                    let finding = "the two copies of the superblock differ".to_owned();
+                    return Err(Error::Corrupt { location: location(0), finding });
+                }
+                (*one).clone()
+            }
+        };
+        for (copy, found) in (0..COPY_COUNT).zip(&found) {
+            if found.is_err() {
+                write_copy(&file, copy, &identity).await?;
+            }
+        }
+        Ok(Self { directory, identity })
+    }
+
+    /// What the superblock says.
+    pub fn identity(&self) -> &VolumeIdentity {
+        &self.identity
+    }
+
+    /// The directory it is in.
+    pub fn directory(&self) -> &D {
+        &self.directory
+    }
+
+    /// What the batches of a shard's WAL carry: drawn from the volume's random id, and so unknown to clients.
+    pub fn wal_identity(&self, shard: u64) -> u64 {
+        xxh3_64_with_seed(&self.identity.volume.to_le_bytes(), shard)
+    }
+
+    /// The directory of a shard, for [`crate::storage::Storage::open`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Absent`] for a shard of another volume.
+    pub async fn shard(&self, shard: u64) -> Result<D, Error> {
+        if !self.identity.shards.contains(&shard) {
+            let name = format!("{}/{}", self.directory.path(), shard_name(shard));
+            return Err(Error::Absent { name });
+        }
+        // A missing directory would be made here, as that of a shard without data: formatting has made all of them,
+        // so one that is missing was lost.
+        let names = self.directory.list().await?;
+        if !names.contains(&shard_name(shard)) {
+            return Err(Error::Corrupt {
+                location: format!("{}/{}", self.directory.path(), shard_name(shard)),
+                finding: "the superblock names the shard and its directory is missing".to_owned(),
+            });
+        }
+        self.directory.directory(&shard_name(shard)).await
+    }
+}
+
+async fn refuse_used<D: Directory>(directory: &D) -> Result<(), Error> {
+    let names = directory.list().await?;
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    let shard = names.iter().find(|name| name.starts_with(SHARD_PREFIX));
+    if has(NAME) {
+        return Err(Error::Exists { name: format!("{}/{NAME}", directory.path()) });
+    }
+    if has(UNFINISHED_NAME) {
+        return directory.remove(UNFINISHED_NAME).await;
+    }
+    match shard {
+        Some(shard) => Err(Error::Exists { name: format!("{}/{shard}", directory.path()) }),
+        None => Ok(()),
+    }
+}
+
+async fn shard_directory<D: Directory>(directory: &D, shard: u64) -> Result<(), Error> {
+    let shard = directory.directory(&shard_name(shard)).await?;
+    for inner in crate::storage::DIRECTORIES {
+        shard.directory(inner).await?;
+    }
+    Ok(())
+}
+
+async fn read_copy<V: Device>(file: &V, copy: u64) -> Result<Vec<u8>, Error> {
+    // A file that is too short is a damaged one, not one of another error.
+    if file.size() < (copy + 1) * SECTOR {
+        return Ok(Vec::new());
+    }
+    Ok(file.read(copy * SECTOR, SECTOR_BYTES).await?.to_vec())
+}
+
+async fn write_copy<V: Device>(
+    file: &V,
+    copy: u64,
+    identity: &VolumeIdentity,
+) -> Result<(), Error> {
+    let mut buffer = file.buffer(SECTOR_BYTES);
+    buffer.copy_from_slice(&superblock::encode(identity)?);
+    file.write(copy * SECTOR, buffer).await?;
+    file.sync().await
+}
+
+fn shard_name(shard: u64) -> String {
+    format!("{SHARD_PREFIX}{shard:016x}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,144 @@
+//! What a volume is, in one sector; the superblock file holds it twice.
+//!
+//! ```text
+//!  offset  bytes  field (little-endian)
+//!       0      8  magic "ANODEVOL"      these three are
+//!       8      4  format version, 1     the same in
+//!      12      4  checksum              every version
+//!      16     16  cluster id
+//!      32     16  volume id
+//!      48      8  when it was formatted, in milliseconds since 1970-01-01T00:00:00Z
+//!      56      4  groups of the cluster
+//!      60      4  shards of the node
+//!      64      4  volumes of the node
+//!      68      4  which of them this is, from 0
+//!      72      4  shards of this volume, N
+//!      76      4  zeros
+//!      80     8N  their ids
+//!     ...         zeros up to 4096
+//! ```
+//!
+//! The checksum is the CRC32C of the sector but the checksum.
+
+use crate::{checksum::crc32c, device::SECTOR_BYTES, error::Error};
+
+/// How many shards one volume can hold.
+pub const SHARDS_PER_VOLUME_MAX: usize = 500;
+
+const MAGIC: [u8; 8] = *b"ANODEVOL";
+const VERSION: u32 = 1;
+
+const VERSION_AT: usize = 8;
+const CHECKSUM_AT: usize = VERSION_AT + 4;
+const CLUSTER_AT: usize = CHECKSUM_AT + 4;
+const VOLUME_AT: usize = CLUSTER_AT + 16;
+const CREATED_AT: usize = VOLUME_AT + 16;
+const GROUP_COUNT_AT: usize = CREATED_AT + 8;
+const NODE_SHARD_COUNT_AT: usize = GROUP_COUNT_AT + 4;
+const VOLUME_COUNT_AT: usize = NODE_SHARD_COUNT_AT + 4;
+const VOLUME_INDEX_AT: usize = VOLUME_COUNT_AT + 4;
+const SHARD_COUNT_AT: usize = VOLUME_INDEX_AT + 4;
+const SHARDS_AT: usize = SHARD_COUNT_AT + 8;
+
+const _: () = assert!(SHARDS_AT == 80, "the table above says so");
+const _: () = assert!(SHARDS_AT + 8 * SHARDS_PER_VOLUME_MAX <= SECTOR_BYTES, "one sector");
+
+/// What a volume is and which shards it holds: decided when it is formatted, the same for good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeIdentity {
+    /// The cluster's id, drawn at random.
+    pub cluster: u128,
+    /// The volume's id, drawn at random.
+    pub volume: u128,
+    /// When it was formatted, in milliseconds since 1970-01-01T00:00:00Z.
+    pub created_ms: u64,
+    /// How many placement groups the cluster was made with.
+    pub group_count: u32,
+    /// How many shards the node had on all its volumes when this one was formatted.
+    pub node_shard_count: u32,
+    /// How many volumes the node had then.
+    pub volume_count: u32,
+    /// Which of them this is, from 0.
+    pub volume_index: u32,
+    /// The ids of the shards on this volume, never used again in the cluster.
+    pub shards: Vec<u64>,
+}
+
+/// The sector to store.
+pub(super) fn encode(identity: &VolumeIdentity) -> Result<Vec<u8>, Error> {
+    let shard_count = u32::try_from(identity.shards.len()).unwrap_or(u32::MAX);
+    if !(1..=SHARDS_PER_VOLUME_MAX).contains(&identity.shards.len()) {
+        return Err(Error::Limit {
+            what: "the number of shards of a volume",
+            found: u64::from(shard_count),
+            limit: SHARDS_PER_VOLUME_MAX as u64,
+        });
+    }
+    let mut sector = vec![0; SECTOR_BYTES];
+    put(&mut sector, 0, &MAGIC);
+    put(&mut sector, VERSION_AT, &VERSION.to_le_bytes());
+    put(&mut sector, CLUSTER_AT, &identity.cluster.to_le_bytes());
+    put(&mut sector, VOLUME_AT, &identity.volume.to_le_bytes());
+    put(&mut sector, CREATED_AT, &identity.created_ms.to_le_bytes());
+    put(&mut sector, GROUP_COUNT_AT, &identity.group_count.to_le_bytes());
+    put(&mut sector, NODE_SHARD_COUNT_AT, &identity.node_shard_count.to_le_bytes());
+    put(&mut sector, VOLUME_COUNT_AT, &identity.volume_count.to_le_bytes());
+    put(&mut sector, VOLUME_INDEX_AT, &identity.volume_index.to_le_bytes());
+    put(&mut sector, SHARD_COUNT_AT, &shard_count.to_le_bytes());
+    for (index, shard) in identity.shards.iter().enumerate() {
+        put(&mut sector, SHARDS_AT + 8 * index, &shard.to_le_bytes());
+    }
+    let checksum = checksum(&sector);
+    put(&mut sector, CHECKSUM_AT, &checksum.to_le_bytes());
+    Ok(sector)
+}
+
+/// Reads a stored sector.
+pub(super) fn decode(sector: &[u8], location: &str) -> Result<VolumeIdentity, Error> {
+    let damaged = |finding: &str| {
+        Err(Error::Corrupt { location: location.to_owned(), finding: finding.to_owned() })
+    };
+    if sector.len() != SECTOR_BYTES {
+        return damaged("the superblock is cut off");
+    }
+    if sector[..VERSION_AT] != MAGIC {
+        return damaged("no superblock is there");
+    }
+    if u32::from_le_bytes(array(sector, CHECKSUM_AT)) != checksum(sector) {
+        return damaged("the superblock's checksum doesn't match");
+    }
+    let found = u32::from_le_bytes(array(sector, VERSION_AT));
+    if found != VERSION {
+        let readable = VERSION.to_string();
+        return Err(Error::Version { location: location.to_owned(), found, readable });
+    }
+    let shard_count = u32::from_le_bytes(array(sector, SHARD_COUNT_AT));
+    let shard_count = usize::try_from(shard_count).unwrap_or(usize::MAX);
+    if !(1..=SHARDS_PER_VOLUME_MAX).contains(&shard_count) {
+        return damaged("the number of shards is beyond the limit");
+    }
+    let shard = |index| u64::from_le_bytes(array(sector, SHARDS_AT + 8 * index));
+    Ok(VolumeIdentity {
+        cluster: u128::from_le_bytes(array(sector, CLUSTER_AT)),
+        volume: u128::from_le_bytes(array(sector, VOLUME_AT)),
+        created_ms: u64::from_le_bytes(array(sector, CREATED_AT)),
+        group_count: u32::from_le_bytes(array(sector, GROUP_COUNT_AT)),
+        node_shard_count: u32::from_le_bytes(array(sector, NODE_SHARD_COUNT_AT)),
+        volume_count: u32::from_le_bytes(array(sector, VOLUME_COUNT_AT)),
+        volume_index: u32::from_le_bytes(array(sector, VOLUME_INDEX_AT)),
+        shards: (0..shard_count).map(shard).collect(),
+    })
+}
+
+fn checksum(sector: &[u8]) -> u32 {
+    crc32c(&[&sector[..CHECKSUM_AT], &sector[CLUSTER_AT..]])
+}
+
+fn put(sector: &mut [u8], at: usize, source: &[u8]) {
+    sector[at..at + source.len()].copy_from_slice(source);
+}
+
+/// The bytes of a field of a whole sector.
+fn array<const LENGTH: usize>(sector: &[u8], at: usize) -> [u8; LENGTH] {
+    *sector[at..].first_chunk().expect("every field lies within the sector")
+}

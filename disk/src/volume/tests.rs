@@ -1,0 +1,136 @@
+use super::{SHARDS_PER_VOLUME_MAX, Volume, VolumeIdentity, superblock};
+use crate::{
+    checksum::crc32c,
+    device::{Directory, Durability, Fill},
+    error::Error,
+    testing::{SimDirectory, SimDisk, block_on},
+};
+
+fn identity() -> VolumeIdentity {
+    VolumeIdentity {
+        cluster: 0x0f0e_0d0c_0b0a_0908_0706_0504_0302_0100,
+        volume: 0x1f1e_1d1c_1b1a_1918_1716_1514_1312_1110,
+        created_ms: 0x2726_2524_2322_2120,
+        group_count: 8,
+        node_shard_count: 4,
+        volume_count: 2,
+        volume_index: 1,
+        shards: vec![5, 6],
+    }
+}
+
+async fn formatted(disk: &SimDisk) {
+    Volume::format(&disk.root(), &identity()).await.unwrap();
+}
+
+async fn opened(disk: &SimDisk) -> Result<Volume<SimDirectory>, Error> {
+    Volume::open(disk.root()).await
+}
+
+#[test]
+fn the_bytes_are_golden() {
+    let sector = superblock::encode(&identity()).unwrap();
+    let mut expected = b"ANODEVOL\x01\0\0\0".to_vec();
+    expected.extend([0x21, 0xb0, 0xfb, 0x5f]);
+    expected.extend((0x00..0x28).collect::<Vec<u8>>());
+    for field in [8, 4, 2, 1, 2, 0] {
+        expected.extend([field, 0, 0, 0]);
+    }
+    expected.extend([5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(sector[..expected.len()], expected);
+    assert_eq!(sector.len(), 4096);
+    assert!(sector[expected.len()..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn a_formatted_volume_opens_as_what_it_is_and_is_not_formatted_again() {
+    block_on(async {
+        let disk = SimDisk::new(1);
+        assert!(matches!(opened(&disk).await, Err(Error::Absent { .. })));
+        formatted(&disk).await;
+        let volume = opened(&disk).await.unwrap();
+        assert_eq!(volume.identity(), &identity());
+        let shard = volume.shard(5).await.unwrap();
+        assert_eq!(shard.list().await.unwrap(), ["segments", "tables", "wal"]);
+        assert_ne!(volume.wal_identity(5), volume.wal_identity(6));
+        assert_eq!(volume.wal_identity(5), opened(&disk).await.unwrap().wal_identity(5));
+        assert!(matches!(volume.shard(7).await, Err(Error::Absent { .. })));
+        let again = Volume::format(&disk.root(), &identity()).await;
+        assert!(matches!(again, Err(Error::Exists { .. })));
+        disk.root().remove("superblock").await.unwrap();
+        let over = Volume::format(&disk.root(), &identity()).await;
+        assert!(matches!(over, Err(Error::Exists { .. })), "shards without a superblock");
+    });
+}
+
+#[test]
+fn a_crash_while_formatting_leaves_a_volume_or_none() {
+    let total = {
+        let disk = SimDisk::new(0);
+        block_on(formatted(&disk));
+        disk.io_count()
+    };
+    for seed in 0..10 * total {
+        let disk = SimDisk::new(seed);
+        block_on(async {
+            disk.crash_at(seed % total);
+            Volume::format(&disk.root(), &identity()).await.unwrap_err();
+            if let Err(error) = opened(&disk).await {
+                assert!(matches!(error, Error::Absent { .. }), "seed {seed}: {error}");
+                formatted(&disk).await;
+            }
+            let volume = opened(&disk).await.unwrap();
+            assert_eq!(volume.identity(), &identity(), "seed {seed}");
+            volume.shard(6).await.unwrap();
+        });
+    }
+}
+
+#[test]
+fn one_damaged_copy_is_healed_and_two_are_reported() {
+    let disk = SimDisk::new(1);
+    block_on(async {
+        formatted(&disk).await;
+        let whole = disk.bytes("superblock");
+        for offset in (0..8192).filter(|offset| offset % 4096 < 100 || offset % 61 == 0) {
+            disk.flip("superblock", offset, 4);
+            assert_eq!(opened(&disk).await.unwrap().identity(), &identity(), "byte {offset}");
+            assert!(disk.bytes("superblock") == whole, "byte {offset} is healed");
+        }
+        for offset in (0..4096).filter(|offset| *offset < 100 || offset % 61 == 0) {
+            let both = [offset, 4096 + (offset * 7) % 4096];
+            both.map(|damaged| disk.flip("superblock", damaged, 4));
+            assert!(matches!(opened(&disk).await, Err(Error::Corrupt { .. })), "byte {offset}");
+            both.map(|damaged| disk.flip("superblock", damaged, 4));
+        }
+        let empty = disk.root();
+        empty.remove("superblock").await.unwrap();
+        drop(empty.create("superblock", Fill::Empty, Durability::AtSync).await.unwrap());
+        assert!(matches!(opened(&disk).await, Err(Error::Corrupt { .. })));
+    });
+}
+
+#[test]
+fn another_version_is_named() {
+    let disk = SimDisk::new(1);
+    block_on(async {
+        formatted(&disk).await;
+        let mut sector = superblock::encode(&identity()).unwrap();
+        sector[8] = 2;
+        let checksum = crc32c(&[&sector[..12], &sector[16..]]);
+        sector[12..16].copy_from_slice(&checksum.to_le_bytes());
+        disk.patch("superblock", 0, &sector);
+        assert!(matches!(opened(&disk).await, Err(Error::Version { found: 2, .. })));
+    });
+}
+
+#[test]
+fn as_many_shards_as_fit_and_no_more() {
+    let shards = |count| (0..u64::try_from(count).unwrap()).collect();
+    let full = VolumeIdentity { shards: shards(SHARDS_PER_VOLUME_MAX), ..identity() };
+    let sector = superblock::encode(&full).unwrap();
+    assert_eq!(superblock::decode(&sector, "here").unwrap(), full);
+    for count in [0, SHARDS_PER_VOLUME_MAX + 1] {
+        superblock::encode(&VolumeIdentity { shards: shards(count), ..identity() }).unwrap_err();
+    }
+}
