@@ -66,7 +66,7 @@ pub struct Index<D: Directory>(Rc<Shared<D>>);
 impl<D: Directory> Index<D> {
     /// Recovers the index of a directory of tables, and the data segments that it refers to. An empty directory is an
     /// empty index. Nothing is swept yet: who holds extents from elsewhere pins them before the first flush and
-    /// before [`Self::maintain`] runs.
+    /// before [`Self::maintain`] runs. A segment must be able to hold the longest inline payload.
     ///
     /// [`Error::Corrupt`] where the manifest or a table of it is damaged or missing.
     pub async fn open(

@@ -1,5 +1,7 @@
 //! What may be set of an index: every bound it keeps, with its unit.
 
+use crate::segment::{EXTENT_DATA_BYTES_MAX, EXTENT_KEY_BYTES_MAX};
+
 /// Longest key, in bytes.
 pub const KEY_BYTES_MAX: usize = 4096;
 /// Longest value and longest inline payload, in bytes.
@@ -52,6 +54,7 @@ impl Default for IndexOptions {
     }
 }
 
-const _: () = assert!(KEY_BYTES_MAX < VALUE_BYTES_MAX);
+const _: () = assert!(VALUE_BYTES_MAX <= EXTENT_DATA_BYTES_MAX);
+const _: () = assert!(KEY_BYTES_MAX <= EXTENT_KEY_BYTES_MAX);
 const _: () =
     assert!(KEY_BYTES_MAX <= u16::MAX as usize, "the manifest has 16 bits for a key's length");

@@ -3,17 +3,22 @@
 use bytes::Bytes;
 
 use super::{
-    KEY_COUNT, Model, all, beside_upkeep, body_of, check_live, contents, key, open, page_of, rig,
-    write,
+    KEY_COUNT, Model, all, beside_upkeep, body_of, check_live, contents, key, open, options,
+    page_of, rig, segment_options, write,
 };
 use crate::{
-    index::{Batch, Entry, Index, Payload, ScanLimit, notify::give_way, view::SCAN_KEYS_MAX},
+    device::Directory,
+    index::{
+        Batch, Entry, Index, KEY_BYTES_MAX, Payload, ScanLimit, VALUE_BYTES_MAX, notify::give_way,
+        view::SCAN_KEYS_MAX,
+    },
+    segment::SegmentOptions,
     testing::{Random, SimDirectory, block_on},
 };
 
 #[test]
 fn random_work_beside_upkeep_agrees_with_the_model() {
-    for seed in 0..6 {
+    for seed in 0..4 {
         block_on(async {
             let (disk, mut random) = rig(seed);
             let mut model = Model::new();
@@ -210,7 +215,7 @@ fn memory_is_bounded_and_room_comes_with_a_flush() {
         flush.unwrap();
         assert!(!index.is_full());
         contents(&index, page_of(50)).await.unwrap();
-        assert!(index.figures().cache_bytes <= super::options().block_cache_bytes_max);
+        assert!(index.figures().cache_bytes <= options().block_cache_bytes_max);
         index.stop();
         index.flush_wanted().await;
     });
@@ -237,5 +242,32 @@ fn a_page_ends_early_among_very_many_tombstones() {
             assert_eq!((second.entries.len(), second.next), (1, None));
             index.flush().await.unwrap();
         }
+    });
+}
+
+#[test]
+fn the_longest_keys_and_values_pass_through_every_step() {
+    block_on(async {
+        let (disk, mut random) = rig(8);
+        let tables = disk.root().directory("tables").await.unwrap();
+        let segments = disk.root().directory("segments").await.unwrap();
+        let longer = SegmentOptions { segment_bytes: 3 << 20, ..segment_options() };
+        let index = Index::open(tables, segments, options(), longer).await.unwrap();
+        let mut model = Model::new();
+        for number in 0..5_u8 {
+            let mut batch = Batch::default();
+            let mut key = vec![b'k'; KEY_BYTES_MAX];
+            key[KEY_BYTES_MAX - 1] = number;
+            let (value, body) = (random.bytes(VALUE_BYTES_MAX), random.bytes(VALUE_BYTES_MAX));
+            model.insert(key.clone(), (value.clone(), Some(body.clone())));
+            let payload = Payload::Inline(Bytes::from(body));
+            batch.put(Bytes::from(key), Entry { value: Bytes::from(value), payload });
+            index.write(batch);
+            index.flush().await.unwrap();
+        }
+        while index.upkeep().await.unwrap() {}
+        assert!(index.figures().compactions > 0);
+        let limit = ScanLimit { entries: 10, bytes: 1 };
+        assert!(contents(&index, limit).await.unwrap() == model);
     });
 }

@@ -162,3 +162,33 @@ fn a_damaged_extent_is_neither_moved_nor_dropped() {
         check_live(&index).await;
     });
 }
+
+#[test]
+fn a_payload_is_found_where_reclaim_moved_it_and_absent_once_deleted() {
+    block_on(async {
+        let (disk, _) = rig(5);
+        let index = open(disk.root()).await.unwrap();
+        let mut model = Model::new();
+        index.write(put(&mut model, 0..200, 1));
+        index.flush().await.unwrap();
+        let mut entries = Vec::new();
+        for number in 0..200 {
+            entries.push((number, index.get(&key(number)).await.unwrap().unwrap()));
+        }
+        index.write(delete(&mut model, (0..200).filter(|number| number % 4 != 0)));
+        index.flush().await.unwrap();
+        settle(&index).await;
+        let mut absent_count = 0;
+        for (number, entry) in &entries {
+            match index.payload(&key(*number), entry, 10..3000).await {
+                Ok(body) => assert_eq!(body, vec![1; 2990]),
+                Err(error) => {
+                    assert!(matches!(error, crate::Error::Absent { .. }), "{error}");
+                    assert_ne!(number % 4, 0, "an entry that is still there");
+                    absent_count += 1;
+                }
+            }
+        }
+        assert!(absent_count > 0, "no segment was reclaimed");
+    });
+}
