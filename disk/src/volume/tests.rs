@@ -99,9 +99,9 @@ fn one_damaged_copy_is_healed_and_two_are_reported() {
         }
         for offset in (0..4096).filter(|offset| *offset < 100 || offset % 61 == 0) {
             let both = [offset, 4096 + (offset * 7) % 4096];
-            both.map(|damaged| disk.flip("superblock", damaged, 4));
+            both.iter().for_each(|damaged| disk.flip("superblock", *damaged, 4));
             assert!(matches!(opened(&disk).await, Err(Error::Corrupt { .. })), "byte {offset}");
-            both.map(|damaged| disk.flip("superblock", damaged, 4));
+            both.iter().for_each(|damaged| disk.flip("superblock", *damaged, 4));
         }
         let empty = disk.root();
         empty.remove("superblock").await.unwrap();
