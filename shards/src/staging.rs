@@ -1,1 +1,287 @@
-//! (in work)
+//! Chunks on their way: written to data segments, and named by no applied command yet.
+//!
+//! A chunk is *staged* (written, its extent pinned, known here alone), then *settled* (flushed, and recorded in the
+//! shard's local log before the command that names it is proposed), then *claimed* (a command that names its body was
+//! applied: the pin goes over to the index, with the entry), or *discarded*. The WAL keeps the order of submission,
+//! so a command is never durable without the records of its chunks: a restart finds them, and replays the command.
+//!
+//! A claimed chunk keeps its record until the index has flushed the entry, for a crash before that brings the
+//! command's replay. So whoever flushes the index takes a [`Mark`] before, and gives it back to
+//! [`Staging::after_flush`]: all that was claimed before the mark is in the flushed state (a claim and its write into
+//! the index are one step, with no await between), everything else is recorded again before the records are purged.
+
+use std::{cell::RefCell, collections::BTreeMap, fmt, ops::Bound, rc::Rc};
+
+use anode_disk::{
+    Directory, Error,
+    segment::Extent,
+    storage::Storage,
+    wal::{self, GroupId, LOCAL, Record},
+};
+use bytes::Bytes;
+use futures::channel::oneshot;
+use tracing::warn;
+
+use crate::{limits::STAGED_CHUNKS_MAX, object::BodyId, state::keys};
+
+use record::StagedRecord;
+
+mod record;
+#[cfg(test)]
+mod tests;
+
+const READ_BYTES: usize = 1 << 20;
+
+type ChunkName = (GroupId, BodyId, u32);
+
+/// A moment before a flush of the index.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "give it to after_flush"]
+pub struct Mark {
+    claims: u64,
+    records: u64,
+}
+
+/// What is staged on a shard, of all its groups.
+pub struct Staging<D: Directory> {
+    storage: Rc<Storage<D>>,
+    inner: RefCell<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    staged: BTreeMap<ChunkName, Staged>,
+    claimed: BTreeMap<ChunkName, Claimed>,
+    /// How many claims there were.
+    claims: u64,
+    /// The index of the next record in the local log.
+    next_index: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Staged {
+    extent: Extent,
+    /// Its newest record in the local log.
+    index: Option<u64>,
+    /// It was staged before the last start.
+    recovered: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Claimed {
+    extent: Extent,
+    index: Option<u64>,
+    claim: u64,
+}
+
+impl<D: Directory> Staging<D> {
+    /// Finds what was staged and settled before the last stop, and pins it: before the segments are swept for the
+    /// first time.
+    pub async fn open(storage: Rc<Storage<D>>) -> Result<Rc<Self>, Error> {
+        let mut inner = Inner { next_index: purged(&storage)? + 1, ..Inner::default() };
+        if let Some((first, last)) = storage.wal.range(LOCAL) {
+            inner.next_index = last + 1;
+            let mut from = first;
+            while from <= last {
+                let records = storage.wal.read(LOCAL, from..last + 1, READ_BYTES).await?;
+                from += u64::try_from(records.len()).expect("a count fits in 64 bits");
+                if records.is_empty() {
+                    return Err(damaged(from, "a record is missing"));
+                }
+                for record in records {
+                    let index = record.index;
+                    let found = StagedRecord::decode(&record.head)
+                        .map_err(|finding| damaged(index, &finding))?;
+                    let staged =
+                        Staged { extent: found.extent, index: Some(index), recovered: true };
+                    inner.staged.insert((found.group, found.body, found.chunk), staged);
+                }
+            }
+        }
+        // A record outlives its purge only by a crash; then the chunk may have been reclaimed, segment and all.
+        inner.staged.retain(|_, staged| storage.index.segments().pin(staged.extent));
+        Ok(Rc::new(Self { storage, inner: RefCell::new(inner) }))
+    }
+
+    /// Writes chunk `chunk` of a body. Not durable before [`Self::settle`].
+    ///
+    /// [`Error::Limit`] where too much is staged already; [`Error::NoSpace`] where the volume is full.
+    pub async fn stage(
+        &self,
+        group: GroupId,
+        body: BodyId,
+        chunk: u32,
+        data: Bytes,
+    ) -> Result<(), Error> {
+        let count = self.inner.borrow().staged.len();
+        if count >= STAGED_CHUNKS_MAX {
+            let count = |count: usize| u64::try_from(count).expect("a count fits in 64 bits");
+            let (found, limit) =
+                (count(self.inner.borrow().staged.len()), count(STAGED_CHUNKS_MAX));
+            return Err(Error::Limit { what: "count of staged chunks", found, limit });
+        }
+        let key = keys::chunk(group, body, chunk);
+        let extents = self.storage.index.segments().append(vec![(key, data)]).await?;
+        let extent = extents.first().copied().expect("one item makes one extent");
+        let staged = Staged { extent, index: None, recovered: false };
+        let before = self.inner.borrow_mut().staged.insert((group, body, chunk), staged);
+        if let Some(before) = before {
+            self.storage.index.segments().unpin(before.extent);
+        }
+        Ok(())
+    }
+
+    /// Makes every staged chunk of a body durable, and has it recorded before all that is submitted to the WAL from
+    /// now on. To be awaited before the command that names the body is proposed.
+    pub async fn settle(&self, group: GroupId, body: BodyId) -> Result<(), Error> {
+        self.storage.index.segments().sync().await?;
+        let names = self.names(group, body);
+        drop(self.record(&names));
+        Ok(())
+    }
+
+    /// Forgets what is staged of a body.
+    ///
+    /// Only where no command that names it can still be applied: none was proposed, or the proposal was *refused*. A
+    /// proposal whose outcome is unknown keeps its chunks; they go at the next start if nothing claimed them.
+    pub fn discard(&self, group: GroupId, body: BodyId) {
+        for name in self.names(group, body) {
+            let staged = self.inner.borrow_mut().staged.remove(&name);
+            if let Some(staged) = staged {
+                self.storage.index.segments().unpin(staged.extent);
+            }
+        }
+    }
+
+    /// Forgets what was staged before the last start and claimed by nothing: after every group of the shard has applied
+    /// its whole log. Returns how many chunks that was.
+    pub fn drop_unclaimed(&self) -> usize {
+        let names: Vec<ChunkName> = {
+            let inner = self.inner.borrow();
+            let old = inner.staged.iter().filter(|(_, staged)| staged.recovered);
+            old.map(|(name, _)| *name).collect()
+        };
+        for name in &names {
+            let staged = self.inner.borrow_mut().staged.remove(name);
+            if let Some(staged) = staged {
+                self.storage.index.segments().unpin(staged.extent);
+            }
+        }
+        names.len()
+    }
+
+    /// To be taken before a flush of the index begins.
+    pub fn mark(&self) -> Mark {
+        let inner = self.inner.borrow();
+        Mark { claims: inner.claims, records: inner.next_index }
+    }
+
+    /// To be called once a flush of the index that began after `mark` is done: purges the records from before it, and
+    /// records again what of them is still needed.
+    pub async fn after_flush(&self, mark: Mark) -> Result<(), Error> {
+        let (upto, kept) = {
+            let mut inner = self.inner.borrow_mut();
+            inner.claimed.retain(|_, claimed| claimed.claim >= mark.claims);
+            let old = |index: Option<u64>| index.is_some_and(|index| index < mark.records);
+            let staged = inner.staged.iter().filter(|(_, staged)| old(staged.index));
+            let claimed = inner.claimed.iter().filter(|(_, claimed)| old(claimed.index));
+            let kept: Vec<ChunkName> =
+                staged.map(|(name, _)| *name).chain(claimed.map(|(name, _)| *name)).collect();
+            (mark.records.saturating_sub(1), kept)
+        };
+        let Some((first, _)) = self.storage.wal.range(LOCAL) else { return Ok(()) };
+        if upto < first {
+            return Ok(());
+        }
+        // The WAL keeps this order: the new records are durable before the old ones are gone.
+        drop(self.record(&kept));
+        let value = Bytes::copy_from_slice(&upto.to_le_bytes());
+        wal::flushed(|done| self.storage.wal.purge(LOCAL, upto, value, done)).await
+    }
+
+    /// How many chunks are staged and claimed by nothing.
+    pub fn count(&self) -> usize {
+        self.inner.borrow().staged.len()
+    }
+
+    /// Where a staged chunk is.
+    pub(crate) fn extent(&self, group: GroupId, body: BodyId, chunk: u32) -> Option<Extent> {
+        self.inner.borrow().staged.get(&(group, body, chunk)).map(|staged| staged.extent)
+    }
+
+    /// Gives a staged chunk to the index, with its pin: what is returned is written to the index before anything else
+    /// happens.
+    pub(crate) fn claim(&self, group: GroupId, body: BodyId, chunk: u32) -> Option<Extent> {
+        let mut inner = self.inner.borrow_mut();
+        let name = (group, body, chunk);
+        let staged = inner.staged.remove(&name)?;
+        let claim = inner.claims;
+        inner.claims += 1;
+        if staged.index.is_none() {
+            warn!(%body, chunk, "a chunk was claimed before it was settled");
+        }
+        let claimed = Claimed { extent: staged.extent, index: staged.index, claim };
+        inner.claimed.insert(name, claimed);
+        Some(staged.extent)
+    }
+
+    fn names(&self, group: GroupId, body: BodyId) -> Vec<ChunkName> {
+        let range = (Bound::Included((group, body, 0)), Bound::Included((group, body, u32::MAX)));
+        self.inner.borrow().staged.range(range).map(|(name, _)| *name).collect()
+    }
+
+    /// Submits records of these chunks. What is returned resolves with the flush; nobody needs to wait for it.
+    fn record(&self, names: &[ChunkName]) -> Option<oneshot::Receiver<Result<(), Error>>> {
+        let mut records = Vec::with_capacity(names.len());
+        {
+            let mut guard = self.inner.borrow_mut();
+            let inner = &mut *guard;
+            for name in names {
+                let index = inner.next_index;
+                let extent = if let Some(staged) = inner.staged.get_mut(name) {
+                    staged.index = Some(index);
+                    staged.extent
+                } else if let Some(claimed) = inner.claimed.get_mut(name) {
+                    claimed.index = Some(index);
+                    claimed.extent
+                } else {
+                    continue;
+                };
+                inner.next_index += 1;
+                let (group, body, chunk) = *name;
+                let head = StagedRecord { group, body, chunk, extent }.encode();
+                records.push(Record { index, head, body: Bytes::new() });
+            }
+        }
+        if records.is_empty() {
+            return None;
+        }
+        let (sender, receiver) = oneshot::channel();
+        let done = Box::new(move |outcome| drop(sender.send(outcome)));
+        self.storage.wal.append(LOCAL, records, done);
+        Some(receiver)
+    }
+}
+
+impl<D: Directory> fmt::Debug for Staging<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Staging").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}
+
+/// The last local record that was ever purged; 0 for none.
+fn purged<D: Directory>(storage: &Storage<D>) -> Result<u64, Error> {
+    match storage.wal.slot(LOCAL, wal::Slot::Purged) {
+        None => Ok(0),
+        Some(value) => <[u8; 8]>::try_from(value.as_ref())
+            .map(u64::from_le_bytes)
+            .map_err(|error| damaged(0, &format!("the purged index: {error}"))),
+    }
+}
+
+fn damaged(index: u64, finding: &str) -> Error {
+    Error::Corrupt {
+        location: format!("local record {index} of the wal"),
+        finding: finding.to_owned(),
+    }
+}

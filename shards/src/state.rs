@@ -1,1 +1,167 @@
-//! (in work)
+//! What a group has agreed on: applies commands to the index, and reads from it.
+//!
+//! - One command is one batch: all its effects and the Raft state that belongs to it are visible, and become durable,
+//!   together. Between the last read and the write nothing awaits.
+//! - Applying is deterministic: times and ids are in the command, and what it reads is what earlier commands wrote.
+//! - Only apply writes in a group's range, one command after another.
+//! - The bytes of an object that is gone are *condemned* with the command that ended it, and removed by later commands
+//!   ([`crate::reclaim`]).
+
+use std::{fmt, rc::Rc};
+
+use anode_disk::{
+    Directory, Error,
+    index::{Batch, Entry, Payload},
+    storage::Storage,
+    wal::GroupId,
+};
+use bytes::Bytes;
+use tracing::error;
+
+use crate::{
+    command::{Command, Refusal, Reply},
+    limits::{KEY_BYTES_MAX, PART_BYTES_MIN},
+    reclaim::Pins,
+    staging::Staging,
+};
+
+pub use keys::group_range;
+pub use list::{ListQuery, PartPage, UploadListed};
+pub use merge::Merge;
+pub use page::{ListEntry, ListPage, Listed, Position};
+pub use reclaim::Condemned;
+
+use draft::Draft;
+
+mod bucket;
+mod draft;
+pub(crate) mod keys;
+mod list;
+mod merge;
+mod multipart;
+mod page;
+mod put;
+mod read;
+mod reclaim;
+#[cfg(test)]
+mod tests;
+
+/// The state of one group.
+pub struct State<D: Directory> {
+    group: GroupId,
+    storage: Rc<Storage<D>>,
+    staging: Rc<Staging<D>>,
+    pins: Rc<Pins>,
+    part_bytes_min: u64,
+}
+
+/// The index key of the Raft state that each applied entry carries: last applied log id and membership.
+pub fn meta_key(group: GroupId) -> Bytes {
+    keys::meta(group)
+}
+
+impl<D: Directory> State<D> {
+    /// The state of `group` in a shard's storage. Reads nothing yet.
+    pub fn open(group: GroupId, storage: Rc<Storage<D>>, staging: Rc<Staging<D>>) -> Self {
+        let pins = Rc::new(Pins::default());
+        Self { group, storage, staging, pins, part_bytes_min: PART_BYTES_MIN }
+    }
+
+    /// Which group this is.
+    pub fn group(&self) -> GroupId {
+        self.group
+    }
+
+    /// What readers of the group hold on to.
+    pub fn pins(&self) -> &Rc<Pins> {
+        &self.pins
+    }
+
+    /// Applies a command, and writes `meta` (an index key and its value) with its effects. A refusal changes nothing
+    /// but `meta`.
+    ///
+    /// To be called for one command at a time. After an error nothing is written: the command is not applied.
+    pub async fn apply(&self, command: &Command, meta: (Bytes, Bytes)) -> Result<Reply, Error> {
+        let mut draft = Draft::default();
+        let decided = self.decide(command, &mut draft).await?;
+        // From here to the write nothing awaits: what was checked still holds.
+        let (reply, mut batch) =
+            match decided.and_then(|reply| self.claim(draft).map(|batch| (reply, batch))) {
+                Ok(decided) => decided,
+                Err(refusal) => (Reply::Refused(refusal), Batch::default()),
+            };
+        let (key, value) = meta;
+        batch.put(key, Entry { value, payload: Payload::None });
+        self.storage.index.write(batch);
+        Ok(reply)
+    }
+
+    /// Writes `meta` alone: for entries of the log that carry no command.
+    pub fn advance(&self, meta: (Bytes, Bytes)) {
+        let mut batch = Batch::default();
+        let (key, value) = meta;
+        batch.put(key, Entry { value, payload: Payload::None });
+        self.storage.index.write(batch);
+    }
+
+    async fn decide(
+        &self,
+        command: &Command,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        match command {
+            Command::CreateBucket(create) => self.create_bucket(create, draft).await,
+            Command::RemoveBucket(remove) => self.remove_bucket(remove, draft).await,
+            Command::PutCredential(credential) => Ok(self.put_credential(credential, draft)),
+            Command::RemoveCredential(key) => self.remove_credential(key, draft).await,
+            Command::PutObject(put) => self.put_object(put, draft).await,
+            Command::DeleteObject(delete) => self.delete_object(delete, draft).await,
+            Command::DeleteObjects(deletes) => self.delete_objects(deletes, draft).await,
+            Command::CreateUpload(create) => self.create_upload(create, draft).await,
+            Command::PutPart(put) => self.put_part(put, draft).await,
+            Command::CompleteUpload(complete) => self.complete_upload(complete, draft).await,
+            Command::AbortUpload(abort) => self.abort_upload(abort, draft).await,
+            Command::SealBucket(bucket) => self.seal_bucket(*bucket, draft).await,
+            Command::UnsealBucket(bucket) => {
+                draft.delete(keys::seal(self.group, *bucket));
+                Ok(Ok(Reply::Done))
+            }
+            Command::Reclaim(steps) => self.reclaim(steps, draft).await,
+        }
+    }
+
+    /// Turns a draft into a batch: the chunks it names pass from staging to the index.
+    fn claim(&self, draft: Draft) -> Result<Batch, Refusal> {
+        let Draft { mut batch, claims } = draft;
+        for claim in &claims {
+            let found = self.staging.extent(self.group, claim.body, claim.chunk);
+            if found.is_none_or(|extent| extent.data_bytes != claim.data_bytes) {
+                error!(group = self.group, body = %claim.body, chunk = claim.chunk, "a staged chunk is missing");
+                return Err(Refusal::BodyMissing);
+            }
+        }
+        for claim in claims {
+            let extent = self
+                .staging
+                .claim(self.group, claim.body, claim.chunk)
+                .expect("it was there a moment ago");
+            let key = keys::chunk(self.group, claim.body, claim.chunk);
+            batch.put(key, Entry { value: Bytes::new(), payload: Payload::Extent(extent) });
+        }
+        Ok(batch)
+    }
+}
+
+/// What S3 lets a key be; the gateway has checked it with a better answer.
+fn check_key(key: &str) -> Result<(), Refusal> {
+    if key.is_empty() || key.len() > KEY_BYTES_MAX {
+        return Err(Refusal::Malformed("a key has 1 to 1,024 bytes"));
+    }
+    Ok(())
+}
+
+impl<D: Directory> fmt::Debug for State<D> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("group", &self.group).finish_non_exhaustive()
+    }
+}

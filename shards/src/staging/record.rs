@@ -1,0 +1,65 @@
+//! The record of a settled chunk in the shard's local log.
+//!
+//! ```text
+//!  0  version u8, 1
+//!  1  group   u32 LE
+//!  5  body    u128 LE
+//! 21  chunk   u32 LE
+//! 25  extent  16 bytes
+//! 41
+//! ```
+
+use anode_disk::{segment::Extent, wal::GroupId};
+use bytes::Bytes;
+
+use crate::object::BodyId;
+
+const VERSION: u8 = 1;
+const RECORD_BYTES: usize = 41;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct StagedRecord {
+    pub(super) group: GroupId,
+    pub(super) body: BodyId,
+    pub(super) chunk: u32,
+    pub(super) extent: Extent,
+}
+
+impl StagedRecord {
+    pub(super) fn encode(&self) -> Bytes {
+        let mut bytes = Vec::with_capacity(RECORD_BYTES);
+        bytes.push(VERSION);
+        bytes.extend_from_slice(&self.group.to_le_bytes());
+        bytes.extend_from_slice(&self.body.0.to_le_bytes());
+        bytes.extend_from_slice(&self.chunk.to_le_bytes());
+        bytes.extend_from_slice(&self.extent.encode());
+        Bytes::from(bytes)
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Result<Self, String> {
+        let (version, rest) = take::<1>(bytes)?;
+        if version != [VERSION] {
+            return Err(format!("version {}; this release reads {VERSION}", version[0]));
+        }
+        let (group, rest) = take::<4>(rest)?;
+        let (body, rest) = take::<16>(rest)?;
+        let (chunk, rest) = take::<4>(rest)?;
+        let (extent, rest) = take::<16>(rest)?;
+        if !rest.is_empty() {
+            return Err(format!("{} bytes too many", rest.len()));
+        }
+        Ok(Self {
+            group: u32::from_le_bytes(group),
+            body: BodyId(u128::from_le_bytes(body)),
+            chunk: u32::from_le_bytes(chunk),
+            extent: Extent::decode(extent),
+        })
+    }
+}
+
+fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), String> {
+    bytes
+        .split_first_chunk::<N>()
+        .map(|(head, rest)| (*head, rest))
+        .ok_or_else(|| format!("{} bytes are left where {N} are needed", bytes.len()))
+}

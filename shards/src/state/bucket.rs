@@ -1,0 +1,105 @@
+//! Buckets and credentials of the meta group, and the seals that a bucket's removal puts on every other group.
+
+use anode_disk::{Directory, Error, index::ScanLimit};
+use bytes::Bytes;
+
+use super::{State, draft::Draft, keys};
+use crate::{
+    command::{CreateBucket, Refusal, RemoveBucket, Reply},
+    object::{Bucket, BucketId, Credential},
+};
+
+const BUCKET_FIRST: BucketId = 1;
+
+impl<D: Directory> State<D> {
+    pub(super) async fn create_bucket(
+        &self,
+        create: &CreateBucket,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        if create.name.is_empty() || create.name.len() > 63 {
+            return Ok(Err(Refusal::Malformed("a bucket name has up to 63 bytes")));
+        }
+        if let Some(bucket) = self.bucket(&create.name).await? {
+            return Ok(Err(Refusal::BucketExists(bucket)));
+        }
+        let id = self.record(&keys::next_bucket(self.group)).await?.unwrap_or(BUCKET_FIRST);
+        let bucket = Bucket {
+            id,
+            name: create.name.clone(),
+            created_ms: create.now_ms,
+            owner: create.owner.clone(),
+            location: create.location.clone(),
+        };
+        draft.put(keys::next_bucket(self.group), &(id + 1));
+        draft.put(keys::bucket(self.group, &create.name), &bucket);
+        Ok(Ok(Reply::Bucket(bucket)))
+    }
+
+    pub(super) async fn remove_bucket(
+        &self,
+        remove: &RemoveBucket,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        match self.bucket(&remove.name).await? {
+            Some(bucket) if bucket.id == remove.bucket => {
+                draft.delete(keys::bucket(self.group, &remove.name));
+                Ok(Ok(Reply::Done))
+            }
+            Some(_) | None => Ok(Err(Refusal::NoSuchBucket)),
+        }
+    }
+
+    pub(super) fn put_credential(
+        &self,
+        credential: &Credential,
+        draft: &mut Draft,
+    ) -> Result<Reply, Refusal> {
+        if credential.access_key.is_empty() || credential.access_key.len() > 128 {
+            return Err(Refusal::Malformed("an access key has 1 to 128 bytes"));
+        }
+        draft.put(keys::credential(self.group, &credential.access_key), credential);
+        Ok(Reply::Done)
+    }
+
+    pub(super) async fn remove_credential(
+        &self,
+        access_key: &str,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        if self.credential(access_key).await?.is_none() {
+            return Ok(Err(Refusal::NoSuchCredential));
+        }
+        draft.delete(keys::credential(self.group, access_key));
+        Ok(Ok(Reply::Done))
+    }
+
+    /// The seal stays after the bucket's removal, so that a write that comes late is refused; ids aren't used again.
+    pub(super) async fn seal_bucket(
+        &self,
+        bucket: BucketId,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        for prefix in [keys::objects(self.group, bucket), keys::uploads(self.group, bucket)] {
+            if !self.is_empty(prefix).await? {
+                return Ok(Err(Refusal::BucketNotEmpty));
+            }
+        }
+        draft.put(keys::seal(self.group, bucket), &());
+        Ok(Ok(Reply::Done))
+    }
+
+    async fn is_empty(&self, prefix: Vec<u8>) -> Result<bool, Error> {
+        let end = keys::successor(prefix.clone()).expect("a space's number is below 255");
+        let (mut start, end) = (Some(Bytes::from(prefix)), Bytes::from(end));
+        while let Some(from) = start {
+            let limit = ScanLimit { entries: 1, bytes: 1 };
+            let page = self.storage.index.scan(from..end.clone(), limit).await?;
+            if !page.entries.is_empty() {
+                return Ok(false);
+            }
+            start = page.next;
+        }
+        Ok(true)
+    }
+}

@@ -1,0 +1,40 @@
+//! What a command will change, gathered while it is decided.
+
+use anode_disk::index::{Batch, Entry, Payload};
+use bytes::Bytes;
+use minicbor::Encode;
+
+use crate::object::BodyId;
+
+/// Changes that are not written yet; dropped where the command is refused.
+#[derive(Debug, Default)]
+pub(super) struct Draft {
+    pub(super) batch: Batch,
+    /// Chunks that are to be staged.
+    pub(super) claims: Vec<Claim>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claim {
+    pub(super) body: BodyId,
+    pub(super) chunk: u32,
+    pub(super) data_bytes: u32,
+}
+
+impl Draft {
+    pub(super) fn put(&mut self, key: Bytes, record: &impl Encode<()>) {
+        self.put_with(key, record, Payload::None);
+    }
+
+    pub(super) fn put_with(&mut self, key: Bytes, record: &impl Encode<()>, payload: Payload) {
+        self.batch.put(key, Entry { value: encode(record), payload });
+    }
+
+    pub(super) fn delete(&mut self, key: Bytes) {
+        self.batch.delete(key);
+    }
+}
+
+pub(super) fn encode(record: &impl Encode<()>) -> Bytes {
+    Bytes::from(minicbor::to_vec(record).expect("writing into memory can't fail"))
+}

@@ -1,0 +1,252 @@
+//! Where a group keeps what in the index of its shard.
+//!
+//! ```text
+//! group u32 | space u8 | rest                                                    (integers big-endian: keys sort)
+//!   0 META        "applied"                                   last applied log id and membership (raft's)
+//!                 "bucket"                                    the id of the next bucket, u64 LE
+//!   1 BUCKET      bucket name                                 Bucket
+//!   2 CREDENTIAL  access key                                  Credential
+//!   3 OBJECT      bucket u64 | escaped key | 00 01 | version u64    Object; payload: inline bytes or the parts
+//!   4 UPLOAD      bucket u64 | escaped key | 00 01 | upload u128    Upload
+//!   5 PART        upload u128 | number u16                    Part
+//!   6 CHUNK       body u128 | number u32                      payload: the chunk
+//!   7 SEAL        bucket u64                                  (empty)
+//!   8 CONDEMNED   body u128                                   Condemned
+//! ```
+//!
+//! An escaped key has 00 FF for each 00, so that 00 01 behind it sorts before all that a longer key can have there, and
+//! the order of index keys is the order of object keys as bytes. The current version is 0 and sorts first.
+
+use std::ops::Range;
+
+use anode_disk::wal::GroupId;
+use bytes::Bytes;
+
+use crate::object::{BodyId, BucketId, UploadId};
+
+const META: u8 = 0;
+const BUCKET: u8 = 1;
+const CREDENTIAL: u8 = 2;
+const OBJECT: u8 = 3;
+const UPLOAD: u8 = 4;
+const PART: u8 = 5;
+const CHUNK: u8 = 6;
+const SEAL: u8 = 7;
+const CONDEMNED: u8 = 8;
+
+const VERSION_CURRENT: u64 = 0;
+const KEY_END: [u8; 2] = [0x00, 0x01];
+
+/// Of the state that the group's Raft keeps with each applied entry.
+pub(crate) fn meta(group: GroupId) -> Bytes {
+    Bytes::from([space(group, META).as_slice(), b"applied"].concat())
+}
+
+/// Everything of a group: for installing a snapshot.
+pub fn group_range(group: GroupId) -> Range<Bytes> {
+    span(number(group).to_vec())
+}
+
+pub(crate) fn next_bucket(group: GroupId) -> Bytes {
+    Bytes::from([space(group, META).as_slice(), b"bucket"].concat())
+}
+
+pub(crate) fn bucket(group: GroupId, name: &str) -> Bytes {
+    Bytes::from([space(group, BUCKET).as_slice(), name.as_bytes()].concat())
+}
+
+pub(crate) fn buckets(group: GroupId) -> Range<Bytes> {
+    span(space(group, BUCKET))
+}
+
+pub(crate) fn credential(group: GroupId, access_key: &str) -> Bytes {
+    Bytes::from([space(group, CREDENTIAL).as_slice(), access_key.as_bytes()].concat())
+}
+
+pub(crate) fn credentials(group: GroupId) -> Range<Bytes> {
+    span(space(group, CREDENTIAL))
+}
+
+pub(crate) fn object(group: GroupId, bucket: BucketId, key: &str) -> Bytes {
+    let place = place(key);
+    Bytes::from([&objects(group, bucket), place.as_slice(), &wide(VERSION_CURRENT)].concat())
+}
+
+/// What the index keys of all objects of a bucket begin with.
+pub(crate) fn objects(group: GroupId, bucket: BucketId) -> Vec<u8> {
+    [space(group, OBJECT).as_slice(), &wide(bucket)].concat()
+}
+
+pub(crate) fn upload(group: GroupId, bucket: BucketId, key: &str, upload: UploadId) -> Bytes {
+    let place = place(key);
+    Bytes::from([&uploads(group, bucket), place.as_slice(), &widest(upload.0)].concat())
+}
+
+/// What the index keys of all uploads of a bucket begin with.
+pub(crate) fn uploads(group: GroupId, bucket: BucketId) -> Vec<u8> {
+    [space(group, UPLOAD).as_slice(), &wide(bucket)].concat()
+}
+
+pub(crate) fn part(group: GroupId, upload: UploadId, part: u16) -> Bytes {
+    Bytes::from([space(group, PART).as_slice(), &widest(upload.0), &short(part)].concat())
+}
+
+/// The parts of an upload from this number on.
+pub(crate) fn parts(group: GroupId, upload: UploadId, from: u16) -> Range<Bytes> {
+    let all = span([space(group, PART).as_slice(), &widest(upload.0)].concat());
+    part(group, upload, from)..all.end
+}
+
+pub(crate) fn chunk(group: GroupId, body: BodyId, chunk: u32) -> Bytes {
+    Bytes::from([space(group, CHUNK).as_slice(), &widest(body.0), &number(chunk)].concat())
+}
+
+pub(crate) fn seal(group: GroupId, bucket: BucketId) -> Bytes {
+    Bytes::from([space(group, SEAL).as_slice(), &wide(bucket)].concat())
+}
+
+pub(crate) fn condemned(group: GroupId, body: BodyId) -> Bytes {
+    Bytes::from([space(group, CONDEMNED).as_slice(), &widest(body.0)].concat())
+}
+
+pub(crate) fn condemned_all(group: GroupId) -> Range<Bytes> {
+    span(space(group, CONDEMNED))
+}
+
+/// The body that the key of a condemned one names.
+pub(crate) fn condemned_body(key: &[u8]) -> Option<BodyId> {
+    #[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+    key.get(5..)?.try_into().ok().map(u128::from_be_bytes).map(BodyId)
+}
+
+/// An object key as it sorts among the keys of its bucket, its end included.
+pub(crate) fn place(key: &str) -> Vec<u8> {
+    let mut escaped = escape(key);
+    escaped.extend_from_slice(&KEY_END);
+    escaped
+}
+
+/// The beginning of the places of all object keys that begin with `prefix`.
+pub(crate) fn escape(prefix: &str) -> Vec<u8> {
+    let mut escaped = Vec::with_capacity(prefix.len() + 2);
+    for byte in prefix.bytes() {
+        escaped.push(byte);
+        if byte == 0x00 {
+            escaped.push(0xFF);
+        }
+    }
+    escaped
+}
+
+/// Takes the place of an object key apart from what follows it: the key, and the rest.
+pub(crate) fn split_place(bytes: &[u8]) -> Option<(String, &[u8])> {
+    let mut key = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    loop {
+        match rest {
+            [0x00, 0xFF, tail @ ..] => {
+                key.push(0x00);
+                rest = tail;
+            }
+            [0x00, 0x01, tail @ ..] => return Some((String::from_utf8(key).ok()?, tail)),
+            [0x00, ..] | [] => return None,
+            [byte, tail @ ..] => {
+                key.push(*byte);
+                rest = tail;
+            }
+        }
+    }
+}
+
+/// The least bytes above everything that begins with `prefix`; none where there are none.
+pub(crate) fn successor(mut prefix: Vec<u8>) -> Option<Vec<u8>> {
+    while let Some(last) = prefix.pop() {
+        if let Some(next) = last.checked_add(1) {
+            prefix.push(next);
+            return Some(prefix);
+        }
+    }
+    None
+}
+
+fn span(prefix: Vec<u8>) -> Range<Bytes> {
+    let end =
+        successor(prefix.clone()).expect("no space and no object group ends in bytes FF alone");
+    Bytes::from(prefix)..Bytes::from(end)
+}
+
+fn space(group: GroupId, space: u8) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(64);
+    bytes.extend_from_slice(&number(group));
+    bytes.push(space);
+    bytes
+}
+
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+fn short(number: u16) -> [u8; 2] {
+    number.to_be_bytes()
+}
+
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+fn number(number: u32) -> [u8; 4] {
+    number.to_be_bytes()
+}
+
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+fn wide(number: u64) -> [u8; 8] {
+    number.to_be_bytes()
+}
+
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+fn widest(number: u128) -> [u8; 16] {
+    number.to_be_bytes()
+}
+
+/// The upload that ends the key of an upload.
+pub(crate) fn upload_id(rest: &[u8]) -> Option<UploadId> {
+    #[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+    rest.try_into().ok().map(u128::from_be_bytes).map(UploadId)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
+
+    use super::*;
+
+    fn text() -> impl Strategy<Value = String> {
+        let letter =
+            proptest::sample::select(vec!['\0', '\u{1}', 'a', '/', '\u{7F}', '\u{10FFFF}']);
+        prop::collection::vec(letter, 0..6).prop_map(|letters| letters.into_iter().collect())
+    }
+
+    proptest! {
+        #[test]
+        fn index_keys_sort_as_object_keys(a in text(), b in text(), x in any::<u64>(), y in any::<u64>()) {
+            let (one, other) = (object(3, x, &a), object(3, y, &b));
+            prop_assert_eq!(one.cmp(&other), (x, a.as_bytes()).cmp(&(y, b.as_bytes())));
+        }
+
+        #[test]
+        fn a_place_comes_apart(key in text(), id in any::<u128>()) {
+            let whole = upload(3, 9, &key, UploadId(id));
+            let (found, rest) = split_place(&whole[uploads(3, 9).len()..]).unwrap();
+            prop_assert_eq!((found, upload_id(rest)), (key, Some(UploadId(id))));
+        }
+
+        #[test]
+        fn what_begins_with_a_prefix_is_between_it_and_its_successor(key in text(), prefix in text()) {
+            let (start, place) = (escape(&prefix), place(&key));
+            let within = place >= start && successor(start).is_none_or(|end| place < end);
+            prop_assert_eq!(within, key.starts_with(&prefix));
+        }
+    }
+
+    #[test]
+    fn damaged_places_are_refused() {
+        assert_eq!(split_place(b"abc"), None);
+        assert_eq!(split_place(b"a\0"), None);
+        assert_eq!(split_place(b"a\0\x02"), None);
+        assert_eq!(split_place(b"\xFE\0\x01"), None);
+    }
+}

@@ -1,0 +1,178 @@
+//! Uploads and their parts, up to the object that a completion makes of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anode_disk::{Directory, Error, index::Payload};
+
+use super::{
+    State, check_key,
+    draft::{Draft, encode},
+    keys,
+    put::{Named, stored},
+};
+use crate::{
+    command::{
+        AbortUpload, CompleteUpload, CreateUpload, NamedPart, PutPart, Refusal, Reply, Stored,
+    },
+    limits::{BODY_BYTES_MAX, OBJECT_BYTES_MAX, PART_NUMBER_MAX},
+    object::{Body, Object, ObjectPart, Part, Upload},
+};
+
+impl<D: Directory> State<D> {
+    pub(super) async fn create_upload(
+        &self,
+        create: &CreateUpload,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        if let Err(refusal) = check_key(&create.key) {
+            return Ok(Err(refusal));
+        }
+        if self.is_sealed(create.bucket).await? {
+            return Ok(Err(Refusal::BucketSealed));
+        }
+        let key = keys::upload(self.group, create.bucket, &create.key, create.upload);
+        draft.put(key, &create.record);
+        Ok(Ok(Reply::Done))
+    }
+
+    pub(super) async fn put_part(
+        &self,
+        put: &PutPart,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        let part = &put.part;
+        if !(1..=PART_NUMBER_MAX).contains(&part.number) || part.size > BODY_BYTES_MAX {
+            return Ok(Err(Refusal::Malformed("a part has a number to 10,000 and up to 5 GiB")));
+        }
+        if self.upload(put.bucket, &put.key, put.upload).await?.is_none() {
+            return Ok(Err(Refusal::NoSuchUpload));
+        }
+        let before = self.part(put.upload, part.number).await?;
+        let again = before.as_ref().is_some_and(|before| before.body == part.body);
+        let named = if again { Named::Already } else { Named::New };
+        self.name_body(part.body, part.size, named, draft);
+        if let Some(before) = before.filter(|_| !again) {
+            self.condemn(before.body, before.size, draft);
+        }
+        draft.put(keys::part(self.group, put.upload, part.number), part);
+        Ok(Ok(Reply::Stored(Stored {
+            etag: part.etag.clone(),
+            size: part.size,
+            last_modified_ms: part.last_modified_ms,
+            checksum: part.checksum.clone(),
+        })))
+    }
+
+    pub(super) async fn complete_upload(
+        &self,
+        complete: &CompleteUpload,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        let before = self.object(complete.bucket, &complete.key).await?;
+        let upload = self.upload(complete.bucket, &complete.key, complete.upload).await?;
+        let Some(upload) = upload else {
+            // S3: a completion that is sent again answers as the first one, while its object is there.
+            let done = before.filter(|object| object.upload == Some(complete.upload));
+            return Ok(done
+                .map(|object| Reply::Stored(stored(&object)))
+                .ok_or(Refusal::NoSuchUpload));
+        };
+        let there = self.all_parts(complete.upload).await?;
+        let chosen = match choose(&complete.parts, &there, self.part_bytes_min) {
+            Ok(chosen) => chosen,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        if let Err(refusal) = complete.condition.check(before.as_ref()) {
+            return Ok(Err(refusal));
+        }
+        let object = assemble(complete, upload, &chosen);
+        self.condemn_object(before.as_ref(), &object, draft);
+        let used: BTreeSet<u16> = chosen.iter().map(|part| part.number).collect();
+        for part in &there {
+            if !used.contains(&part.number) {
+                self.condemn(part.body, part.size, draft);
+            }
+            draft.delete(keys::part(self.group, complete.upload, part.number));
+        }
+        draft.delete(keys::upload(self.group, complete.bucket, &complete.key, complete.upload));
+        let key = keys::object(self.group, complete.bucket, &complete.key);
+        draft.put_with(key, &object, Payload::Inline(encode(&object.parts)));
+        Ok(Ok(Reply::Stored(stored(&object))))
+    }
+
+    pub(super) async fn abort_upload(
+        &self,
+        abort: &AbortUpload,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        if self.upload(abort.bucket, &abort.key, abort.upload).await?.is_none() {
+            return Ok(Err(Refusal::NoSuchUpload));
+        }
+        for part in self.all_parts(abort.upload).await? {
+            self.condemn(part.body, part.size, draft);
+            draft.delete(keys::part(self.group, abort.upload, part.number));
+        }
+        draft.delete(keys::upload(self.group, abort.bucket, &abort.key, abort.upload));
+        Ok(Ok(Reply::Done))
+    }
+}
+
+/// The stored parts that a completion names. S3: `CompleteMultipartUpload`, its errors in the order that a client can
+/// act on: the list's order, then what it names, then sizes.
+fn choose<'a>(
+    named: &[NamedPart],
+    there: &'a [Part],
+    part_bytes_min: u64,
+) -> Result<Vec<&'a Part>, Refusal> {
+    if named.is_empty() {
+        return Err(Refusal::Malformed("a completion names at least one part"));
+    }
+    for (one, next) in named.iter().zip(named.iter().skip(1)) {
+        if one.number >= next.number {
+            return Err(Refusal::InvalidPartOrder { number: next.number });
+        }
+    }
+    let there: BTreeMap<u16, &Part> = there.iter().map(|part| (part.number, part)).collect();
+    let mut chosen = Vec::with_capacity(named.len());
+    for name in named {
+        let part = there.get(&name.number).copied().filter(|part| is_named(part, name));
+        chosen.push(part.ok_or(Refusal::InvalidPart { number: name.number })?);
+    }
+    let all_but_last = chosen.iter().rev().skip(1).rev();
+    for part in all_but_last {
+        if part.size < part_bytes_min {
+            let (number, bytes) = (part.number, part.size);
+            return Err(Refusal::EntityTooSmall { number, bytes, bytes_min: part_bytes_min });
+        }
+    }
+    let bytes = chosen.iter().map(|part| part.size).sum();
+    if bytes > OBJECT_BYTES_MAX {
+        return Err(Refusal::EntityTooLarge { bytes });
+    }
+    Ok(chosen)
+}
+
+fn is_named(part: &Part, name: &NamedPart) -> bool {
+    let checksum = part.checksum.as_ref().map(|checksum| &checksum.value);
+    part.etag == name.etag && (name.checksum.is_none() || checksum == name.checksum.as_ref())
+}
+
+fn assemble(complete: &CompleteUpload, upload: Upload, chosen: &[&Part]) -> Object {
+    let part = |part: &&Part| ObjectPart {
+        number: part.number,
+        size: part.size,
+        body: part.body,
+        checksum: part.checksum.as_ref().map(|checksum| checksum.value.clone()),
+    };
+    Object {
+        size: chosen.iter().map(|part| part.size).sum(),
+        etag: complete.etag.clone(),
+        last_modified_ms: complete.now_ms,
+        headers: upload.headers,
+        metadata: upload.metadata,
+        checksum: complete.checksum.clone(),
+        body: Body::Parts(u32::try_from(chosen.len()).expect("part numbers are 16 bits long")),
+        upload: Some(complete.upload),
+        parts: chosen.iter().map(part).collect(),
+    }
+}

@@ -1,0 +1,168 @@
+//! Reading single records and bytes.
+
+use std::ops::Range;
+
+use anode_disk::{
+    Directory, Error,
+    index::{Entry, ScanLimit},
+};
+use bytes::Bytes;
+use minicbor::Decode;
+
+use super::{State, keys};
+use crate::{
+    object::{
+        Body, BodyId, Bucket, BucketId, Credential, Object, ObjectPart, Part, Upload, UploadId,
+    },
+    reclaim::Pin,
+};
+
+const PAGE: ScanLimit = ScanLimit { entries: 1000, bytes: 1 << 20 };
+
+impl<D: Directory> State<D> {
+    /// The object under a key, with its parts.
+    pub async fn object(&self, bucket: BucketId, key: &str) -> Result<Option<Object>, Error> {
+        Ok(self.load(bucket, key).await?.map(|(object, _)| object))
+    }
+
+    /// The object under a key, and a hold on its bodies: they are not reclaimed while it lives.
+    pub async fn object_pinned(
+        &self,
+        bucket: BucketId,
+        key: &str,
+    ) -> Result<Option<(Object, Pin)>, Error> {
+        // From before the record is read: what is condemned after this waits for the ticket.
+        let ticket = self.pins.begin();
+        let Some(object) = self.object(bucket, key).await? else { return Ok(None) };
+        let pin = ticket.pin(object.bodies().map(|(body, _)| body));
+        Ok(Some((object, pin)))
+    }
+
+    /// The object under a key with all its bytes, where they are inline: one look into the index. Objects with chunks
+    /// come without.
+    pub async fn object_inline(
+        &self,
+        bucket: BucketId,
+        key: &str,
+    ) -> Result<Option<(Object, Option<Bytes>)>, Error> {
+        let Some((object, entry)) = self.load(bucket, key).await? else { return Ok(None) };
+        let Body::Inline(bytes) = object.body else { return Ok(Some((object, None))) };
+        let index_key = keys::object(self.group, bucket, key);
+        let bytes = self.storage.index.payload(&index_key, &entry, 0..bytes).await?;
+        Ok(Some((object, Some(bytes))))
+    }
+
+    /// Bytes of a chunk, verified. [`Error::Absent`] where it was reclaimed: hold a [`Pin`].
+    pub async fn chunk(&self, body: BodyId, chunk: u32, range: Range<u32>) -> Result<Bytes, Error> {
+        let key = keys::chunk(self.group, body, chunk);
+        let entry = self.storage.index.get(&key).await?;
+        let entry =
+            entry.ok_or_else(|| Error::Absent { name: format!("chunk {chunk} of {body}") })?;
+        self.storage.index.payload(&key, &entry, range).await
+    }
+
+    /// An upload in progress.
+    pub async fn upload(
+        &self,
+        bucket: BucketId,
+        key: &str,
+        upload: UploadId,
+    ) -> Result<Option<Upload>, Error> {
+        self.record(&keys::upload(self.group, bucket, key, upload)).await
+    }
+
+    /// All parts of an upload, by number.
+    pub async fn all_parts(&self, upload: UploadId) -> Result<Vec<Part>, Error> {
+        self.all(keys::parts(self.group, upload, 0)).await
+    }
+
+    /// A part of an upload.
+    pub(super) async fn part(&self, upload: UploadId, number: u16) -> Result<Option<Part>, Error> {
+        self.record(&keys::part(self.group, upload, number)).await
+    }
+
+    /// Meta group: a bucket by its name.
+    pub async fn bucket(&self, name: &str) -> Result<Option<Bucket>, Error> {
+        self.record(&keys::bucket(self.group, name)).await
+    }
+
+    /// Meta group: all buckets, by name.
+    pub async fn buckets(&self) -> Result<Vec<Bucket>, Error> {
+        self.all(keys::buckets(self.group)).await
+    }
+
+    /// Meta group: a credential by its access key.
+    pub async fn credential(&self, access_key: &str) -> Result<Option<Credential>, Error> {
+        self.record(&keys::credential(self.group, access_key)).await
+    }
+
+    /// Meta group: all credentials, by access key.
+    pub async fn credentials(&self) -> Result<Vec<Credential>, Error> {
+        self.all(keys::credentials(self.group)).await
+    }
+
+    pub(super) async fn load(
+        &self,
+        bucket: BucketId,
+        key: &str,
+    ) -> Result<Option<(Object, Entry)>, Error> {
+        let index_key = keys::object(self.group, bucket, key);
+        let mut attempts_left = 3_u8;
+        loop {
+            let Some(entry) = self.storage.index.get(&index_key).await? else { return Ok(None) };
+            let mut object: Object = decode(&index_key, &entry.value)?;
+            let Body::Parts(count) = object.body else { return Ok(Some((object, entry))) };
+            match self.parts_of(&index_key, &entry).await {
+                // Overwritten since: look again.
+                Err(Error::Absent { .. }) if attempts_left > 0 => attempts_left -= 1,
+                Err(error) => return Err(error),
+                Ok(parts) if u32::try_from(parts.len()) == Ok(count) => {
+                    object.parts = parts;
+                    return Ok(Some((object, entry)));
+                }
+                Ok(parts) => {
+                    let finding = format!("{} parts where there are {count}", parts.len());
+                    return Err(corrupt(&index_key, finding));
+                }
+            }
+        }
+    }
+
+    pub(super) async fn record<T: for<'b> Decode<'b, ()>>(
+        &self,
+        key: &Bytes,
+    ) -> Result<Option<T>, Error> {
+        match self.storage.index.get(key).await? {
+            Some(entry) => decode(key, &entry.value).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    async fn all<T: for<'b> Decode<'b, ()>>(&self, range: Range<Bytes>) -> Result<Vec<T>, Error> {
+        let mut found = Vec::new();
+        let mut start = Some(range.start);
+        while let Some(from) = start {
+            let page = self.storage.index.scan(from..range.end.clone(), PAGE).await?;
+            for (key, entry) in &page.entries {
+                found.push(decode(key, &entry.value)?);
+            }
+            start = page.next;
+        }
+        Ok(found)
+    }
+
+    async fn parts_of(&self, key: &Bytes, entry: &Entry) -> Result<Vec<ObjectPart>, Error> {
+        let bytes = u32::try_from(entry.payload.length())
+            .map_err(|_too_long| corrupt(key, "4 GiB of parts".to_owned()))?;
+        let payload = self.storage.index.payload(key, entry, 0..bytes).await?;
+        decode(key, &payload)
+    }
+}
+
+pub(super) fn decode<T: for<'b> Decode<'b, ()>>(key: &[u8], value: &[u8]) -> Result<T, Error> {
+    minicbor::decode(value).map_err(|error| corrupt(key, error.to_string()))
+}
+
+pub(super) fn corrupt(key: &[u8], finding: String) -> Error {
+    Error::Corrupt { location: format!("the record at {}", key.escape_ascii()), finding }
+}

@@ -1,0 +1,303 @@
+//! The state against a model of S3 that is a few maps, over a simulated disk with flushes and crashes in between.
+
+mod cases;
+mod model;
+mod rig;
+
+use anode_disk::testing::{Random, SimDisk};
+
+use crate::{
+    command::{
+        AbortUpload, Command, CompleteUpload, CreateUpload, DeleteObject, NamedPart, ReclaimStep,
+        Reply, WriteCondition,
+    },
+    object::{BucketId, Upload, UploadId},
+    state::{ListQuery, Position},
+};
+use model::Model;
+use rig::{Rig, run};
+
+const SEEDS: u64 = 60;
+const STEPS: u64 = 60;
+
+#[test]
+fn random_commands_do_what_the_model_does() {
+    for seed in 0..SEEDS {
+        println!("seed {seed}");
+        let disk = SimDisk::new(seed);
+        let mut script = Script { random: Random::new(seed), model: Model::default(), drawn: 0 };
+        for _ in 0..3 {
+            run(&disk, async |rig| {
+                script.check(rig).await;
+                for _ in 0..STEPS / 3 {
+                    script.step(rig).await;
+                }
+                script.check(rig).await;
+            });
+            disk.crash();
+        }
+        run(&disk, async |rig| {
+            script.check(rig).await;
+            script.empty(rig).await;
+        });
+    }
+}
+
+struct Script {
+    random: Random,
+    model: Model,
+    drawn: u64,
+}
+
+impl Script {
+    async fn step(&mut self, rig: &Rig) {
+        match self.random.below(16) {
+            0..4 => self.put_object(rig).await,
+            4..6 => self.delete(rig).await,
+            6 => self.delete_several(rig).await,
+            7 => self.create_upload(rig).await,
+            8..11 => self.put_part(rig).await,
+            11 => self.complete(rig).await,
+            12 => self.abort(rig).await,
+            13 => self.seal(rig).await,
+            14 => rig.flush().await,
+            _ => rig.reclaim().await,
+        }
+        if self.random.below(4) == 0 {
+            self.list(rig).await;
+        }
+    }
+
+    async fn put_object(&mut self, rig: &Rig) {
+        let bytes = self.bytes();
+        let (bucket, key) = (self.bucket(), self.key());
+        let condition = self.condition(bucket, &key);
+        let command = rig.put(bucket, &key, &bytes, condition, self.draw()).await;
+        let again = self.random.below(8) == 0;
+        let reply = rig.propose(&command).await;
+        let Command::PutObject(put) = &command else { unreachable!() };
+        assert_eq!(reply, self.model.put(put, &bytes), "{command}");
+        if matches!(reply, Reply::Refused(_)) {
+            rig.discard(&command);
+        } else if again && put.condition == WriteCondition::default() {
+            // H11: the same command once more changes nothing.
+            assert_eq!(rig.propose(&command).await, reply);
+        }
+    }
+
+    async fn delete(&mut self, rig: &Rig) {
+        let delete = self.one_delete();
+        let reply = rig.propose(&Command::DeleteObject(delete.clone())).await;
+        let expected = match self.model.delete(&delete) {
+            Ok(found) => Reply::Deleted { found },
+            Err(refusal) => Reply::Refused(refusal),
+        };
+        assert_eq!(reply, expected, "{delete:?}");
+    }
+
+    async fn delete_several(&mut self, rig: &Rig) {
+        let deletes: Vec<_> = (0..self.random.below(5)).map(|_| self.one_delete()).collect();
+        let reply = rig.propose(&Command::DeleteObjects(deletes.clone())).await;
+        let expected = deletes.iter().map(|delete| self.model.delete(delete)).collect();
+        assert_eq!(reply, Reply::DeletedEach(expected), "{deletes:?}");
+    }
+
+    async fn create_upload(&mut self, rig: &Rig) {
+        let (bucket, key) = (self.bucket(), self.key());
+        let upload = UploadId(u128::from(self.draw()));
+        let record = Upload { initiated_ms: self.drawn, ..Upload::default() };
+        let create = CreateUpload { bucket, key, upload, record };
+        let reply = rig.propose(&Command::CreateUpload(Box::new(create.clone()))).await;
+        assert_eq!(reply, self.model.create_upload(&create));
+    }
+
+    async fn put_part(&mut self, rig: &Rig) {
+        let (bucket, key, upload) = self.upload();
+        let number = u16::try_from(1 + self.random.below(4)).unwrap();
+        let bytes = self.bytes();
+        let command = rig.part((bucket, &key, upload), number, &bytes, self.draw()).await;
+        let Command::PutPart(put) = &command else { unreachable!() };
+        let reply = rig.propose(&command).await;
+        assert_eq!(reply, self.model.put_part(put, &bytes), "{command}");
+        if matches!(reply, Reply::Refused(_)) {
+            rig.discard(&command);
+        } else if self.random.below(8) == 0 {
+            assert_eq!(rig.propose(&command).await, reply);
+        }
+    }
+
+    async fn complete(&mut self, rig: &Rig) {
+        let (bucket, key, upload) = self.upload();
+        let mut parts: Vec<NamedPart> = self
+            .model
+            .parts(bucket, &key, upload)
+            .map(|(number, etag)| NamedPart { number, etag, checksum: None })
+            .collect();
+        match self.random.below(8) {
+            0 => parts.reverse(),
+            1 => parts.truncate(1),
+            2 => parts.push(NamedPart { number: 9, ..NamedPart::default() }),
+            3 => parts.iter_mut().for_each(|part| part.etag.push('x')),
+            _ => {}
+        }
+        let condition = self.condition(bucket, &key);
+        let etag = format!("{}-{}", self.draw(), parts.len());
+        let now_ms = self.drawn;
+        let complete =
+            CompleteUpload { bucket, key, upload, parts, etag, checksum: None, condition, now_ms };
+        let command = Command::CompleteUpload(Box::new(complete.clone()));
+        let expected = self.model.complete(&complete);
+        assert_eq!(rig.propose(&command).await, expected, "{complete:?}");
+        if self.random.coin() {
+            // A completion that is sent again finds the object as long as it is there.
+            let expected = self.model.complete(&complete);
+            assert_eq!(rig.propose(&command).await, expected, "again: {complete:?}");
+        }
+    }
+
+    async fn abort(&mut self, rig: &Rig) {
+        let (bucket, key, upload) = self.upload();
+        let abort = AbortUpload { bucket, key, upload };
+        let reply = rig.propose(&Command::AbortUpload(abort.clone())).await;
+        assert_eq!(reply, self.model.abort(&abort));
+    }
+
+    async fn seal(&mut self, rig: &Rig) {
+        let bucket = 2 + self.random.below(2);
+        let reply = rig.propose(&Command::SealBucket(bucket)).await;
+        assert_eq!(reply, self.model.seal(bucket));
+        if self.random.coin() {
+            assert_eq!(rig.propose(&Command::UnsealBucket(bucket)).await, Reply::Done);
+            self.model.unseal(bucket);
+        }
+        // Nothing is condemned under this name: passed over.
+        let step = ReclaimStep { end: 1, ..ReclaimStep::default() };
+        assert_eq!(rig.propose(&Command::Reclaim(vec![step])).await, Reply::Done);
+    }
+
+    async fn list(&mut self, rig: &Rig) {
+        let bucket = self.bucket();
+        let prefix = ["", "a", "a/", "b\0"][usize::try_from(self.random.below(4)).unwrap()];
+        let delimiter =
+            [None, Some("/"), Some("/b")][usize::try_from(self.random.below(3)).unwrap()];
+        let entries_max = usize::try_from(1 + self.random.below(4)).unwrap();
+        let mut start = Some(Position::start());
+        let mut names = Vec::new();
+        let mut pages = 0;
+        while let Some(from) = start {
+            let query = ListQuery {
+                prefix: prefix.to_owned(),
+                start: from,
+                delimiter: delimiter.map(str::to_owned),
+                entries_max,
+            };
+            let page = rig.state.list(bucket, &query).await.unwrap();
+            assert!(page.entries.len() <= entries_max);
+            names.extend(page.entries.iter().map(|entry| entry.name().to_owned()));
+            start = page.next;
+            pages += 1;
+        }
+        let expected = self.model.list(bucket, prefix, delimiter);
+        assert_eq!(names, expected);
+        assert_eq!(pages, expected.len().div_ceil(entries_max).max(1), "a page more than needed");
+    }
+
+    async fn check(&mut self, rig: &Rig) {
+        for ((bucket, key), expected) in self.model.objects() {
+            let object =
+                rig.state.object(*bucket, key).await.unwrap().expect("it was acknowledged");
+            assert_eq!(object.etag, expected.etag);
+            assert!(rig.read(*bucket, key).await == expected.bytes, "other bytes: {object:?}");
+        }
+        for bucket in 1..4 {
+            let page = rig.state.uploads(bucket, &rig::everything()).await.unwrap();
+            let found: Vec<_> = page
+                .entries
+                .iter()
+                .map(|entry| match &entry.listed {
+                    super::Listed::Item { key, value } => (key.clone(), value.id),
+                    super::Listed::Prefix(_) => unreachable!("no delimiter was asked for"),
+                })
+                .collect();
+            assert_eq!(found, self.model.uploads(bucket));
+        }
+        assert_eq!(rig.staging.count(), 0, "everything is claimed or discarded");
+    }
+
+    /// Ends everything, and finds nothing left over.
+    async fn empty(&mut self, rig: &Rig) {
+        for bucket in [2, 3] {
+            rig.propose(&Command::UnsealBucket(bucket)).await;
+        }
+        let objects: Vec<_> = self.model.objects().map(|(name, _)| name.clone()).collect();
+        for (bucket, key) in objects {
+            let delete = DeleteObject { bucket, key, if_match: None };
+            let reply = rig.propose(&Command::DeleteObject(delete)).await;
+            assert_eq!(reply, Reply::Deleted { found: true });
+        }
+        for bucket in 1..4 {
+            for (key, upload) in self.model.uploads(bucket) {
+                let abort = AbortUpload { bucket, key, upload };
+                assert_eq!(rig.propose(&Command::AbortUpload(abort)).await, Reply::Done);
+            }
+        }
+        rig.reclaim().await;
+        rig.flush().await;
+        assert_eq!(rig.left_over().await, 0);
+    }
+
+    fn one_delete(&mut self) -> DeleteObject {
+        let (bucket, key) = (self.bucket(), self.key());
+        let if_match = self.condition(bucket, &key).if_match;
+        DeleteObject { bucket, key, if_match }
+    }
+
+    fn condition(&mut self, bucket: BucketId, key: &str) -> WriteCondition {
+        let etag = self.model.etag(bucket, key);
+        let (if_none_match_any, if_match) = match self.random.below(8) {
+            0 => (true, None),
+            1 => (false, Some("*".to_owned())),
+            2 => (false, Some("another".to_owned())),
+            3 => (false, etag),
+            _ => (false, None),
+        };
+        WriteCondition { if_none_match_any, if_match }
+    }
+
+    fn upload(&mut self) -> (BucketId, String, UploadId) {
+        let known = self.model.every_upload();
+        if known.is_empty() || self.random.below(8) == 0 {
+            return (self.bucket(), self.key(), UploadId(u128::from(self.random.below(20))));
+        }
+        let count = u64::try_from(known.len()).unwrap();
+        known[usize::try_from(self.random.below(count)).unwrap()].clone()
+    }
+
+    fn bytes(&mut self) -> Vec<u8> {
+        let length = match self.random.below(8) {
+            0 => 0,
+            1 => 1,
+            2..5 => self.random.below(700),
+            5..7 => self.random.below(20_000),
+            _ => (1 << 20) - 1 + self.random.below(3),
+        };
+        let first = self.random.word();
+        let byte = |at: u64| u8::try_from((first.wrapping_add(at * at)) % 251).unwrap();
+        (0..length).map(byte).collect()
+    }
+
+    fn bucket(&mut self) -> BucketId {
+        1 + self.random.below(3)
+    }
+
+    fn key(&mut self) -> String {
+        const KEYS: [&str; 9] =
+            ["a", "a/", "a/b", "a/b/c", "a/b\u{10FFFF}", "a\0", "b\0", "b\0/x", "\u{1}"];
+        KEYS[usize::try_from(self.random.below(9)).unwrap()].to_owned()
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.drawn += 1;
+        self.drawn
+    }
+}

@@ -1,0 +1,183 @@
+//! Single cases that random commands seldom meet.
+
+use anode_disk::{Error, testing::SimDisk};
+use bytes::Bytes;
+
+use super::rig::{Rig, run};
+use crate::{
+    command::{
+        Command, CompleteUpload, CreateBucket, CreateUpload, NamedPart, PutObject, Refusal,
+        RemoveBucket, Reply, WriteCondition,
+    },
+    object::{Body, BodyId, Credential, Object, Secret, UploadId},
+};
+
+async fn put(rig: &Rig, key: &str, bytes: &[u8], id: u64) -> Reply {
+    let command = rig.put(1, key, bytes, WriteCondition::default(), id).await;
+    rig.propose(&command).await
+}
+
+async fn delete(rig: &Rig, key: &str) {
+    let delete = crate::command::DeleteObject { bucket: 1, key: key.to_owned(), if_match: None };
+    assert_eq!(rig.propose(&Command::DeleteObject(delete)).await, Reply::Deleted { found: true });
+}
+
+#[test]
+fn buckets_and_credentials_of_the_meta_group() {
+    let disk = SimDisk::new(1);
+    let create = |name: &str| {
+        let (name, owner) = (name.to_owned(), "me".to_owned());
+        Command::CreateBucket(CreateBucket { name, owner, location: None, now_ms: 5 })
+    };
+    run(&disk, async |rig| {
+        let Reply::Bucket(one) = rig.propose(&create("one")).await else { panic!("no bucket") };
+        let Reply::Bucket(two) = rig.propose(&create("two")).await else { panic!("no bucket") };
+        assert_ne!(one.id, two.id);
+        let again = rig.propose(&create("one")).await;
+        assert_eq!(again, Reply::Refused(Refusal::BucketExists(one.clone())));
+        rig.flush().await;
+        let remove = RemoveBucket { name: "one".to_owned(), bucket: one.id };
+        let stale = RemoveBucket { bucket: 77, ..remove.clone() };
+        let no_such = Reply::Refused(Refusal::NoSuchBucket);
+        assert_eq!(rig.propose(&Command::RemoveBucket(stale)).await, no_such);
+        assert_eq!(rig.propose(&Command::RemoveBucket(remove.clone())).await, Reply::Done);
+        assert_eq!(rig.propose(&Command::RemoveBucket(remove)).await, no_such);
+        let Reply::Bucket(third) = rig.propose(&create("one")).await else { panic!("no bucket") };
+        assert!(third.id > two.id, "an id was used again");
+        assert_eq!(rig.state.buckets().await.unwrap(), [third, two]);
+        let credential = Credential {
+            access_key: "AK".to_owned(),
+            secret: Secret("s".to_owned()),
+            ..Credential::default()
+        };
+        assert_eq!(rig.propose(&Command::PutCredential(credential.clone())).await, Reply::Done);
+    });
+    disk.crash();
+    run(&disk, async |rig| {
+        assert_eq!(rig.state.buckets().await.unwrap().len(), 2);
+        assert_eq!(rig.state.credentials().await.unwrap().len(), 1);
+        assert_eq!(rig.state.credential("AK").await.unwrap().unwrap().secret.0, "s");
+        let remove = Command::RemoveCredential("AK".to_owned());
+        assert_eq!(rig.propose(&remove).await, Reply::Done);
+        assert_eq!(rig.propose(&remove).await, Reply::Refused(Refusal::NoSuchCredential));
+    });
+}
+
+// H14: a body is not reclaimed while a reader holds it, nor while a look-up that may find it is under way.
+#[test]
+fn what_a_reader_holds_stays() {
+    run(&SimDisk::new(2), async |rig| {
+        put(rig, "k", &[7; 5000], 1).await;
+        let (object, pin) = rig.state.object_pinned(1, "k").await.unwrap().unwrap();
+        let ticket = rig.state.pins().begin();
+        delete(rig, "k").await;
+        rig.flush().await;
+        rig.reclaim().await;
+        let piece = object.chunks(0..10).next().unwrap();
+        let read = || rig.state.chunk(piece.body, 0, piece.range.clone());
+        assert_eq!(read().await.unwrap(), [7; 10].as_slice());
+        drop(pin);
+        rig.reclaim().await;
+        assert!(read().await.is_ok(), "a look-up from before the delete was not waited for");
+        drop(ticket);
+        rig.reclaim().await;
+        rig.reclaim().await;
+        assert!(matches!(read().await, Err(Error::Absent { .. })));
+        assert_eq!(rig.left_over().await, 0);
+    });
+}
+
+#[test]
+fn a_body_that_is_not_staged_is_refused_and_changes_nothing() {
+    run(&SimDisk::new(3), async |rig| {
+        put(rig, "k", b"before", 1).await;
+        let command = rig.put(1, "k", &[1; 5000], WriteCondition::default(), 2).await;
+        rig.discard(&command);
+        assert_eq!(rig.propose(&command).await, Reply::Refused(Refusal::BodyMissing));
+        assert_eq!(rig.read(1, "k").await, b"before");
+        // Nor can a body be named that another object has had.
+        put(rig, "other", &[2; 5000], 3).await;
+        let body = Body::Whole(BodyId(3));
+        let object = Object { size: 5000, body, ..Object::default() };
+        let (key, condition) = ("k".to_owned(), WriteCondition::default());
+        let theft = PutObject { bucket: 1, key, object, condition, inline: Bytes::new() };
+        let reply = rig.propose(&Command::PutObject(Box::new(theft))).await;
+        assert_eq!(reply, Reply::Refused(Refusal::BodyMissing));
+    });
+}
+
+#[test]
+fn commands_that_contradict_themselves_are_refused() {
+    run(&SimDisk::new(4), async |rig| {
+        let object = |size, body| Object { size, body, ..Object::default() };
+        let wrong = [
+            ("k", object(1, Body::Empty)),
+            ("k", object(0, Body::Whole(BodyId(1)))),
+            ("k", object(u64::MAX, Body::Whole(BodyId(1)))),
+            ("k", object(9, Body::Parts(1))),
+            ("", object(0, Body::Empty)),
+        ];
+        for (key, object) in wrong {
+            let put = PutObject { bucket: 1, key: key.to_owned(), object, ..PutObject::default() };
+            let reply = rig.propose(&Command::PutObject(Box::new(put))).await;
+            assert!(matches!(reply, Reply::Refused(Refusal::Malformed(_))), "{reply:?}");
+        }
+        assert_eq!(rig.left_over().await, 0);
+    });
+}
+
+#[test]
+fn chunks_staged_before_a_crash_are_dropped_unless_a_command_names_them() {
+    let disk = SimDisk::new(5);
+    let mut command = None;
+    run(&disk, async |rig| {
+        rig.stage(1, &[1; 5000]).await;
+        command = Some(rig.put(1, "k", &[2; 9000], WriteCondition::default(), 2).await);
+        // Recorded again by flushes as long as nothing claims them.
+        rig.flush().await;
+        rig.flush().await;
+        assert_eq!(rig.staging.count(), 2);
+        let reply = rig.propose(command.as_ref().unwrap()).await;
+        assert!(matches!(reply, Reply::Stored(_)));
+    });
+    disk.crash();
+    run(&disk, async |rig| {
+        assert_eq!(rig.read(1, "k").await, [2; 9000]);
+        assert_eq!(rig.staging.count(), 0);
+        rig.flush().await;
+    });
+    disk.crash();
+    run(&disk, async |rig| assert_eq!(rig.read(1, "k").await, [2; 9000]));
+}
+
+#[test]
+fn an_upload_of_many_parts_is_read_back_by_ranges() {
+    let disk = SimDisk::new(6);
+    run(&disk, async |rig| {
+        let (key, upload) = ("k".to_owned(), UploadId(9));
+        let create =
+            CreateUpload { bucket: 1, key: key.clone(), upload, ..CreateUpload::default() };
+        rig.propose(&Command::CreateUpload(Box::new(create))).await;
+        let mut parts = Vec::new();
+        for number in 1..=50_u16 {
+            let bytes = vec![u8::try_from(number).unwrap(); 300];
+            let command = rig.part((1, &key, upload), number, &bytes, u64::from(number)).await;
+            rig.propose(&command).await;
+            let etag = format!("part-{number}");
+            parts.push(NamedPart { number, etag, checksum: None });
+        }
+        let page = rig.state.parts(upload, 10, 20).await.unwrap();
+        assert_eq!((page.parts[0].number, page.parts.len(), page.more), (11, 20, true));
+        let page = rig.state.parts(upload, 30, 20).await.unwrap();
+        assert_eq!((page.parts[0].number, page.parts.len(), page.more), (31, 20, false));
+        let complete =
+            CompleteUpload { bucket: 1, key, upload, parts, ..CompleteUpload::default() };
+        rig.propose(&Command::CompleteUpload(Box::new(complete))).await;
+        rig.flush().await;
+        let object = rig.state.object(1, "k").await.unwrap().unwrap();
+        assert_eq!((object.size, object.parts.len()), (15_000, 50));
+        let pieces: Vec<_> = object.chunks(299..601).collect();
+        assert_eq!(pieces.iter().map(|piece| piece.range.len()).collect::<Vec<_>>(), [1, 300, 1]);
+        assert_eq!(rig.read(1, "k").await[14_999], 50);
+    });
+}
