@@ -158,8 +158,16 @@ impl<D: Directory> Shared<D> {
             limit: u64::from(u32::MAX),
         })?;
         let fill = Fill::Reserved(self.options.segment_bytes);
-        let device = self.directory.create(&files::name(segment), fill, Durability::AtSync).await?;
-        let device = Rc::new(device);
+        let name = files::name(segment);
+        let created = self.directory.create(&name, fill, Durability::AtSync).await;
+        if let Err(Error::NoSpace { .. }) = created {
+            // The name may be there though its space is not: each try on a full device would leave one.
+            match self.directory.remove(&name).await {
+                Ok(()) | Err(Error::Absent { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        let device = Rc::new(created?);
         self.flusher.named();
         let mut ledger = self.ledger.borrow_mut();
         ledger.add(segment);

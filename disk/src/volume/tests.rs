@@ -89,6 +89,11 @@ fn a_crash_while_formatting_leaves_a_volume_or_none() {
 #[test]
 fn one_damaged_copy_is_healed_and_two_are_reported() {
     let disk = SimDisk::new(1);
+    let flip_both = |offsets: [u64; 2]| {
+        for offset in offsets {
+            disk.flip("superblock", offset, 4);
+        }
+    };
     block_on(async {
         formatted(&disk).await;
         let whole = disk.bytes("superblock");
@@ -99,9 +104,9 @@ fn one_damaged_copy_is_healed_and_two_are_reported() {
         }
         for offset in (0..4096).filter(|offset| *offset < 100 || offset % 61 == 0) {
             let both = [offset, 4096 + (offset * 7) % 4096];
-            both.iter().for_each(|damaged| disk.flip("superblock", *damaged, 4));
+            flip_both(both);
             assert!(matches!(opened(&disk).await, Err(Error::Corrupt { .. })), "byte {offset}");
-            both.iter().for_each(|damaged| disk.flip("superblock", *damaged, 4));
+            flip_both(both);
         }
         let empty = disk.root();
         empty.remove("superblock").await.unwrap();

@@ -6,7 +6,7 @@ use super::{Opened, SMALL, append_one, key, read_all};
 use crate::{
     error::Error,
     segment::{Extent, Segments},
-    testing::{Random, SimDisk, block_on},
+    testing::{Fault, Random, SimDisk, block_on},
 };
 
 type Known = Rc<RefCell<Vec<(usize, Bytes, Extent)>>>;
@@ -63,6 +63,38 @@ fn synced_extents_survive_a_crash_at_any_operation() {
             if let Ok(segments) = Segments::open(disk.root(), SMALL, &BTreeMap::new(), 0).await {
                 assert_eq!(work(&segments, 1, &synced, &appended).await, Err(Error::Stopped));
             }
+            verify(&disk, seed, &synced.take(), &appended.take()).await;
+        });
+    }
+}
+
+/// Whatever operation fails, once or from then on: an acknowledged sync holds, and no wrong byte is read.
+#[test]
+fn synced_extents_survive_a_failure_of_any_operation() {
+    let faults = [Fault::Io, Fault::NoSpace, Fault::ShortWrite, Fault::SyncError];
+    for seed in 0..400_u64 {
+        let disk = SimDisk::new(seed);
+        let fault = faults[usize::try_from(seed % 4).unwrap()];
+        disk.fail_at(seed / 8, fault, seed % 8 < 4);
+        let (synced, appended) = (Known::default(), Known::default());
+        block_on(async {
+            if let Ok(segments) = Segments::open(disk.root(), SMALL, &BTreeMap::new(), 0).await {
+                let result = work(&segments, 1, &synced, &appended).await;
+                let expected = match fault {
+                    Fault::NoSpace => matches!(result, Ok(()) | Err(Error::NoSpace { .. })),
+                    Fault::Io | Fault::ShortWrite | Fault::SyncError => {
+                        matches!(result, Ok(()) | Err(Error::Device { .. }))
+                    }
+                };
+                assert!(expected, "seed {seed}: {result:?}");
+                let again = segments.sync().await;
+                match result {
+                    Err(Error::Device { .. }) => assert_eq!(again, Err(Error::Stopped)),
+                    Ok(()) | Err(_) => assert!(!matches!(again, Err(Error::Stopped))),
+                }
+            }
+            disk.heal();
+            disk.crash();
             verify(&disk, seed, &synced.take(), &appended.take()).await;
         });
     }
