@@ -1,6 +1,7 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
+use futures::future::join_all;
 
 use super::{Opened, SMALL, append_one, key, read_all};
 use crate::{
@@ -96,6 +97,34 @@ fn synced_extents_survive_a_failure_of_any_operation() {
             disk.heal();
             disk.crash();
             verify(&disk, seed, &synced.take(), &appended.take()).await;
+        });
+    }
+}
+
+/// Writers side by side share flushes: whoever was told that its data is durable was told the truth.
+#[test]
+fn a_shared_flush_keeps_its_promise_to_every_caller() {
+    for seed in 0..600 {
+        let disk = SimDisk::new(seed);
+        disk.crash_at(2 + seed % 60);
+        let synced = Known::default();
+        block_on(async {
+            let live = BTreeMap::new();
+            let segments = Segments::open(disk.root(), SMALL, &live, 0).await.unwrap();
+            let store = |number: usize| {
+                let (segments, synced) = (segments.clone(), Rc::clone(&synced));
+                async move {
+                    let mut random = Random::new(seed + u64::try_from(number).unwrap());
+                    let data = Bytes::from(random.some_bytes(9000));
+                    let extents = segments.append(vec![(key(number), data.clone())]).await?;
+                    segments.sync().await?;
+                    synced.borrow_mut().push((number, data, extents[0]));
+                    Ok::<(), Error>(())
+                }
+            };
+            join_all((0..12).map(store)).await;
+            disk.crash();
+            verify(&disk, seed, &synced.take(), &[]).await;
         });
     }
 }
