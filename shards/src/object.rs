@@ -315,6 +315,7 @@ impl<'b, C> Decode<'b, C> for UploadId {
     }
 }
 
+#[expect(clippy::result_large_err, reason = "minicbor's own error")]
 fn id(d: &mut Decoder<'_>) -> Result<u128, DecodeError> {
     let bytes = <[u8; 16]>::try_from(d.bytes()?)
         .map_err(|error| DecodeError::message(format!("an id has 16 bytes: {error}")))?;

@@ -324,7 +324,10 @@ impl Ring {
         [Domain::Zone, Domain::Node, Domain::Volume]
             .into_iter()
             .find(|domain| count(*domain) >= wanted)
-            .ok_or(RingError::Domains { replicas: self.replicas, found: count(Domain::Volume) })
+            .ok_or_else(|| RingError::Domains {
+                replicas: self.replicas,
+                found: count(Domain::Volume),
+            })
     }
 
     fn replicas_wanted(&self) -> usize {

@@ -19,7 +19,6 @@ use anode_disk::{
     wal::{self, GroupId, LOCAL, Record},
 };
 use bytes::Bytes;
-use futures::channel::oneshot;
 use tracing::warn;
 
 use crate::{limits::STAGED_CHUNKS_MAX, object::BodyId, state::keys};
@@ -136,7 +135,7 @@ impl<D: Directory> Staging<D> {
     pub async fn settle(&self, group: GroupId, body: BodyId) -> Result<(), Error> {
         self.storage.index.segments().sync().await?;
         let names = self.names(group, body);
-        drop(self.record(&names));
+        self.record(&names);
         Ok(())
     }
 
@@ -194,7 +193,7 @@ impl<D: Directory> Staging<D> {
             return Ok(());
         }
         // The WAL keeps this order: the new records are durable before the old ones are gone.
-        drop(self.record(&kept));
+        self.record(&kept);
         let value = Bytes::copy_from_slice(&upto.to_le_bytes());
         wal::flushed(|done| self.storage.wal.purge(LOCAL, upto, value, done)).await
     }
@@ -230,8 +229,9 @@ impl<D: Directory> Staging<D> {
         self.inner.borrow().staged.range(range).map(|(name, _)| *name).collect()
     }
 
-    /// Submits records of these chunks. What is returned resolves with the flush; nobody needs to wait for it.
-    fn record(&self, names: &[ChunkName]) -> Option<oneshot::Receiver<Result<(), Error>>> {
+    /// Submits records of these chunks. Nobody waits for the flush: an error of it stops the WAL, and with it all
+    /// that is submitted later.
+    fn record(&self, names: &[ChunkName]) {
         let mut records = Vec::with_capacity(names.len());
         {
             let mut guard = self.inner.borrow_mut();
@@ -253,13 +253,9 @@ impl<D: Directory> Staging<D> {
                 records.push(Record { index, head, body: Bytes::new() });
             }
         }
-        if records.is_empty() {
-            return None;
+        if !records.is_empty() {
+            self.storage.wal.append(LOCAL, records, Box::new(|_outcome| ()));
         }
-        let (sender, receiver) = oneshot::channel();
-        let done = Box::new(move |outcome| drop(sender.send(outcome)));
-        self.storage.wal.append(LOCAL, records, done);
-        Some(receiver)
     }
 }
 

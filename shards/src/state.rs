@@ -29,6 +29,7 @@ pub use keys::group_range;
 pub use list::{ListQuery, PartPage, UploadListed};
 pub use merge::Merge;
 pub use page::{ListEntry, ListPage, Listed, Position};
+pub use read::ObjectRead;
 pub use reclaim::Condemned;
 
 use draft::Draft;

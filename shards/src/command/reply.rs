@@ -88,7 +88,7 @@ pub enum Refusal {
     BucketNotEmpty,
     /// There is a bucket of this name, this one (409, or 200 to its owner).
     #[error("a bucket of this name exists")]
-    BucketExists(Bucket),
+    BucketExists(Box<Bucket>),
     /// There is no such credential.
     #[error("there is no such credential")]
     NoSuchCredential,

@@ -57,7 +57,9 @@ impl StagedRecord {
     }
 }
 
-fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), String> {
+type Split<'a, const N: usize> = ([u8; N], &'a [u8]);
+
+fn take<const N: usize>(bytes: &[u8]) -> Result<Split<'_, N>, String> {
     bytes
         .split_first_chunk::<N>()
         .map(|(head, rest)| (*head, rest))

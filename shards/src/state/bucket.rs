@@ -21,7 +21,7 @@ impl<D: Directory> State<D> {
             return Ok(Err(Refusal::Malformed("a bucket name has up to 63 bytes")));
         }
         if let Some(bucket) = self.bucket(&create.name).await? {
-            return Ok(Err(Refusal::BucketExists(bucket)));
+            return Ok(Err(Refusal::BucketExists(Box::new(bucket))));
         }
         let id = self.record(&keys::next_bucket(self.group)).await?.unwrap_or(BUCKET_FIRST);
         let bucket = Bucket {

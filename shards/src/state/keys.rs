@@ -115,7 +115,6 @@ pub(crate) fn condemned_all(group: GroupId) -> Range<Bytes> {
 
 /// The body that the key of a condemned one names.
 pub(crate) fn condemned_body(key: &[u8]) -> Option<BodyId> {
-    #[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
     key.get(5..)?.try_into().ok().map(u128::from_be_bytes).map(BodyId)
 }
 
@@ -204,7 +203,6 @@ fn widest(number: u128) -> [u8; 16] {
 
 /// The upload that ends the key of an upload.
 pub(crate) fn upload_id(rest: &[u8]) -> Option<UploadId> {
-    #[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
     rest.try_into().ok().map(u128::from_be_bytes).map(UploadId)
 }
 

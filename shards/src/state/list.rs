@@ -140,15 +140,12 @@ impl<D: Directory> State<D> {
                     index_key.get(walk.base.len()..).and_then(keys::split_place).ok_or_else(
                         || read::corrupt(index_key, "the key names no object".to_owned()),
                     )?;
-                let grouped = walk.group(&key);
-                let found = match grouped {
-                    Some(prefix) => ListEntry::prefix(prefix),
-                    None => {
-                        let (end, value) = read(&key, rest, index_key, entry)?;
-                        ListEntry::item(key, end, value)
-                    }
-                };
-                walk.add(found);
+                if let Some(prefix) = walk.group(&key) {
+                    walk.add(ListEntry::prefix(prefix));
+                } else {
+                    let (end, value) = read(&key, rest, index_key, entry)?;
+                    walk.add(ListEntry::item(key, end, value));
+                }
             }
             let Some(next) = page.next else { break };
             walk.from = walk.from.max(next);
@@ -216,8 +213,8 @@ impl<'a, T> Walk<'a, T> {
     /// The page so far; it goes on behind its last entry, or, where it has none, where the scan stands.
     fn cut(self) -> ListPage<T> {
         let stands = self.from.slice(self.base.len()..);
-        let next =
-            self.entries.last().map_or(Position::from_bytes(stands), |last| last.end.clone());
+        let next = self.entries.last().map(|last| last.end.clone());
+        let next = next.unwrap_or_else(|| Position::from_bytes(stands));
         ListPage { entries: self.entries, next: Some(next) }
     }
 }

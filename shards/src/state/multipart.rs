@@ -8,7 +8,7 @@ use super::{
     State, check_key,
     draft::{Draft, encode},
     keys,
-    put::{Named, stored},
+    put::{Named, name_body, stored},
 };
 use crate::{
     command::{
@@ -50,7 +50,7 @@ impl<D: Directory> State<D> {
         let before = self.part(put.upload, part.number).await?;
         let again = before.as_ref().is_some_and(|before| before.body == part.body);
         let named = if again { Named::Already } else { Named::New };
-        self.name_body(part.body, part.size, named, draft);
+        name_body(part.body, part.size, named, draft);
         if let Some(before) = before.filter(|_| !again) {
             self.condemn(before.body, before.size, draft);
         }

@@ -42,7 +42,7 @@ impl<D: Directory> State<D> {
         if let Body::Whole(body) = put.object.body {
             let again = before.as_ref().is_some_and(|before| before.body == put.object.body);
             let named = if again { Named::Already } else { Named::New };
-            self.name_body(body, put.object.size, named, draft);
+            name_body(body, put.object.size, named, draft);
         }
         self.condemn_object(before.as_ref(), &put.object, draft);
         let payload = match put.object.body {
@@ -105,20 +105,6 @@ impl<D: Directory> State<D> {
         Ok(Ok(true))
     }
 
-    /// Has the chunks of a staged body written with the draft; nothing where the same name has the body already (the
-    /// command came twice). A body that anything else ever named is never taken again: it may be condemned.
-    pub(super) fn name_body(&self, body: BodyId, bytes: u64, named: Named, draft: &mut Draft) {
-        if named == Named::Already {
-            return;
-        }
-        for chunk in 0..chunk_count(bytes) {
-            let start = u64::from(chunk) * CHUNK_BYTES_MAX;
-            let data_bytes = u32::try_from(CHUNK_BYTES_MAX.min(bytes - start))
-                .expect("a chunk is smaller than 4 GiB");
-            draft.claims.push(Claim { body, chunk, data_bytes });
-        }
-    }
-
     /// Condemns the bodies of an object, but those that its successor names again.
     pub(super) fn condemn_object(
         &self,
@@ -157,6 +143,20 @@ impl WriteCondition {
             (Some(etag), Some(object)) if etag == "*" || *etag == object.etag => Ok(()),
             (Some(_), Some(_)) => Err(Refusal::PreconditionFailed),
         }
+    }
+}
+
+/// Has the chunks of a staged body written with the draft; nothing where the same name has the body already (the
+/// command came twice). A body that anything else ever named is never taken again: it may be condemned.
+pub(super) fn name_body(body: BodyId, bytes: u64, named: Named, draft: &mut Draft) {
+    if named == Named::Already {
+        return;
+    }
+    for chunk in 0..chunk_count(bytes) {
+        let start = u64::from(chunk) * CHUNK_BYTES_MAX;
+        let data_bytes = u32::try_from(CHUNK_BYTES_MAX.min(bytes - start))
+            .expect("a chunk is smaller than 4 GiB");
+        draft.claims.push(Claim { body, chunk, data_bytes });
     }
 }
 

@@ -17,7 +17,20 @@ use crate::{
     reclaim::Pin,
 };
 
+/// An object that is overwritten while it is read is looked up again this often.
+const LOOKUPS_MAX: u8 = 8;
 const PAGE: ScanLimit = ScanLimit { entries: 1000, bytes: 1 << 20 };
+
+/// An object that is being read.
+#[derive(Debug)]
+pub struct ObjectRead {
+    /// Its record, with its parts.
+    pub object: Object,
+    /// All its bytes, where they are [`Body::Inline`].
+    pub inline: Option<Bytes>,
+    /// Holds its chunks while they are read.
+    pub pin: Pin,
+}
 
 impl<D: Directory> State<D> {
     /// The object under a key, with its parts.
@@ -38,18 +51,38 @@ impl<D: Directory> State<D> {
         Ok(Some((object, pin)))
     }
 
-    /// The object under a key with all its bytes, where they are inline: one look into the index. Objects with chunks
-    /// come without.
+    /// The object under a key to be read whole: with its bytes where they are inline, else with a hold on its bodies.
+    pub async fn object_read(
+        &self,
+        bucket: BucketId,
+        key: &str,
+    ) -> Result<Option<ObjectRead>, Error> {
+        let ticket = self.pins.begin();
+        let Some((object, inline)) = self.object_inline(bucket, key).await? else {
+            return Ok(None);
+        };
+        let pin = ticket.pin(object.bodies().map(|(body, _)| body));
+        Ok(Some(ObjectRead { object, inline, pin }))
+    }
+
+    /// The object under a key, and all its bytes where they are inline. Objects with chunks come without.
     pub async fn object_inline(
         &self,
         bucket: BucketId,
         key: &str,
     ) -> Result<Option<(Object, Option<Bytes>)>, Error> {
-        let Some((object, entry)) = self.load(bucket, key).await? else { return Ok(None) };
-        let Body::Inline(bytes) = object.body else { return Ok(Some((object, None))) };
         let index_key = keys::object(self.group, bucket, key);
-        let bytes = self.storage.index.payload(&index_key, &entry, 0..bytes).await?;
-        Ok(Some((object, Some(bytes))))
+        let mut attempts_left = LOOKUPS_MAX;
+        loop {
+            let Some((object, entry)) = self.load(bucket, key).await? else { return Ok(None) };
+            let Body::Inline(bytes) = object.body else { return Ok(Some((object, None))) };
+            match self.storage.index.payload(&index_key, &entry, 0..bytes).await {
+                Ok(bytes) => return Ok(Some((object, Some(bytes)))),
+                // Overwritten since: look again.
+                Err(Error::Absent { .. }) if attempts_left > 0 => attempts_left -= 1,
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Bytes of a chunk, verified. [`Error::Absent`] where it was reclaimed: hold a [`Pin`].
@@ -107,7 +140,7 @@ impl<D: Directory> State<D> {
         key: &str,
     ) -> Result<Option<(Object, Entry)>, Error> {
         let index_key = keys::object(self.group, bucket, key);
-        let mut attempts_left = 3_u8;
+        let mut attempts_left = LOOKUPS_MAX;
         loop {
             let Some(entry) = self.storage.index.get(&index_key).await? else { return Ok(None) };
             let mut object: Object = decode(&index_key, &entry.value)?;

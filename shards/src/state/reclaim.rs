@@ -42,7 +42,7 @@ impl<D: Directory> State<D> {
                 .ok_or_else(|| read::corrupt(key, "the key names no body".to_owned()))?;
             found.push((body, read::decode(key, &entry.value)?));
         }
-        let next = page.next.and(found.last().map(|(body, _)| *body));
+        let next = page.next.and_then(|_more| found.last().map(|(body, _)| *body));
         Ok((found, next))
     }
 

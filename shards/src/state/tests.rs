@@ -72,7 +72,7 @@ impl Script {
         let bytes = self.bytes();
         let (bucket, key) = (self.bucket(), self.key());
         let condition = self.condition(bucket, &key);
-        let command = rig.put(bucket, &key, &bytes, condition, self.draw()).await;
+        let command = rig.put((bucket, &key), &bytes, condition, self.draw()).await;
         let again = self.random.below(8) == 0;
         let reply = rig.propose(&command).await;
         let Command::PutObject(put) = &command else { unreachable!() };

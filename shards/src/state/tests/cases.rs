@@ -13,7 +13,7 @@ use crate::{
 };
 
 async fn put(rig: &Rig, key: &str, bytes: &[u8], id: u64) -> Reply {
-    let command = rig.put(1, key, bytes, WriteCondition::default(), id).await;
+    let command = rig.put((1, key), bytes, WriteCondition::default(), id).await;
     rig.propose(&command).await
 }
 
@@ -30,11 +30,11 @@ fn buckets_and_credentials_of_the_meta_group() {
         Command::CreateBucket(CreateBucket { name, owner, location: None, now_ms: 5 })
     };
     run(&disk, async |rig| {
-        let Reply::Bucket(one) = rig.propose(&create("one")).await else { panic!("no bucket") };
-        let Reply::Bucket(two) = rig.propose(&create("two")).await else { panic!("no bucket") };
+        let Reply::Bucket(one) = rig.propose(&create("one")).await else { unreachable!() };
+        let Reply::Bucket(two) = rig.propose(&create("two")).await else { unreachable!() };
         assert_ne!(one.id, two.id);
         let again = rig.propose(&create("one")).await;
-        assert_eq!(again, Reply::Refused(Refusal::BucketExists(one.clone())));
+        assert_eq!(again, Reply::Refused(Refusal::BucketExists(Box::new(one.clone()))));
         rig.flush().await;
         let remove = RemoveBucket { name: "one".to_owned(), bucket: one.id };
         let stale = RemoveBucket { bucket: 77, ..remove.clone() };
@@ -42,7 +42,7 @@ fn buckets_and_credentials_of_the_meta_group() {
         assert_eq!(rig.propose(&Command::RemoveBucket(stale)).await, no_such);
         assert_eq!(rig.propose(&Command::RemoveBucket(remove.clone())).await, Reply::Done);
         assert_eq!(rig.propose(&Command::RemoveBucket(remove)).await, no_such);
-        let Reply::Bucket(third) = rig.propose(&create("one")).await else { panic!("no bucket") };
+        let Reply::Bucket(third) = rig.propose(&create("one")).await else { unreachable!() };
         assert!(third.id > two.id, "an id was used again");
         assert_eq!(rig.state.buckets().await.unwrap(), [third, two]);
         let credential = Credential {
@@ -91,7 +91,7 @@ fn what_a_reader_holds_stays() {
 fn a_body_that_is_not_staged_is_refused_and_changes_nothing() {
     run(&SimDisk::new(3), async |rig| {
         put(rig, "k", b"before", 1).await;
-        let command = rig.put(1, "k", &[1; 5000], WriteCondition::default(), 2).await;
+        let command = rig.put((1, "k"), &[1; 5000], WriteCondition::default(), 2).await;
         rig.discard(&command);
         assert_eq!(rig.propose(&command).await, Reply::Refused(Refusal::BodyMissing));
         assert_eq!(rig.read(1, "k").await, b"before");
@@ -132,7 +132,7 @@ fn chunks_staged_before_a_crash_are_dropped_unless_a_command_names_them() {
     let mut command = None;
     run(&disk, async |rig| {
         rig.stage(1, &[1; 5000]).await;
-        command = Some(rig.put(1, "k", &[2; 9000], WriteCondition::default(), 2).await);
+        command = Some(rig.put((1, "k"), &[2; 9000], WriteCondition::default(), 2).await);
         // Recorded again by flushes as long as nothing claims them.
         rig.flush().await;
         rig.flush().await;

@@ -12,10 +12,12 @@ use crate::{
 
 use super::rig::PART_BYTES_MIN;
 
+type UploadName = (BucketId, String, UploadId);
+
 #[derive(Debug, Default)]
 pub(super) struct Model {
     objects: BTreeMap<(BucketId, String), Version>,
-    uploads: BTreeMap<(BucketId, String, UploadId), BTreeMap<u16, Version>>,
+    uploads: BTreeMap<UploadName, BTreeMap<u16, Version>>,
     sealed: BTreeSet<BucketId>,
 }
 

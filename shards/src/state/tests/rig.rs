@@ -109,8 +109,7 @@ impl Rig {
 
     pub(super) async fn put(
         &self,
-        bucket: BucketId,
-        key: &str,
+        (bucket, key): (BucketId, &str),
         bytes: &[u8],
         condition: WriteCondition,
         id: u64,
@@ -154,21 +153,21 @@ impl Rig {
     }
 
     pub(super) fn discard(&self, command: &Command) {
-        match command {
-            Command::PutObject(put) => {
-                if let Body::Whole(body) = put.object.body {
-                    self.staging.discard(GROUP, body);
-                }
+        if let Command::PutObject(put) = command {
+            if let Body::Whole(body) = put.object.body {
+                self.staging.discard(GROUP, body);
             }
-            Command::PutPart(put) => self.staging.discard(GROUP, put.part.body),
-            _ => unreachable!("it has no body"),
+        } else if let Command::PutPart(put) = command {
+            self.staging.discard(GROUP, put.part.body);
+        } else {
+            unreachable!("{command} has no body");
         }
     }
 
     pub(super) async fn read(&self, bucket: BucketId, key: &str) -> Vec<u8> {
-        let (object, inline) = self.state.object_inline(bucket, key).await.unwrap().unwrap();
-        let mut bytes = inline.unwrap_or_default().to_vec();
-        for piece in object.chunks(0..object.size) {
+        let read = self.state.object_read(bucket, key).await.unwrap().unwrap();
+        let mut bytes = read.inline.unwrap_or_default().to_vec();
+        for piece in read.object.chunks(0..read.object.size) {
             let data = self.state.chunk(piece.body, piece.chunk, piece.range).await.unwrap();
             bytes.extend_from_slice(&data);
         }
