@@ -4,6 +4,7 @@
 
 pub mod command;
 pub mod group;
+pub mod keeper;
 pub mod limits;
 pub mod object;
 pub mod raft;

@@ -8,8 +8,20 @@
 //! - last-applied and membership are written in the same atomic batch as the effects they belong to (H8);
 //! - the log is purged only up to a position that a finished index flush contains (H9).
 
+pub mod types;
+
+pub mod log_store;
+pub mod state_store;
+
+pub mod codec;
+pub mod network;
+pub mod snapshot;
+
 pub mod channels;
 pub mod runtime;
 
 #[cfg(test)]
 pub(crate) mod testing;
+
+#[cfg(test)]
+mod tests;

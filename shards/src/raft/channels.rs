@@ -83,8 +83,8 @@ impl<T> fmt::Debug for QueueWeakSender<T> {
 }
 
 impl<T: OptionalSend> MpscSender<Queues, T> for QueueSender<T> {
-    async fn send(&self, message: T) -> Result<(), SendError<T>> {
-        self.0.send(message).await.map_err(|error| SendError(error.0))
+    async fn send(&self, msg: T) -> Result<(), SendError<T>> {
+        self.0.send(msg).await.map_err(|error| SendError(error.0))
     }
 
     fn downgrade(&self) -> QueueWeakSender<T> {
@@ -123,8 +123,8 @@ impl oneshot::Oneshot for Handovers {
 }
 
 impl<T: OptionalSend> oneshot::OneshotSender<T> for HandoverSender<T> {
-    fn send(self, value: T) -> Result<(), T> {
-        self.0.send(value)
+    fn send(self, t: T) -> Result<(), T> {
+        self.0.send(t)
     }
 }
 

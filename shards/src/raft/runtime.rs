@@ -234,44 +234,44 @@ impl openraft_rt::Instant for Instant {
 impl Add<Duration> for Instant {
     type Output = Self;
 
-    fn add(self, duration: Duration) -> Self {
-        Self { nanos: self.nanos.saturating_add(nanos(duration)) }
+    fn add(self, rhs: Duration) -> Self {
+        Self { nanos: self.nanos.saturating_add(nanos(rhs)) }
     }
 }
 
 impl AddAssign<Duration> for Instant {
-    fn add_assign(&mut self, duration: Duration) {
-        *self = *self + duration;
+    fn add_assign(&mut self, rhs: Duration) {
+        *self = *self + rhs;
     }
 }
 
 impl Sub<Duration> for Instant {
     type Output = Self;
 
-    fn sub(self, duration: Duration) -> Self {
-        Self { nanos: self.nanos.saturating_sub(nanos(duration)) }
+    fn sub(self, rhs: Duration) -> Self {
+        Self { nanos: self.nanos.saturating_sub(nanos(rhs)) }
     }
 }
 
 impl SubAssign<Duration> for Instant {
-    fn sub_assign(&mut self, duration: Duration) {
-        *self = *self - duration;
+    fn sub_assign(&mut self, rhs: Duration) {
+        *self = *self - rhs;
     }
 }
 
 impl Sub for Instant {
     type Output = Duration;
 
-    fn sub(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
+    fn sub(self, rhs: Self) -> Duration {
+        Duration::from_nanos(self.nanos.saturating_sub(rhs.nanos))
     }
 }
 
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(context)
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
     }
 }
 
@@ -284,19 +284,19 @@ impl fmt::Debug for Sleep {
 impl<T> Future for JoinHandle<T> {
     type Output = Result<T, Dropped>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0).poll(context).map(|output| output.map_err(|_canceled| Dropped))
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0).poll(cx).map(|output| output.map_err(|_canceled| Dropped))
     }
 }
 
 impl<F: Future> Future for Timeout<F> {
     type Output = Result<F::Output, Elapsed>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        if let Poll::Ready(output) = self.future.as_mut().poll(context) {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Poll::Ready(output) = self.future.as_mut().poll(cx) {
             return Poll::Ready(Ok(output));
         }
-        Pin::new(&mut self.sleep).poll(context).map(|()| Err(Elapsed))
+        Pin::new(&mut self.sleep).poll(cx).map(|()| Err(Elapsed))
     }
 }
 
@@ -318,8 +318,8 @@ impl rand::TryRng for Random {
         Ok(handle().random())
     }
 
-    fn try_fill_bytes(&mut self, target: &mut [u8]) -> Result<(), Infallible> {
-        for piece in target.chunks_mut(8) {
+    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
+        for piece in dst.chunks_mut(8) {
             let random = handle().random().to_le_bytes();
             for (byte, random) in piece.iter_mut().zip(random) {
                 *byte = random;
@@ -345,7 +345,7 @@ mod tests {
         assert_eq!(on_grid(7, 9_999_999), 9_999_999);
         for now in [0, 1, 5_000_001, GRID_NANOS] {
             let slept = on_grid(now, 10_000_000);
-            assert!(slept >= 10_000_000 && slept < 10_000_000 + GRID_NANOS);
+            assert!((10_000_000..10_000_000 + GRID_NANOS).contains(&slept));
             assert_eq!((now + slept) % GRID_NANOS, 0);
         }
         assert_eq!(on_grid(5, u64::MAX), u64::MAX - 5);

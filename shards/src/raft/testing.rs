@@ -19,6 +19,10 @@ use std::{
 use futures::{StreamExt, future::LocalBoxFuture, stream::FuturesUnordered};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+mod machine;
+
+pub(crate) use machine::Machine;
+
 use super::runtime::{self, Handle, Launcher};
 
 /// Runs `future` and what it spawns, in virtual time, until `future` ends; the rest is dropped.
@@ -43,10 +47,12 @@ pub(crate) fn install_launcher(seed: u64) {
     runtime::install_launcher(Rc::new(Seeded(seed)));
 }
 
+type Task = LocalBoxFuture<'static, ()>;
+
 struct World {
     now: Cell<u64>,
     random: RefCell<StdRng>,
-    spawned: RefCell<Vec<LocalBoxFuture<'static, ()>>>,
+    spawned: RefCell<Vec<Task>>,
     timers: RefCell<BTreeMap<(u64, u64), Waker>>,
     timer_next: Cell<u64>,
     this: RefCell<std::rc::Weak<World>>,
@@ -124,11 +130,11 @@ struct Timer {
 impl Future for Timer {
     type Output = ();
 
-    fn poll(self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(self: std::pin::Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.world.now.get() >= self.key.0 {
             return Poll::Ready(());
         }
-        let waker = context.waker().clone();
+        let waker = cx.waker().clone();
         // A waker of an earlier poll is replaced.
         drop(self.world.timers.borrow_mut().insert(self.key, waker));
         Poll::Pending
