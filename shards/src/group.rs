@@ -4,6 +4,8 @@
 //! voter elects itself at once. `initialize` is called on a log that has never held anything, and only there (H6); a
 //! log that is empty beside a state that is not was lost, and the group refuses to open (H5, H7).
 
+mod reads;
+
 use std::{collections::BTreeMap, fmt, io, rc::Rc, sync::Arc, time::Duration};
 
 use anode_disk::{
@@ -77,8 +79,8 @@ impl Default for Timing {
 /// Why a group didn't do what it was asked to.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum GroupError {
-    /// Storage refused while the group was opened: the shard doesn't start.
-    #[error("group {group} can't be opened: {source}")]
+    /// Storage refused: while the group was opened, the shard doesn't start; else the request fails as its error says.
+    #[error("storage refused group {group}: {source}")]
     Storage {
         /// Which one.
         group: GroupId,
@@ -145,6 +147,7 @@ struct Inner<D: Directory> {
     log: LogStore<D>,
     store: StateStore<D>,
     state: Rc<State<D>>,
+    staging: Rc<Staging<D>>,
 }
 
 impl<D: Directory> Group<D> {
@@ -158,7 +161,7 @@ impl<D: Directory> Group<D> {
         assert!(id != LOCAL, "the shard's own log is not a group's");
         let refused = |source| GroupError::Storage { group: id, source };
         snapshot::finish(&storage.index, id).await.map_err(refused)?;
-        let state = Rc::new(State::open(id, Rc::clone(&storage), staging));
+        let state = Rc::new(State::open(id, Rc::clone(&storage), Rc::clone(&staging)));
         let log = LogStore::new(id, storage.wal.clone());
         let store = StateStore::open(id, storage.index.clone(), Rc::clone(&state)).await;
         let store = store.map_err(|error| unopened(id, &error))?;
@@ -170,7 +173,7 @@ impl<D: Directory> Group<D> {
         let raft = Raft::new(options.shard, config, network, log_clone, store_clone)
             .await
             .map_err(|fatal| stopped(id, &fatal))?;
-        let group = Self(Rc::new(Inner { id, raft, log, store, state }));
+        let group = Self(Rc::new(Inner { id, raft, log, store, state, staging }));
         group.lead(options).await?;
         Ok(group)
     }
@@ -180,7 +183,7 @@ impl<D: Directory> Group<D> {
         self.0.id
     }
 
-    /// What it holds. Reads are linearizable behind [`Self::linearizable`].
+    /// What it holds; its own reads don't wait for what was just acknowledged elsewhere.
     pub fn state(&self) -> &Rc<State<D>> {
         &self.0.state
     }

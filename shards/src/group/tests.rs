@@ -201,3 +201,20 @@ fn a_state_behind_the_purged_log_is_noticed() {
         assert!(matches!(refused, GroupError::Damaged { .. }), "{refused}");
     });
 }
+
+#[test]
+fn what_was_acknowledged_is_in_the_next_read() {
+    testing::run(8, async {
+        let machine = Machine::open(&SimDisk::new(8)).await.unwrap();
+        let group = machine.group(GROUP).await.unwrap();
+        for number in 0..50 {
+            let bytes = Bytes::from(vec![7; 100]);
+            group.propose(put("k", number, bytes.clone())).await.unwrap();
+            let object = group.object(1, "k").await.unwrap().unwrap();
+            assert_eq!(object.etag, number.to_string());
+        }
+        assert_eq!(group.object(1, "j").await.unwrap(), None);
+        group.shutdown().await;
+        assert!(matches!(group.object(1, "k").await, Err(GroupError::Stopped { .. })));
+    });
+}

@@ -119,7 +119,7 @@ async fn fill<D: Directory>(
     to: GroupId,
 ) -> Result<(), Error> {
     let meta = state::meta_key(from);
-    let mut range = keys(from);
+    let mut range = state::group_range(from);
     loop {
         let page = source.scan(range.clone()).await?;
         let mut batch = Batch::default();
@@ -149,7 +149,7 @@ async fn fill<D: Directory>(
 /// Deletes every key of a group's range.
 async fn empty<D: Directory>(index: &Index<D>, group: GroupId) -> Result<(), Error> {
     let source = Source::Index(index);
-    let mut range = keys(group);
+    let mut range = state::group_range(group);
     loop {
         let page = source.scan(range.clone()).await?;
         let mut batch = Batch::default();
@@ -183,15 +183,6 @@ fn copy_of(group: GroupId) -> GroupId {
 
 fn value(value: Bytes) -> Entry {
     Entry { value, payload: Payload::None }
-}
-
-/// Every key of a group.
-#[expect(clippy::big_endian_bytes, reason = "index keys sort")]
-fn keys(group: GroupId) -> Range<Bytes> {
-    let start = Bytes::copy_from_slice(&group.to_be_bytes());
-    // A group below `COPY` and its copy both have a successor: the WAL's own id is never a group.
-    let end = Bytes::copy_from_slice(&(group + 1).to_be_bytes());
-    start..end
 }
 
 /// The same key of another group.

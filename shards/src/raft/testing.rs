@@ -49,11 +49,14 @@ pub(crate) fn install_launcher(seed: u64) {
 
 type Task = LocalBoxFuture<'static, ()>;
 
+/// By moment, then by number.
+type Timers = BTreeMap<(u64, u64), Waker>;
+
 struct World {
     now: Cell<u64>,
     random: RefCell<StdRng>,
     spawned: RefCell<Vec<Task>>,
-    timers: RefCell<BTreeMap<(u64, u64), Waker>>,
+    timers: RefCell<Timers>,
     timer_next: Cell<u64>,
     this: RefCell<std::rc::Weak<World>>,
 }
