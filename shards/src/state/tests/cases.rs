@@ -10,6 +10,7 @@ use crate::{
         RemoveBucket, Reply, WriteCondition,
     },
     object::{Body, BodyId, Credential, Object, Secret, UploadId},
+    state::{ListQuery, Listed, Position},
 };
 
 async fn put(rig: &Rig, key: &str, bytes: &[u8], id: u64) -> Reply {
@@ -179,5 +180,44 @@ fn an_upload_of_many_parts_is_read_back_by_ranges() {
         let pieces: Vec<_> = object.chunks(299..601).collect();
         assert_eq!(pieces.iter().map(|piece| piece.range.len()).collect::<Vec<_>>(), [1, 300, 1]);
         assert_eq!(rig.read(1, "k").await[14_999], 50);
+    });
+}
+
+#[test]
+fn uploads_are_listed_by_key_then_id_with_prefixes_and_markers() {
+    run(&SimDisk::new(7), async |rig| {
+        for (key, id) in [("a", 2), ("a", 1), ("a\0", 1), ("b/x", 1), ("b/y", 1), ("c", 1)] {
+            let upload = UploadId(id);
+            let create =
+                CreateUpload { bucket: 1, key: key.to_owned(), upload, ..CreateUpload::default() };
+            rig.propose(&Command::CreateUpload(Box::new(create))).await;
+        }
+        let mut query = ListQuery {
+            delimiter: Some("/".to_owned()),
+            entries_max: 2,
+            start: Position::start(),
+            prefix: String::new(),
+        };
+        let mut found = Vec::new();
+        loop {
+            let page = rig.state.uploads(1, &query).await.unwrap();
+            for entry in &page.entries {
+                let id = match &entry.listed {
+                    Listed::Item { value, .. } => value.id.0,
+                    Listed::Prefix(_) => 0,
+                };
+                found.push((entry.name().to_owned(), id));
+            }
+            let Some(next) = page.next else { break };
+            query.start = next;
+        }
+        let names = [("a", 1), ("a", 2), ("a\0", 1), ("b/", 0), ("c", 1)];
+        assert_eq!(found, names.map(|(name, id)| (name.to_owned(), id)));
+        query.start = Position::after_upload("a", UploadId(1));
+        let page = rig.state.uploads(1, &query).await.unwrap();
+        assert_eq!(page.entries[0].name(), "a");
+        query.start = Position::after_marker("a", "", None);
+        let page = rig.state.uploads(1, &query).await.unwrap();
+        assert_eq!(page.entries[0].name(), "a\0");
     });
 }
