@@ -6,8 +6,8 @@ use bytes::Bytes;
 use super::rig::{Rig, run};
 use crate::{
     command::{
-        Command, CompleteUpload, CreateBucket, CreateUpload, NamedPart, PutObject, Refusal,
-        RemoveBucket, Reply, WriteCondition,
+        Command, CompleteUpload, CreateBucket, CreateUpload, NamedPart, PutObject, ReclaimStep,
+        Refusal, RemoveBucket, Reply, WriteCondition,
     },
     object::{Body, BodyId, Credential, Object, Secret, UploadId},
     state::{ListQuery, Listed, Position},
@@ -70,13 +70,14 @@ fn what_a_reader_holds_stays() {
     run(&SimDisk::new(2), async |rig| {
         put(rig, "k", &[7; 5000], 1).await;
         let (object, pin) = rig.state.object_pinned(1, "k").await.unwrap().unwrap();
-        let ticket = rig.state.pins().begin();
         delete(rig, "k").await;
         rig.flush().await;
+        rig.reclaim().await;
         rig.reclaim().await;
         let piece = object.chunks(0..10).next().unwrap();
         let read = || rig.state.chunk(piece.body, 0, piece.range.clone());
         assert_eq!(read().await.unwrap(), [7; 10].as_slice());
+        let ticket = rig.state.pins().begin();
         drop(pin);
         rig.reclaim().await;
         assert!(read().await.is_ok(), "a look-up from before the delete was not waited for");
@@ -219,5 +220,60 @@ fn uploads_are_listed_by_key_then_id_with_prefixes_and_markers() {
         query.start = Position::after_marker("a", "", None);
         let page = rig.state.uploads(1, &query).await.unwrap();
         assert_eq!(page.entries[0].name(), "a\0");
+    });
+}
+
+#[test]
+fn a_reclaim_that_comes_late_removes_nothing() {
+    run(&SimDisk::new(8), async |rig| {
+        put(rig, "k", &vec![3; 3 << 20], 1).await;
+        let pin = rig.state.object_pinned(1, "k").await.unwrap();
+        delete(rig, "k").await;
+        let reclaim =
+            |start, end| Command::Reclaim(vec![ReclaimStep { body: BodyId(1), start, end }]);
+        let left = async || rig.left_over().await;
+        assert_eq!(left().await, 4);
+        // Out of turn, beyond the end, then in turn, then once more.
+        for (start, end, expected) in
+            [(1, 2, 4), (0, 4, 4), (0, 2, 2), (0, 2, 2), (2, 3, 0), (2, 3, 0)]
+        {
+            assert_eq!(rig.propose(&reclaim(start, end)).await, Reply::Done);
+            assert_eq!(left().await, expected, "after {start}..{end}");
+        }
+        drop(pin);
+    });
+}
+
+#[test]
+fn another_upload_of_the_key_is_not_taken_for_the_completed_one() {
+    run(&SimDisk::new(9), async |rig| {
+        let key = "k".to_owned();
+        for upload in [UploadId(1), UploadId(2)] {
+            let create =
+                CreateUpload { bucket: 1, key: key.clone(), upload, ..CreateUpload::default() };
+            rig.propose(&Command::CreateUpload(Box::new(create))).await;
+        }
+        let part = rig.part((1, &key, UploadId(1)), 1, b"part", 1).await;
+        rig.propose(&part).await;
+        let parts = vec![NamedPart { number: 1, etag: "part-1".to_owned(), checksum: None }];
+        let complete = |upload, now_ms| {
+            let (key, parts) = (key.clone(), parts.clone());
+            let complete = CompleteUpload {
+                bucket: 1,
+                key,
+                upload,
+                parts,
+                now_ms,
+                ..CompleteUpload::default()
+            };
+            Command::CompleteUpload(Box::new(complete))
+        };
+        let first = rig.propose(&complete(UploadId(1), 5)).await;
+        assert!(matches!(first, Reply::Stored(_)));
+        assert_eq!(rig.propose(&complete(UploadId(1), 6)).await, first);
+        let no_such = Reply::Refused(Refusal::NoSuchUpload);
+        assert_eq!(rig.propose(&complete(UploadId(3), 7)).await, no_such);
+        put(rig, &key, b"over it", 8).await;
+        assert_eq!(rig.propose(&complete(UploadId(1), 9)).await, no_such);
     });
 }
