@@ -132,7 +132,7 @@ impl Settings {
             tls,
             log: LogSettings {
                 format: flags.log_format.or(file.log.format).unwrap_or_default(),
-                filter: flags.log.clone().or(file.log.filter).unwrap_or_else(|| "info".to_owned()),
+                filter: flags.log.clone().or(file.log.filter).unwrap_or_else(|| limits::LOG_FILTER_DEFAULT.to_owned()),
             },
             drain_seconds: file.drain_seconds.unwrap_or(limits::DRAIN_SECONDS_DEFAULT),
         })

@@ -1,12 +1,21 @@
 //! The node: wiring between the network, the shards and the disk. The only crate that sees everything.
 
 pub mod config;
-pub mod credentials;
-pub mod host;
 pub mod limits;
-pub mod mesh;
-pub mod observe;
 pub mod preflight;
+pub mod credentials;
+pub mod observe;
+pub mod node;
+pub mod shard;
+pub mod connection;
+pub mod transport;
+pub mod exchange;
+pub mod authorize;
+pub mod gateway;
+pub mod mesh;
+pub mod meta;
+mod answer;
+pub mod host;
 pub mod sim;
 
 #[cfg(test)]

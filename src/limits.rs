@@ -1,9 +1,14 @@
 //! Every bound of the node, with its unit last, checked against its neighbours when it is compiled.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 /// Where a node listens when nobody says otherwise.
 pub const LISTEN_DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9000);
+/// What is logged when nobody says otherwise: openraft's own steps are of interest to its developers.
+pub const LOG_FILTER_DEFAULT: &str = "info,openraft=warn";
 /// The least memory a node runs in, in bytes.
 pub const MEMORY_BYTES_MIN: u64 = 256 << 20;
 /// How long requests under way may take after SIGTERM, in seconds.
@@ -28,6 +33,10 @@ pub const DISCARD_BYTES_MAX: usize = 256 << 10;
 pub const XML_BODY_BYTES_MAX: usize = 4 << 20;
 /// A single PUT or part, in bytes.
 pub const PUT_BYTES_MAX: u64 = 5 << 30;
+/// Parts that are asked for at once when an upload is completed.
+pub const PART_PAGE_COUNT: usize = 1000;
+/// How often a page of a listing that came short is asked for again.
+pub const LIST_ROUND_COUNT_MAX: usize = 64;
 /// Objects up to this size travel inside their command, in bytes.
 pub const INLINE_BYTES_MAX: usize = 32 << 10;
 /// The unit of larger objects, in bytes.
@@ -36,6 +45,21 @@ pub const CHUNK_BYTES: usize = 1 << 20;
 pub const READ_AHEAD_COUNT: usize = 2;
 /// Chunks of one PUT that are being written while the next is received.
 pub const WRITE_BEHIND_COUNT: usize = 2;
+
+/// Commands of one shard that are being agreed on.
+pub const PROPOSAL_COUNT_MAX: usize = 8192;
+/// Signing keys that a shard keeps at hand.
+pub const SIGNING_KEY_COUNT_MAX: usize = 1024;
+/// How often a shard looks whether the others have recovered.
+pub const START_POLL: Duration = Duration::from_millis(1);
+/// How often a shard looks whether the node is to stop.
+pub const STOP_POLL: Duration = Duration::from_millis(100);
+/// What other shards get to finish before a drained shard stops, and storage to write its last batch.
+pub const STOP_GRACE: Duration = Duration::from_millis(200);
+/// How long the reclaimer rests when there is nothing to free.
+pub const RECLAIM_PAUSE: Duration = Duration::from_millis(500);
+/// How long it rests between two steps: foreground requests go first.
+pub const RECLAIM_STEP_PAUSE: Duration = Duration::from_millis(2);
 
 const _: () = assert!(INLINE_BYTES_MAX < CHUNK_BYTES, "what is not inline fills a chunk or its part");
 const _: () = assert!(READ_BYTES <= CHUNK_BYTES, "a read fits in a chunk");

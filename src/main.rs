@@ -1,2 +1,56 @@
-//! (in work)
-fn main() {}
+//! The `anode` command: serve, and check a configuration.
+
+mod serve;
+
+use std::process::ExitCode;
+
+use anode::{
+    config::{
+        Settings,
+        cli::{Cli, Command, ConfigCommand},
+    },
+    preflight,
+};
+use bytesize::ByteSize;
+
+#[expect(clippy::print_stderr, reason = "a message to whoever typed the command")]
+fn main() -> ExitCode {
+    let done = match Cli::read().command {
+        Command::Serve(flags) => {
+            Settings::load(&flags).map_err(|error| error.to_string()).and_then(serve::serve)
+        }
+        Command::Config(ConfigCommand::Check(flags)) => {
+            Settings::load(&flags).map_err(|error| error.to_string()).and_then(|settings| check(&settings))
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("anode: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Says what would be used, and whether the machine allows it.
+#[expect(clippy::print_stdout, reason = "the command's output")]
+fn check(settings: &Settings) -> Result<(), String> {
+    for path in &settings.data {
+        println!("data         {}", path.display());
+    }
+    println!("listen       {}", settings.listen);
+    println!("memory       {}", ByteSize(settings.memory_bytes));
+    println!("region       {}", settings.region.as_deref().unwrap_or("any"));
+    println!("domain       {}", settings.domain.as_deref().unwrap_or("none (path style only)"));
+    println!("credentials  {:?}", settings.credentials);
+    match &settings.tls {
+        Some(files) => println!("tls          {}, {}", files.certificate.display(), files.key.display()),
+        None => println!("tls          none (HTTP)"),
+    }
+    println!("log          {:?}, {}", settings.log.format, settings.log.filter);
+    serve::read_tls(settings)?;
+    anode::credentials::Credentials::configured(&settings.credentials)?;
+    preflight::check(settings)?;
+    println!("The configuration can be used.");
+    Ok(())
+}

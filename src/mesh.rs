@@ -1,5 +1,202 @@
-//! Messages between the shards of one node.
+//! Messages between the shards of one node: what a connection's shard asks of the shard that holds a group.
+//!
+//! A request is answered by one reply with the same id. Everything in a message is owned: object bytes travel as
+//! `Bytes`, so that no message copies them.
+
+use std::{ops::Range, sync::Arc};
+
+use anode_disk::wal::GroupId;
+use anode_shards::{
+    command::{Command, Reply},
+    object::{BodyId, BucketId, Object, Upload, UploadId},
+    state::{ListPage, ListQuery, PartPage, UploadListed},
+};
+use bytes::Bytes;
+
+use crate::meta::MetaView;
 
 /// What one shard sends to another.
 #[derive(Debug)]
-pub enum Message {}
+pub enum Message {
+    /// Asks for something of a group; answered by [`Message::Reply`].
+    Request {
+        /// The shard that asks.
+        source: usize,
+        /// Chosen by the shard that asks.
+        id: u64,
+        /// The group.
+        group: GroupId,
+        /// What is asked.
+        ask: Box<Ask>,
+    },
+    /// Answers a request.
+    Reply {
+        /// The request's id.
+        id: u64,
+        /// The answer.
+        answer: Result<Answer, AskError>,
+    },
+    /// A shard has recovered its groups.
+    Recovered {
+        /// Which one.
+        shard: usize,
+    },
+    /// Buckets and credentials have changed; answered by [`Message::Seen`].
+    Meta {
+        /// The shard that holds the meta group.
+        source: usize,
+        /// The whole new state.
+        view: Arc<MetaView>,
+    },
+    /// A shard has taken a new [`MetaView`].
+    Seen {
+        /// Its version.
+        version: u64,
+    },
+}
+
+/// What can be asked of a group.
+#[derive(Debug)]
+pub enum Ask {
+    /// Agree on a command and apply it. Staged chunks of `settle` are made durable first.
+    Propose {
+        /// The command.
+        command: Command,
+        /// The body it names, where it was staged.
+        settle: Option<BodyId>,
+    },
+    /// An object's record, and its bytes where they are inline.
+    Object {
+        /// Its bucket.
+        bucket: BucketId,
+        /// Its key.
+        key: String,
+        /// What for.
+        access: Access,
+    },
+    /// Ends the pin of an [`Ask::Object`].
+    Unpin {
+        /// Its id.
+        pin: PinId,
+    },
+    /// Bytes of one chunk.
+    Chunk {
+        /// The body.
+        body: BodyId,
+        /// The chunk's number, from 0.
+        chunk: u32,
+        /// Bytes of the chunk.
+        range: Range<u32>,
+    },
+    /// Write a chunk that a later command will name.
+    Stage {
+        /// The body.
+        body: BodyId,
+        /// The chunk's number, from 0.
+        chunk: u32,
+        /// The chunk.
+        data: Bytes,
+    },
+    /// Forget the staged chunks of a body: no command will name them.
+    Discard {
+        /// The body.
+        body: BodyId,
+    },
+    /// A page of objects.
+    List {
+        /// The bucket.
+        bucket: BucketId,
+        /// Which page.
+        query: ListQuery,
+    },
+    /// A page of uploads.
+    Uploads {
+        /// The bucket.
+        bucket: BucketId,
+        /// Which page.
+        query: ListQuery,
+    },
+    /// An upload's record.
+    Upload {
+        /// The bucket.
+        bucket: BucketId,
+        /// The key.
+        key: String,
+        /// The upload.
+        upload: UploadId,
+    },
+    /// Parts of an upload.
+    Parts {
+        /// The bucket.
+        bucket: BucketId,
+        /// The key.
+        key: String,
+        /// The upload.
+        upload: UploadId,
+        /// Only those behind this number; 0 for all.
+        after: u16,
+        /// At most so many.
+        count_max: usize,
+    },
+}
+
+/// The answer to an [`Ask`].
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Ask::Propose`].
+    Applied(Reply),
+    /// To [`Ask::Object`]; none where there is no such object.
+    Object(Option<Box<ObjectFound>>),
+    /// To [`Ask::Chunk`].
+    Chunk(Bytes),
+    /// To [`Ask::List`].
+    List(ListPage<Object>),
+    /// To [`Ask::Uploads`].
+    Uploads(ListPage<UploadListed>),
+    /// To [`Ask::Upload`].
+    Upload(Option<Upload>),
+    /// To [`Ask::Parts`].
+    Parts(PartPage),
+    /// To [`Ask::Stage`], [`Ask::Discard`] and [`Ask::Unpin`].
+    Done,
+}
+
+/// What an object is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Its record alone.
+    Record,
+    /// Its bytes too: inline ones come with the record, chunks are kept from being reclaimed until [`Ask::Unpin`].
+    Bytes,
+}
+
+/// Names a pin of a shard, until it is ended.
+pub type PinId = u64;
+
+/// An object as its group has it.
+#[derive(Debug)]
+pub struct ObjectFound {
+    /// Its record, with its parts.
+    pub object: Object,
+    /// Its bytes, where they are inline and were asked for.
+    pub inline: Bytes,
+    /// The hold on its chunks, where it has some and its bytes were asked for.
+    pub pin: Option<PinId>,
+}
+
+/// Why a shard could not answer: one variant a reaction.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AskError {
+    /// The volume is full.
+    #[error("the volume is full")]
+    Full,
+    /// Stored bytes are damaged.
+    #[error("stored bytes are damaged: {0}")]
+    Damaged(String),
+    /// Too much is under way, or nobody leads: nothing was done, try again later.
+    #[error("the shard is overloaded")]
+    Overloaded,
+    /// The shard is starting, stopping or has failed. A command may still be applied, or not.
+    #[error("the shard can't serve: {0}")]
+    Unavailable(String),
+}

@@ -18,7 +18,7 @@ fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
     assert_eq!(merged.log.format, LogFormat::Json);
     let bare = Settings::merge(&flags(), file::File::default()).unwrap();
     assert_eq!(bare.listen, limits::LISTEN_DEFAULT);
-    assert_eq!(bare.log.filter, "info");
+    assert_eq!(bare.log.filter, limits::LOG_FILTER_DEFAULT);
 }
 
 #[test]

@@ -58,7 +58,8 @@ impl DerefMut for DmaMemory {
 impl DmaDirectory {
     /// Opens a data directory, making it where it is absent, and gets past the probe.
     pub(super) async fn open_volume(path: &str) -> Result<Self, Error> {
-        let path = PathBuf::from(path);
+        // glommio opens directories relative to none: a path must be absolute.
+        let path = std::path::absolute(path).map_err(|error| refused("name the directory", path, &error))?;
         let made = blocking({
             let path = path.clone();
             move || std::fs::create_dir_all(&path)
@@ -71,7 +72,8 @@ impl DmaDirectory {
 
     #[expect(clippy::disallowed_methods, reason = "the probe file must be an ordinary write, on another thread")]
     async fn probe(&self) -> Result<(), Error> {
-        let path = self.path.join(PROBE_NAME);
+        // Every shard gets past its own probe.
+        let path = self.path.join(format!("{PROBE_NAME}-{}", glommio::executor().id()));
         let target = path.clone();
         blocking(move || std::fs::write(target, [0_u8; 2 * SECTOR_BYTES]))
             .await

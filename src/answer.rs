@@ -1,0 +1,273 @@
+//! Answers what is asked of the groups of this shard.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    rc::Rc,
+    sync::Arc,
+};
+
+use anode_disk::{Error, storage::Storage, wal::GroupId};
+use anode_shards::{
+    command::{Command, Reply},
+    group::{Group, GroupError},
+    object::{BodyId, BucketId, Credential},
+    reclaim::Pin,
+    staging::Staging,
+    state::State,
+};
+use bytes::Bytes;
+use futures::channel::oneshot;
+
+use crate::{
+    host::Host,
+    limits,
+    mesh::{Access, Answer, Ask, AskError, Message, ObjectFound, PinId},
+    meta::MetaView,
+    shard::{META_GROUP, Shard},
+};
+
+/// What a shard holds, once it has recovered.
+pub(crate) struct Holdings<H: Host> {
+    pub(crate) storage: Rc<Storage<H::Directory>>,
+    pub(crate) staging: Rc<Staging<H::Directory>>,
+    pub(crate) groups: BTreeMap<GroupId, Group<H::Directory>>,
+    pins: RefCell<BTreeMap<PinId, Pin>>,
+    pin_next: Cell<PinId>,
+    proposal_count: Cell<usize>,
+    /// One publication at a time: a later view holds all that an earlier one does.
+    publication: futures::lock::Mutex<u64>,
+    /// Publications that shards have not taken yet: how many shards, and who waits.
+    unseen: RefCell<BTreeMap<u64, (usize, oneshot::Sender<()>)>>,
+}
+
+impl<H: Host> Holdings<H> {
+    pub(crate) fn new(
+        storage: Rc<Storage<H::Directory>>,
+        staging: Rc<Staging<H::Directory>>,
+        groups: BTreeMap<GroupId, Group<H::Directory>>,
+    ) -> Self {
+        Self {
+            storage,
+            staging,
+            groups,
+            pins: RefCell::default(),
+            pin_next: Cell::default(),
+            proposal_count: Cell::default(),
+            publication: futures::lock::Mutex::new(0),
+            unseen: RefCell::default(),
+        }
+    }
+
+    /// A shard has taken a published view.
+    pub(crate) fn seen(&self, version: u64) {
+        let mut unseen = self.unseen.borrow_mut();
+        let Some((left, _)) = unseen.get_mut(&version) else { return };
+        *left -= 1;
+        if *left == 0
+            && let Some((_, waiting)) = unseen.remove(&version)
+        {
+            // Who waited may be gone with its connection.
+            let _gone = waiting.send(());
+        }
+    }
+
+    /// Whether writes are refused so that deletes, reclaim and compaction still find space.
+    fn is_short_of_space(&self) -> bool {
+        self.storage.wal.figures().short_of_space
+    }
+
+    fn group(&self, group: GroupId) -> Result<&Group<H::Directory>, AskError> {
+        let missing = || AskError::Unavailable(format!("group {group} is not on this shard"));
+        self.groups.get(&group).ok_or_else(missing)
+    }
+
+    /// The state of a group, with everything in it that was answered before.
+    async fn state(&self, group: GroupId) -> Result<&Rc<State<H::Directory>>, AskError> {
+        let group = self.group(group)?;
+        group.linearizable().await.map_err(of_group)?;
+        Ok(group.state())
+    }
+
+    async fn propose(
+        &self,
+        group: GroupId,
+        command: Command,
+        settle: Option<BodyId>,
+    ) -> Result<Reply, AskError> {
+        if self.proposal_count.get() >= limits::PROPOSAL_COUNT_MAX {
+            return Err(AskError::Overloaded);
+        }
+        if needs_space(&command) && self.is_short_of_space() {
+            return Err(AskError::Full);
+        }
+        self.proposal_count.set(self.proposal_count.get() + 1);
+        let proposed = async {
+            if let Some(body) = settle {
+                // Chunks are durable before the command that names them.
+                self.staging.settle(group, body).await.map_err(of_storage)?;
+            }
+            self.group(group)?.propose(command).await.map_err(of_group)
+        };
+        let reply = proposed.await;
+        self.proposal_count.set(self.proposal_count.get() - 1);
+        reply
+    }
+
+    async fn object(
+        &self,
+        group: GroupId,
+        (bucket, key): (BucketId, &str),
+        access: Access,
+    ) -> Result<Option<Box<ObjectFound>>, AskError> {
+        let state = self.state(group).await?;
+        if access == Access::Record {
+            let object = state.object(bucket, key).await.map_err(of_storage)?;
+            let found = |object| Box::new(ObjectFound { object, inline: Bytes::new(), pin: None });
+            return Ok(object.map(found));
+        }
+        // The ticket is taken before the record is read: what is condemned after this waits for it.
+        let ticket = state.pins().begin();
+        let found = state.object_inline(bucket, key).await.map_err(of_storage)?;
+        let Some((object, inline)) = found else { return Ok(None) };
+        let mut bodies = object.bodies().map(|(body, _)| body).peekable();
+        let pin = bodies.peek().is_some().then(|| self.hold(ticket.pin(bodies)));
+        let inline = inline.unwrap_or_default();
+        Ok(Some(Box::new(ObjectFound { object, inline, pin })))
+    }
+
+    fn hold(&self, pin: Pin) -> PinId {
+        let id = self.pin_next.replace(self.pin_next.get() + 1);
+        self.pins.borrow_mut().insert(id, pin);
+        id
+    }
+}
+
+/// Whether a command takes space: those that free it go on when the volume is full.
+fn needs_space(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::PutObject(_) | Command::PutPart(_) | Command::CreateUpload(_) | Command::CreateBucket(_)
+    )
+}
+
+impl<H: Host> Shard<H> {
+    /// Answers from this shard's groups.
+    pub(crate) async fn answer(&self, group: GroupId, ask: Ask) -> Result<Answer, AskError> {
+        let holdings = self.holdings().ok_or_else(starting)?;
+        match ask {
+            Ask::Propose { command, settle } => {
+                let reply = holdings.propose(group, command, settle).await?;
+                if group == META_GROUP {
+                    self.publish(&holdings).await?;
+                }
+                Ok(Answer::Applied(reply))
+            }
+            Ask::Object { bucket, key, access } => {
+                let found = holdings.object(group, (bucket, &key), access).await?;
+                Ok(Answer::Object(found))
+            }
+            Ask::Unpin { pin } => {
+                let pin = holdings.pins.borrow_mut().remove(&pin);
+                drop(pin);
+                Ok(Answer::Done)
+            }
+            Ask::Chunk { body, chunk, range } => {
+                let state = holdings.group(group)?.state();
+                let bytes = state.chunk(body, chunk, range).await.map_err(of_storage)?;
+                Ok(Answer::Chunk(bytes))
+            }
+            Ask::Stage { body, chunk, data } => {
+                if holdings.is_short_of_space() {
+                    return Err(AskError::Full);
+                }
+                let staged = holdings.staging.stage(group, body, chunk, data).await;
+                staged.map_err(of_storage)?;
+                Ok(Answer::Done)
+            }
+            Ask::Discard { body } => {
+                holdings.staging.discard(group, body);
+                Ok(Answer::Done)
+            }
+            other => listing(&holdings, group, other).await,
+        }
+    }
+
+    /// Sends the state of the meta group to every shard and waits until each has it.
+    pub(crate) async fn publish(&self, holdings: &Holdings<H>) -> Result<(), AskError> {
+        let mut version = holdings.publication.lock().await;
+        *version += 1;
+        let state = holdings.state(META_GROUP).await?;
+        let buckets = state.buckets().await.map_err(of_storage)?;
+        let credentials: Vec<Credential> = state.credentials().await.map_err(of_storage)?;
+        let view = Arc::new(MetaView::new(*version, buckets, credentials));
+        let (sender, receiver) = oneshot::channel();
+        let others = self.host().shard_count() - 1;
+        if others > 0 {
+            holdings.unseen.borrow_mut().insert(*version, (others, sender));
+        }
+        let source = self.host().shard();
+        for shard in (0..self.host().shard_count()).filter(|shard| *shard != source) {
+            self.host().send(shard, Message::Meta { source, view: Arc::clone(&view) }).await;
+        }
+        self.see(view);
+        if others > 0 {
+            receiver.await.map_err(|_gone| starting())?;
+        }
+        Ok(())
+    }
+}
+
+async fn listing<H: Host>(
+    holdings: &Holdings<H>,
+    group: GroupId,
+    ask: Ask,
+) -> Result<Answer, AskError> {
+    let state = holdings.state(group).await?;
+    match ask {
+        Ask::List { bucket, query } => {
+            Ok(Answer::List(state.list(bucket, &query).await.map_err(of_storage)?))
+        }
+        Ask::Uploads { bucket, query } => {
+            Ok(Answer::Uploads(state.uploads(bucket, &query).await.map_err(of_storage)?))
+        }
+        Ask::Upload { bucket, key, upload } => {
+            Ok(Answer::Upload(state.upload(bucket, &key, upload).await.map_err(of_storage)?))
+        }
+        Ask::Parts { upload, after, count_max, .. } => {
+            Ok(Answer::Parts(state.parts(upload, after, count_max).await.map_err(of_storage)?))
+        }
+        Ask::Propose { .. }
+        | Ask::Object { .. }
+        | Ask::Unpin { .. }
+        | Ask::Chunk { .. }
+        | Ask::Stage { .. }
+        | Ask::Discard { .. } => unreachable!("answered by the caller"),
+    }
+}
+
+fn starting() -> AskError {
+    AskError::Unavailable("the shard is starting".to_owned())
+}
+
+/// What a failure of storage is to who asked.
+pub(crate) fn of_storage(error: Error) -> AskError {
+    match error {
+        Error::NoSpace { .. } => AskError::Full,
+        Error::Corrupt { .. } | Error::Version { .. } => AskError::Damaged(error.to_string()),
+        Error::Limit { .. } => AskError::Overloaded,
+        Error::Absent { .. } | Error::Exists { .. } | Error::Device { .. } | Error::Stopped => {
+            AskError::Unavailable(error.to_string())
+        }
+    }
+}
+
+fn of_group(error: GroupError) -> AskError {
+    match error {
+        GroupError::NoLeader { .. } => AskError::Overloaded,
+        GroupError::Storage { .. }
+        | GroupError::Damaged { .. }
+        | GroupError::Stopped { .. }
+        | GroupError::Unknown { .. } => AskError::Unavailable(error.to_string()),
+    }
+}

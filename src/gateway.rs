@@ -1,0 +1,123 @@
+//! S3 on this node: which operation a request asks for, whether it may, and the operation itself.
+//!
+//! A file an operation, or a few that share their steps. None of them touches storage: they ask the group that
+//! holds the key, wherever it lives ([`Shard::ask`]).
+
+pub mod attributes;
+pub mod bucket;
+pub mod copy;
+pub mod delete;
+pub mod get;
+pub mod health;
+pub mod ingest;
+pub mod list;
+pub mod multipart;
+pub mod multipart_list;
+pub mod payload;
+pub mod put;
+pub mod read;
+pub mod record;
+pub mod refusal;
+
+use anode_net::{
+    http::ResponseHead,
+    s3::{self, Headers, Operation, error::ErrorContext},
+};
+
+use crate::{
+    authorize::{self, Caller},
+    exchange::{Exchange, Response},
+    host::Host,
+    shard::Shard,
+};
+
+/// Answers a request, whatever it is: there is no other way out of it.
+pub async fn respond<H: Host>(exchange: &mut Exchange<'_, H>) -> Response<H> {
+    if let Some(response) = health::respond(exchange) {
+        return response;
+    }
+    match perform(exchange).await {
+        Ok(response) => response,
+        Err(error) => error_response(exchange, &error),
+    }
+}
+
+async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>, s3::Error> {
+    exchange.shard.check_serving()?;
+    let head = exchange.head.clone();
+    let fields: Vec<(&str, &str)> = head.headers().collect();
+    let headers = Headers::new(&fields);
+    let request = s3::Request {
+        method: head.method_name(),
+        path: head.path(),
+        query: head.query().unwrap_or_default(),
+        headers,
+    };
+    let routed = s3::route(&request, exchange.shard.settings().domain.as_deref())?;
+    let caller = authorize::authorize(&exchange.shard, &request, routed.route)?;
+    s3::headers::check_expected_owner(headers, exchange.shard.account())?;
+    let operation = routed.operation(headers)?;
+    dispatch(exchange, &caller, &operation).await
+}
+
+async fn dispatch<H: Host>(
+    exchange: &mut Exchange<'_, H>,
+    caller: &Caller,
+    operation: &Operation,
+) -> Result<Response<H>, s3::Error> {
+    let shard = exchange.shard.clone();
+    match operation {
+        Operation::ListBuckets(list) => bucket::list(&shard, list),
+        Operation::CreateBucket(of) => bucket::create(exchange, caller, &of.bucket).await,
+        Operation::HeadBucket(of) => bucket::head(&shard, &of.bucket),
+        Operation::DeleteBucket(of) => bucket::delete(&shard, &of.bucket).await,
+        Operation::GetBucketLocation(of) => bucket::location(&shard, &of.bucket),
+        Operation::ListObjects(query) => list::list_v1(&shard, query).await,
+        Operation::ListObjectsV2(query) => list::list_v2(&shard, query).await,
+        Operation::ListMultipartUploads(query) => multipart_list::uploads(&shard, query).await,
+        Operation::DeleteObjects(delete) => delete::many(exchange, caller, delete).await,
+        Operation::PutObject(put) => put::put(exchange, caller, put).await,
+        Operation::GetObject(read) => get::get(&shard, caller, read, get::Want::Body).await,
+        Operation::HeadObject(read) => get::get(&shard, caller, read, get::Want::Head).await,
+        Operation::DeleteObject(delete) => delete::one(&shard, delete).await,
+        Operation::CopyObject(copy) => copy::object(&shard, copy).await,
+        Operation::GetObjectAttributes(query) => attributes::attributes(&shard, query).await,
+        Operation::CreateMultipartUpload(create) => multipart::create(&shard, caller, create).await,
+        Operation::UploadPart(part) => multipart::upload_part(exchange, caller, part).await,
+        Operation::UploadPartCopy(part) => copy::part(&shard, part).await,
+        Operation::ListParts(query) => multipart_list::parts(&shard, query).await,
+        Operation::CompleteMultipartUpload(complete) => {
+            multipart::complete(exchange, caller, complete).await
+        }
+        Operation::AbortMultipartUpload(abort) => multipart::abort(&shard, abort).await,
+        Operation::NotConfigured(kind) => bucket::not_configured(exchange, *kind).await,
+        Operation::NotImplemented(name) => Err(s3::Error::operation_not_implemented(name)),
+    }
+}
+
+fn error_response<H: Host>(exchange: &Exchange<'_, H>, error: &s3::Error) -> Response<H> {
+    let context = ErrorContext {
+        resource: exchange.head.path(),
+        request_id: &exchange.request_id,
+        host_id: exchange.shard.host_id(),
+    };
+    let (code, status) = (error.code().name(), error.status());
+    if status >= 500 && status != 501 {
+        let (request_id, path) = (&exchange.request_id, exchange.head.path());
+        tracing::warn!(%request_id, path, code, message = error.message(), "refused");
+    }
+    let mut head = ResponseHead::new(status);
+    if status == 503 {
+        head = head.header("Retry-After", "1");
+    }
+    Response::full(head, "application/xml", error.to_xml(&context))
+}
+
+/// The bucket of this name.
+pub(crate) fn find_bucket<H: Host>(
+    shard: &Shard<H>,
+    name: &str,
+) -> Result<anode_shards::object::Bucket, s3::Error> {
+    let meta = shard.meta();
+    meta.buckets.get(name).cloned().ok_or_else(|| s3::Error::no_such_bucket(name))
+}

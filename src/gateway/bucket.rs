@@ -1,0 +1,177 @@
+//! S3: ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation, and what buckets don't have.
+
+use anode_net::{
+    http::ResponseHead,
+    s3::{
+        self, ErrorCode,
+        listing::encode_token,
+        not_configured::NotConfigured,
+        parameters::ListBuckets,
+        xml::{lists, requests},
+    },
+};
+use anode_shards::{
+    command::{Command, CreateBucket, Refusal, RemoveBucket, Reply},
+    object::BucketId,
+};
+
+use super::{
+    find_bucket, get,
+    payload::{Expectation, Payload},
+    record, refusal,
+};
+use crate::{
+    authorize::Caller,
+    exchange::{Exchange, Response},
+    host::Host,
+    limits,
+    shard::{META_GROUP, Shard},
+};
+
+/// The region that AWS names by no name.
+const REGION_DEFAULT: &str = "us-east-1";
+
+/// Answers ListBuckets.
+pub fn list<H: Host>(shard: &Shard<H>, list: &ListBuckets) -> Result<Response<H>, s3::Error> {
+    let meta = shard.meta();
+    let region = region(shard);
+    let after = list.token.as_ref().map_or("", |token| token.position.as_str());
+    let page_max = usize::try_from(list.buckets_max).unwrap_or(usize::MAX);
+    let wanted = list.region.as_deref().is_none_or(|wanted| wanted == region);
+    let mut found = meta.buckets.values().filter(|bucket| {
+        wanted && bucket.name.starts_with(&list.prefix) && bucket.name.as_str() > after
+    });
+    let page: Vec<_> = found.by_ref().take(page_max).collect();
+    let next = found.next().and_then(|_| page.last()).map(|last| encode_token(&last.name));
+    let buckets = page
+        .iter()
+        .map(|bucket| lists::BucketEntry {
+            name: &bucket.name,
+            created_ms: record::signed_ms(bucket.created_ms),
+            region: list.region.as_deref(),
+        })
+        .collect();
+    let prefix = (!list.prefix.is_empty()).then_some(list.prefix.as_str());
+    let document = lists::BucketList { owner: shard.owner(), buckets, prefix, next_token: next.as_deref() };
+    Ok(Response::xml(lists::buckets(&document)))
+}
+
+/// Makes a bucket: it exists on every connection when this returns.
+pub async fn create<H: Host>(
+    exchange: &mut Exchange<'_, H>,
+    caller: &Caller,
+    name: &str,
+) -> Result<Response<H>, s3::Error> {
+    let shard = exchange.shard.clone();
+    let payload = Payload::new(exchange, caller, Expectation::default())?;
+    let body = payload.whole(exchange, limits::XML_BODY_BYTES_MAX).await?;
+    let location = if body.is_empty() { None } else { requests::create_bucket(&body)?.location };
+    check_location(&shard, location.as_deref())?;
+    let command = CreateBucket {
+        name: name.to_owned(),
+        owner: caller.access_key.clone(),
+        location,
+        now_ms: shard.now_ms(),
+    };
+    let reply = shard.propose(META_GROUP, Command::CreateBucket(command), None).await?;
+    match refusal::accepted(reply, name, "")? {
+        Reply::Bucket(_) => {
+            let head = ResponseHead::new(200).header("Location", &format!("/{name}"));
+            Ok(Response::empty(head))
+        }
+        other => Err(refusal::unexpected(&other)),
+    }
+}
+
+/// Where a region is set, buckets are made there and nowhere else; where none is, anywhere.
+fn check_location<H: Host>(shard: &Shard<H>, location: Option<&str>) -> Result<(), s3::Error> {
+    let Some(region) = shard.settings().region.as_deref() else { return Ok(()) };
+    match location {
+        Some(location) if location != region => Err(s3::Error::with_message(
+            ErrorCode::IllegalLocationConstraintException,
+            format!(
+                "The {location} location constraint is incompatible for the region specific endpoint this \
+                 request was sent to."
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn region<H: Host>(shard: &Shard<H>) -> String {
+    shard.settings().region.clone().unwrap_or_else(|| REGION_DEFAULT.to_owned())
+}
+
+/// Answers HeadBucket.
+pub fn head<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3::Error> {
+    find_bucket(shard, name)?;
+    Ok(Response::empty(ResponseHead::new(200).header("x-amz-bucket-region", &region(shard))))
+}
+
+/// Answers GetBucketLocation.
+pub fn location<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3::Error> {
+    let bucket = find_bucket(shard, name)?;
+    let location = bucket.location.unwrap_or_else(|| region(shard));
+    // AWS: us-east-1 is the empty constraint.
+    let shown = if location == REGION_DEFAULT { "" } else { location.as_str() };
+    Ok(Response::xml(lists::location(shown)))
+}
+
+/// Deletes an empty bucket: sealed in every group first, so that nothing can be put into it meanwhile.
+pub async fn delete<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3::Error> {
+    let bucket = find_bucket(shard, name)?;
+    if let Err(refused) = seal(shard, bucket.id).await {
+        unseal(shard, bucket.id).await;
+        return Err(match refused {
+            SealError::Refused(refused) => refusal::of_command(refused, name, ""),
+            SealError::Other(error) => error,
+        });
+    }
+    let command = RemoveBucket { name: name.to_owned(), bucket: bucket.id };
+    let reply = shard.propose(META_GROUP, Command::RemoveBucket(command), None).await?;
+    refusal::accepted(reply, name, "")?;
+    Ok(Response::empty(ResponseHead::new(204)))
+}
+
+enum SealError {
+    Refused(Refusal),
+    Other(s3::Error),
+}
+
+async fn seal<H: Host>(shard: &Shard<H>, bucket: BucketId) -> Result<(), SealError> {
+    for group in shard.object_groups() {
+        let proposed = shard.propose(group, Command::SealBucket(bucket), None).await;
+        match proposed.map_err(|error| SealError::Other(error.into()))? {
+            Reply::Refused(refused) => return Err(SealError::Refused(refused)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Takes the seals back. A group that can't answer keeps its seal until the bucket's next deletion fails or succeeds.
+async fn unseal<H: Host>(shard: &Shard<H>, bucket: BucketId) {
+    for group in shard.object_groups() {
+        if let Err(error) = shard.propose(group, Command::UnsealBucket(bucket), None).await {
+            tracing::error!(group, bucket, %error, "a bucket that was not deleted stays sealed in a group");
+        }
+    }
+}
+
+/// Answers what a bucket or object has no configuration of; that it exists is checked first.
+pub async fn not_configured<H: Host>(
+    exchange: &Exchange<'_, H>,
+    kind: NotConfigured,
+) -> Result<Response<H>, s3::Error> {
+    let shard = &exchange.shard;
+    let head = &exchange.head;
+    let domain = shard.settings().domain.as_deref();
+    let address = s3::address::resolve(head.header("host"), domain, head.path())?;
+    let bucket = address.bucket().unwrap_or_default();
+    find_bucket(shard, bucket)?;
+    if let Some(key) = address.key() {
+        get::find(shard, bucket, key, get::Want::Head).await?;
+    }
+    let body = kind.answer(bucket, &shard.owner())?;
+    Ok(if body.is_empty() { Response::empty(ResponseHead::new(200)) } else { Response::xml(body) })
+}

@@ -1,0 +1,149 @@
+//! S3: CopyObject and UploadPartCopy: the source is read, checked and written anew, chunk by chunk.
+
+use std::ops::Range;
+
+use anode_net::{
+    checksum::{Algorithm, Hasher, Md5},
+    s3::{
+        self,
+        copy::{CopySource, check_size},
+        headers::ObjectHeaders,
+        parameters::{self, Directive},
+        xml::objects,
+    },
+};
+use anode_shards::{command::PutObject, object::Object};
+
+use super::{
+    find_bucket,
+    get::{self, Found, Want},
+    ingest::{Discard, Ingest, Ingested, Placement},
+    multipart::{find_upload, put_part},
+    payload::Proof,
+    put::{Target, commit},
+    read::{ObjectReader, Stretch},
+    record,
+};
+use crate::{exchange::Response, host::Host, shard::Shard};
+
+/// Copies an object.
+pub async fn object<H: Host>(
+    shard: &Shard<H>,
+    copy: &parameters::CopyObject,
+) -> Result<Response<H>, s3::Error> {
+    let bucket = find_bucket(shard, &copy.bucket)?;
+    let found = source(shard, &copy.source).await?;
+    copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
+    check_size(found.object.size)?;
+    let algorithm = copy.checksum.unwrap_or_else(|| source_algorithm(&found.object));
+    let group = shard.group_of(bucket.id, &copy.key);
+    let ingest = Ingest::new(shard, group, Placement::Inline);
+    let headers = target_headers(copy, &found.object);
+    let size = found.object.size;
+    let (proof, ingested) = transfer(found, 0..size, (ingest, Some(algorithm))).await?;
+    let object = Object {
+        size: proof.bytes,
+        etag: hex::encode(proof.md5),
+        last_modified_ms: shard.now_ms(),
+        headers: record::stored_headers(&headers),
+        metadata: headers.metadata.clone(),
+        checksum: proof.checksum.as_ref().map(record::full_checksum),
+        body: ingested.0.body,
+        ..Object::default()
+    };
+    let command = PutObject {
+        bucket: bucket.id,
+        key: copy.key.clone(),
+        object,
+        condition: record::write_condition(&copy.condition),
+        inline: ingested.0.inline.clone(),
+    };
+    let target = Target { bucket: &copy.bucket, key: &copy.key };
+    let stored = commit(shard, &target, command, ingested).await?;
+    let checksum = stored.checksum.as_ref();
+    Ok(Response::xml(objects::copied(&objects::Copied {
+        etag: &stored.etag,
+        modified_ms: record::signed_ms(stored.last_modified_ms),
+        checksum: checksum.and_then(record::shown_checksum),
+        checksum_kind: checksum.map(|checksum| record::shown_kind(checksum.kind)),
+    })))
+}
+
+/// Copies an object, or a range of it, into a part.
+pub async fn part<H: Host>(
+    shard: &Shard<H>,
+    copy: &parameters::UploadPartCopy,
+) -> Result<Response<H>, s3::Error> {
+    let target = Target { bucket: &copy.bucket, key: &copy.key };
+    let place = find_upload(shard, &target, &copy.upload).await?;
+    let found = source(shard, &copy.source).await?;
+    copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
+    let size = found.object.size;
+    let range = match copy.range {
+        Some(range) => {
+            range.check_within(size)?;
+            range.first..range.last + 1
+        }
+        None => {
+            check_size(size)?;
+            0..size
+        }
+    };
+    let algorithm = place.upload.checksum_algorithm.as_deref();
+    let algorithm = algorithm.and_then(|name| Algorithm::from_name(name).ok());
+    let ingest = Ingest::new(shard, place.group, Placement::Chunks);
+    let (proof, ingested) = transfer(found, range, (ingest, algorithm)).await?;
+    let stored = put_part(shard, &place, (&target, copy.part), (&proof, ingested)).await?;
+    Ok(Response::xml(objects::copied_part(&objects::Copied {
+        etag: &stored.etag,
+        modified_ms: record::signed_ms(stored.last_modified_ms),
+        checksum: stored.checksum.as_ref().and_then(record::shown_checksum),
+        checksum_kind: None,
+    })))
+}
+
+async fn source<H: Host>(shard: &Shard<H>, source: &CopySource) -> Result<Found<H>, s3::Error> {
+    let found = get::find(shard, &source.bucket, &source.key, Want::Body).await?;
+    source.version.check_readable(&source.key)?;
+    Ok(found)
+}
+
+fn source_algorithm(object: &Object) -> Algorithm {
+    let stored = object.checksum.as_ref();
+    let known = stored.and_then(|checksum| Algorithm::from_name(&checksum.algorithm).ok());
+    known.unwrap_or(Algorithm::Crc64Nvme)
+}
+
+fn target_headers(copy: &parameters::CopyObject, source: &Object) -> ObjectHeaders {
+    if copy.directive == Directive::Replace {
+        return copy.headers.clone();
+    }
+    ObjectHeaders {
+        // S3: these two are never copied.
+        website_redirect: copy.headers.website_redirect.clone(),
+        storage_class: copy.headers.storage_class.clone(),
+        ..record::object_headers(&source.headers, &source.metadata)
+    }
+}
+
+/// Reads a range of the source into the target's group, computing what is stored of it on the way.
+async fn transfer<H: Host>(
+    found: Found<H>,
+    range: Range<u64>,
+    (mut ingest, algorithm): (Ingest<H>, Option<Algorithm>),
+) -> Result<(Proof, (Ingested, Discard<H>)), s3::Error> {
+    let mut reader = ObjectReader::new(found.source, [Stretch::Object(range)]);
+    let mut md5 = Md5::new();
+    let mut hasher = algorithm.map(Hasher::new);
+    let mut bytes = 0;
+    while let Some(data) = reader.next().await? {
+        md5.update(&data);
+        if let Some(hasher) = &mut hasher {
+            hasher.update(&data);
+        }
+        bytes += data.len() as u64;
+        ingest.push(data).await?;
+    }
+    let proof = Proof { bytes, md5: md5.finalize(), checksum: hasher.map(Hasher::finalize) };
+    Ok((proof, ingest.finish().await?))
+}

@@ -1,0 +1,244 @@
+//! S3: GetObject and HeadObject, with ranges, parts and conditions.
+
+use std::ops::Range;
+
+use anode_net::{
+    http::{ResponseHead, date, range},
+    s3::{
+        self, ErrorCode,
+        conditions::{self, Outcome},
+        parameters::ReadObject,
+    },
+};
+use anode_shards::object::Object;
+use bytes::Bytes;
+
+use super::{
+    find_bucket,
+    read::{ObjectReader, Source, Stretch},
+    record,
+};
+use crate::{
+    authorize::Caller,
+    exchange::{Response, ResponseBody},
+    host::Host,
+    mesh::{Access, Answer, Ask},
+    shard::Shard,
+};
+
+/// Whether the bytes are wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Want {
+    /// GET.
+    Body,
+    /// HEAD.
+    Head,
+}
+
+/// An object as a group gave it.
+#[derive(Debug)]
+pub(crate) struct Found<H: Host> {
+    pub(crate) object: Object,
+    pub(crate) source: Source<H>,
+}
+
+/// What part of an object a response carries.
+enum Selection {
+    Whole,
+    Range(Range<u64>),
+    Ranges(Vec<Range<u64>>),
+    Part { range: Range<u64>, count: usize },
+}
+
+/// Answers GET or HEAD.
+pub async fn get<H: Host>(
+    shard: &Shard<H>,
+    _caller: &Caller,
+    read: &ReadObject,
+    want: Want,
+) -> Result<Response<H>, s3::Error> {
+    let found = find(shard, &read.bucket, &read.key, want).await?;
+    read.version.check_readable(&read.key)?;
+    let object = &found.object;
+    match read.conditions.evaluate(&record::validators(object)) {
+        Outcome::Proceed => {}
+        Outcome::NotModified => return Ok(Response::empty(validator_head(304, object))),
+        failed @ Outcome::Failed(_) => {
+            return Err(failed.error().unwrap_or(ErrorCode::PreconditionFailed.into()));
+        }
+    }
+    let selection = select(read, object)?;
+    Ok(respond(read, found, &selection, want))
+}
+
+/// The object under a key, its bodies pinned where their bytes are wanted.
+pub(crate) async fn find<H: Host>(
+    shard: &Shard<H>,
+    bucket_name: &str,
+    key: &str,
+    want: Want,
+) -> Result<Found<H>, s3::Error> {
+    let bucket = find_bucket(shard, bucket_name)?;
+    let group = shard.group_of(bucket.id, key);
+    let access = match want {
+        Want::Body => Access::Bytes,
+        Want::Head => Access::Record,
+    };
+    let ask = Ask::Object { bucket: bucket.id, key: key.to_owned(), access };
+    match shard.ask(group, ask).await? {
+        Answer::Object(Some(found)) => {
+            let source = Source::new(shard, group, &found);
+            Ok(Found { object: found.object, source })
+        }
+        _ => Err(s3::Error::no_such_key(key)),
+    }
+}
+
+fn select(read: &ReadObject, object: &Object) -> Result<Selection, s3::Error> {
+    if let Some(number) = read.part {
+        return select_part(number, object);
+    }
+    let holds = conditions::range_holds(read.if_range.as_deref(), &record::validators(object));
+    let ranges = read.range.as_deref().filter(|_| holds).and_then(range::parse);
+    let Some(ranges) = ranges else { return Ok(Selection::Whole) };
+    let resolved = range::resolve(&ranges, object.size).map_err(|_unsatisfiable| {
+        s3::Error::new(ErrorCode::InvalidRange)
+            .field("RangeRequested", read.range.clone().unwrap_or_default())
+            .field("ActualObjectSize", object.size.to_string())
+    })?;
+    match resolved.as_slice() {
+        [only] => Ok(Selection::Range(only.clone())),
+        _ => Ok(Selection::Ranges(resolved)),
+    }
+}
+
+fn select_part(number: u16, object: &Object) -> Result<Selection, s3::Error> {
+    if object.parts.is_empty() {
+        // An object that was put whole is its own part 1, without a count.
+        return match number {
+            1 => Ok(Selection::Range(0..object.size)),
+            _ => Err(s3::Error::new(ErrorCode::InvalidPartNumber)),
+        };
+    }
+    let mut start = 0;
+    for part in &object.parts {
+        if part.number == number {
+            return Ok(Selection::Part { range: start..start + part.size, count: object.parts.len() });
+        }
+        start += part.size;
+    }
+    Err(s3::Error::new(ErrorCode::InvalidPartNumber))
+}
+
+/// The headers that tell a client whether its copy is current.
+fn validator_head(status: u16, object: &Object) -> ResponseHead {
+    let seconds = record::signed_ms(object.last_modified_ms).div_euclid(1000);
+    let head = ResponseHead::new(status)
+        .header("ETag", &record::quoted(&object.etag))
+        .header("Last-Modified", &date::format_http(seconds));
+    // RFC 9110, 15.4.5: a 304 repeats the headers that govern caches.
+    let kept = ["cache-control", "expires"];
+    let kept = object.headers.iter().filter(|(name, _)| kept.contains(&name.as_str()));
+    if status == 304 { kept.fold(head, |head, (name, value)| head.header(name, value)) } else { head }
+}
+
+fn object_head(status: u16, read: &ReadObject, object: &Object, whole: bool) -> ResponseHead {
+    let mut head = validator_head(status, object).header("Accept-Ranges", "bytes");
+    let headers = record::object_headers(&object.headers, &object.metadata);
+    for (name, value) in headers.emit(&read.overrides) {
+        head = head.header(&name, &value);
+    }
+    // A checksum is that of the whole object: with a part of it, clients would compare the wrong bytes.
+    if let Some(checksum) = object.checksum.as_ref().filter(|_| read.checksum_wanted && whole)
+        && let Some(shown) = record::shown_checksum(checksum)
+    {
+        head = head
+            .header(shown.algorithm.header(), &shown.value)
+            .header("x-amz-checksum-type", record::shown_kind(checksum.kind).name());
+    }
+    head
+}
+
+fn respond<H: Host>(
+    read: &ReadObject,
+    found: Found<H>,
+    selection: &Selection,
+    want: Want,
+) -> Response<H> {
+    let Found { object, source } = found;
+    match selection {
+        Selection::Whole => {
+            let head = object_head(200, read, &object, true).length(object.size);
+            deliver(head, source, want, vec![Stretch::Object(0..object.size)])
+        }
+        Selection::Range(range) => partial(read, &object, source, (range, want)),
+        Selection::Part { range, count } => {
+            let head = part_head(read, &object, range)
+                .number("x-amz-mp-parts-count", u64::try_from(*count).unwrap_or(u64::MAX));
+            deliver(head, source, want, vec![Stretch::Object(range.clone())])
+        }
+        Selection::Ranges(ranges) => several(read, &object, source, (ranges, want)),
+    }
+}
+
+fn part_head(read: &ReadObject, object: &Object, range: &Range<u64>) -> ResponseHead {
+    object_head(206, read, object, *range == (0..object.size))
+        .header("Content-Range", &range::content_range(range, object.size))
+        .length(range.end - range.start)
+}
+
+fn partial<H: Host>(
+    read: &ReadObject,
+    object: &Object,
+    source: Source<H>,
+    (range, want): (&Range<u64>, Want),
+) -> Response<H> {
+    if range.is_empty() {
+        // partNumber=1 of an empty object: there is no byte that a Content-Range could name.
+        return deliver(object_head(200, read, object, true).length(0), source, want, Vec::new());
+    }
+    deliver(part_head(read, object, range), source, want, vec![Stretch::Object(range.clone())])
+}
+
+/// RFC 9110, 14.6: several ranges as multipart/byteranges.
+fn several<H: Host>(
+    read: &ReadObject,
+    object: &Object,
+    source: Source<H>,
+    (ranges, want): (&[Range<u64>], Want),
+) -> Response<H> {
+    let headers = record::object_headers(&object.headers, &object.metadata);
+    let content_type = headers.content_type.as_deref().unwrap_or(s3::headers::CONTENT_TYPE_DEFAULT);
+    // The ETag is a digest of the content: the content does not contain it by chance.
+    let boundary = format!("anode-{}", object.etag);
+    let mut stretches = Vec::with_capacity(2 * ranges.len() + 1);
+    let mut length = 0;
+    for range in ranges {
+        let content_range = range::content_range(range, object.size);
+        let part = Bytes::from(range::part_head(&boundary, content_type, &content_range));
+        length += part.len() as u64 + (range.end - range.start);
+        stretches.extend([Stretch::Literal(part), Stretch::Object(range.clone())]);
+    }
+    let end = Bytes::from(range::parts_end(&boundary));
+    length += end.len() as u64;
+    stretches.push(Stretch::Literal(end));
+    let overridden = s3::headers::Overrides {
+        content_type: Some(format!("multipart/byteranges; boundary={boundary}")),
+        ..read.overrides.clone()
+    };
+    let read = ReadObject { overrides: overridden, ..read.clone() };
+    deliver(object_head(206, &read, object, false).length(length), source, want, stretches)
+}
+
+fn deliver<H: Host>(
+    head: ResponseHead,
+    source: Source<H>,
+    want: Want,
+    stretches: Vec<Stretch>,
+) -> Response<H> {
+    let body = match want {
+        Want::Head => ResponseBody::Empty,
+        Want::Body => ResponseBody::Object(Box::new(ObjectReader::new(source, stretches))),
+    };
+    Response { head, body }
+}

@@ -1,0 +1,200 @@
+//! Bytes on their way into a group: few stay in memory and travel inside the command, many are staged as chunks
+//! while they arrive.
+//!
+//! At most [`limits::WRITE_BEHIND_COUNT`] chunks are being written while the next is gathered: the memory of an
+//! upload is a constant. Whatever ends it without a command discards what was staged.
+
+use anode_disk::wal::GroupId;
+use anode_net::s3;
+use anode_shards::{
+    command::Reply,
+    object::{Body, BodyId},
+};
+use bytes::{Bytes, BytesMut};
+use futures::{
+    StreamExt as _,
+    future::LocalBoxFuture,
+    stream::FuturesUnordered,
+};
+
+use crate::{
+    host::Host,
+    limits,
+    mesh::{Answer, Ask, AskError},
+    shard::Shard,
+};
+
+/// Where incoming bytes may end up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Placement {
+    /// Inside the command where they are few.
+    Inline,
+    /// In chunks, also where they are few: parts of uploads.
+    Chunks,
+}
+
+/// Takes bytes in for one group.
+pub struct Ingest<H: Host> {
+    shard: Shard<H>,
+    group: GroupId,
+    placement: Placement,
+    body: BodyId,
+    gathered: BytesMut,
+    chunk_next: u32,
+    bytes: u64,
+    writes: FuturesUnordered<LocalBoxFuture<'static, Result<Answer, AskError>>>,
+    settled: bool,
+}
+
+/// What became of the bytes.
+#[derive(Debug)]
+pub struct Ingested {
+    /// Where they are.
+    pub body: Body,
+    /// Those of [`Body::Inline`].
+    pub inline: Bytes,
+    /// The staged body, to be settled by the command that names it.
+    pub staged: Option<BodyId>,
+}
+
+impl<H: Host> std::fmt::Debug for Ingest<H> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Ingest({} of group {})", self.body, self.group)
+    }
+}
+
+impl<H: Host> Ingest<H> {
+    /// Begins a body with a random id.
+    pub fn new(shard: &Shard<H>, group: GroupId, placement: Placement) -> Self {
+        let body = BodyId(shard.random_u128());
+        Self {
+            shard: shard.clone(),
+            group,
+            placement,
+            body,
+            gathered: BytesMut::new(),
+            chunk_next: 0,
+            bytes: 0,
+            writes: FuturesUnordered::new(),
+            settled: false,
+        }
+    }
+
+    /// Takes the next bytes.
+    pub async fn push(&mut self, mut data: Bytes) -> Result<(), s3::Error> {
+        self.bytes += data.len() as u64;
+        while !data.is_empty() {
+            if self.gathered.capacity() == 0 {
+                // Sized for a chunk once it is known not to be a small object.
+                let known_large = self.bytes > limits::INLINE_BYTES_MAX as u64;
+                self.gathered.reserve(if known_large { limits::CHUNK_BYTES } else { data.len() });
+            }
+            let step = data.len().min(limits::CHUNK_BYTES - self.gathered.len());
+            self.gathered.extend_from_slice(&data.split_to(step));
+            if self.gathered.len() == limits::CHUNK_BYTES {
+                self.stage().await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After the last byte: waits until every chunk is written. Durable they become with the command that names them.
+    pub async fn finish(mut self) -> Result<(Ingested, Discard<H>), s3::Error> {
+        let inline_max = limits::INLINE_BYTES_MAX as u64;
+        if self.bytes == 0 && self.placement == Placement::Inline {
+            return Ok(self.inline(Body::Empty));
+        }
+        if self.bytes <= inline_max && self.placement == Placement::Inline {
+            let length = u32::try_from(self.bytes).expect("at most the inline limit");
+            return Ok(self.inline(Body::Inline(length)));
+        }
+        if !self.gathered.is_empty() {
+            self.stage().await?;
+        }
+        while let Some(written) = self.writes.next().await {
+            written?;
+        }
+        self.settled = true;
+        let discard = Discard { shard: self.shard.clone(), group: self.group, body: Some(self.body) };
+        let ingested =
+            Ingested { body: Body::Whole(self.body), inline: Bytes::new(), staged: Some(self.body) };
+        Ok((ingested, discard))
+    }
+
+    fn inline(&mut self, body: Body) -> (Ingested, Discard<H>) {
+        self.settled = true;
+        let inline = std::mem::take(&mut self.gathered).freeze();
+        let discard = Discard { shard: self.shard.clone(), group: self.group, body: None };
+        (Ingested { body, inline, staged: None }, discard)
+    }
+
+    async fn stage(&mut self) -> Result<(), s3::Error> {
+        while self.writes.len() >= limits::WRITE_BEHIND_COUNT {
+            if let Some(written) = self.writes.next().await {
+                written?;
+            }
+        }
+        let data = std::mem::take(&mut self.gathered).freeze();
+        let ask = Ask::Stage { body: self.body, chunk: self.chunk_next, data };
+        self.chunk_next += 1;
+        let (shard, group) = (self.shard.clone(), self.group);
+        self.writes.push(Box::pin(async move { shard.ask(group, ask).await }));
+        // Polled once, so that the write is on its way while the next chunk is gathered.
+        if let Some(Some(written)) = futures::FutureExt::now_or_never(self.writes.next()) {
+            written?;
+        }
+        Ok(())
+    }
+}
+
+impl<H: Host> Drop for Ingest<H> {
+    fn drop(&mut self) {
+        if self.settled || self.chunk_next == 0 {
+            return;
+        }
+        let (shard, group, body) = (self.shard.clone(), self.group, self.body);
+        // Writes under way are finished before they are forgotten: a later one would stage again.
+        let writes = std::mem::take(&mut self.writes);
+        self.shard.host().clone().spawn("discard", async move {
+            let written: Vec<_> = writes.collect().await;
+            drop(written);
+            // A shard that can't answer has lost the staged chunks with its memory.
+            drop(shard.ask(group, Ask::Discard { body }).await);
+        });
+    }
+}
+
+/// Forgets a staged body unless its command was answered.
+#[derive(Debug)]
+pub struct Discard<H: Host> {
+    shard: Shard<H>,
+    group: GroupId,
+    body: Option<BodyId>,
+}
+
+impl<H: Host> Discard<H> {
+    /// Passes on the outcome of the command that named the body.
+    ///
+    /// Only a refusal says that no replica will ever ask for the chunks. Where the outcome is unknown the command may
+    /// still be applied, so they stay staged until the next start.
+    pub fn after(mut self, outcome: Result<Reply, AskError>) -> Result<Reply, AskError> {
+        let refused = match &outcome {
+            Ok(Reply::Refused(_)) | Err(AskError::Full | AskError::Overloaded) => true,
+            Ok(_) | Err(AskError::Unavailable(_) | AskError::Damaged(_)) => false,
+        };
+        if !refused {
+            self.body = None;
+        }
+        outcome
+    }
+}
+
+impl<H: Host> Drop for Discard<H> {
+    fn drop(&mut self) {
+        let Some(body) = self.body.take() else { return };
+        let (shard, group) = (self.shard.clone(), self.group);
+        self.shard.host().clone().spawn("discard", async move {
+            drop(shard.ask(group, Ask::Discard { body }).await);
+        });
+    }
+}

@@ -1,0 +1,212 @@
+//! S3: ListObjects and ListObjectsV2: a merge of the ordered streams of all groups.
+//!
+//! A page that ran out of its work says that it is truncated and where to go on: it never lies. A page without
+//! entries is asked for again here, a few times, as clients take an empty page for the end.
+
+use anode_disk::wal::GroupId;
+use anode_net::s3::{
+    self,
+    listing::{decode_token, encode_token},
+    parameters::{ListObjects, ListObjectsV2},
+    xml::lists,
+};
+use anode_shards::{
+    object::Object,
+    state::{ListPage, ListQuery, Listed, Merge, Position},
+};
+use bytes::Bytes;
+
+use super::{find_bucket, record};
+use crate::{
+    exchange::Response,
+    host::Host,
+    limits,
+    mesh::{Answer, Ask, AskError},
+    shard::Shard,
+};
+
+/// Answers ListObjects.
+pub async fn list_v1<H: Host>(
+    shard: &Shard<H>,
+    list: &ListObjects,
+) -> Result<Response<H>, s3::Error> {
+    let delimiter = list.delimiter.as_deref();
+    let query = ListQuery {
+        prefix: list.prefix.clone(),
+        start: Position::after_marker(&list.marker, &list.prefix, delimiter),
+        delimiter: list.delimiter.clone(),
+        entries_max: page_size(list.keys_max),
+    };
+    let page = page_of(shard, &list.bucket, &query).await?;
+    let next = page.next.as_ref().and_then(|_| page.entries.last()).map(|last| last.name().to_owned());
+    let shown = Shown {
+        bucket: &list.bucket,
+        prefix: &list.prefix,
+        delimiter,
+        keys_max: list.keys_max,
+        encoding: list.encoding,
+        owner: true,
+    };
+    let document = shown.document(shard, &page);
+    // AWS names the next marker only where there's a delimiter; it helps everywhere.
+    Ok(Response::xml(lists::objects(&document, &list.marker, next.as_deref())))
+}
+
+/// Answers ListObjectsV2.
+pub async fn list_v2<H: Host>(
+    shard: &Shard<H>,
+    list: &ListObjectsV2,
+) -> Result<Response<H>, s3::Error> {
+    let delimiter = list.delimiter.as_deref();
+    let start = match &list.token {
+        Some(token) => position_of_token(&token.position)?,
+        None => {
+            let start_after = list.start_after.as_deref().unwrap_or_default();
+            Position::after_marker(start_after, &list.prefix, delimiter)
+        }
+    };
+    let query = ListQuery {
+        prefix: list.prefix.clone(),
+        start,
+        delimiter: list.delimiter.clone(),
+        entries_max: page_size(list.keys_max),
+    };
+    let page = page_of(shard, &list.bucket, &query).await?;
+    let next = page.next.as_ref().map(|next| encode_token(&hex::encode(next.as_bytes())));
+    let shown = Shown {
+        bucket: &list.bucket,
+        prefix: &list.prefix,
+        delimiter,
+        keys_max: list.keys_max,
+        encoding: list.encoding,
+        owner: list.fetch_owner,
+    };
+    let markers = lists::ListMarkers {
+        token: list.token.as_ref().map(|token| token.sent.as_str()),
+        next_token: next.as_deref(),
+        start_after: list.start_after.as_deref(),
+    };
+    Ok(Response::xml(lists::objects_v2(&shown.document(shard, &page), &markers)))
+}
+
+/// A token carries the bytes of a position, in hex.
+fn position_of_token(after: &str) -> Result<Position, s3::Error> {
+    match hex::decode(after) {
+        Ok(bytes) => Ok(Position::from_bytes(Bytes::from(bytes))),
+        // The words for a token that nobody made.
+        Err(_) => Err(decode_token("").map_or_else(|error| error, |_| s3::ErrorCode::InvalidArgument.into())),
+    }
+}
+
+fn page_size(keys_max: u32) -> usize {
+    usize::try_from(keys_max).unwrap_or(usize::MAX)
+}
+
+async fn page_of<H: Host>(
+    shard: &Shard<H>,
+    bucket_name: &str,
+    query: &ListQuery,
+) -> Result<ListPage<Object>, s3::Error> {
+    let bucket = find_bucket(shard, bucket_name)?;
+    let ask = |group: GroupId, query: ListQuery| async move {
+        match shard.ask(group, Ask::List { bucket: bucket.id, query }).await? {
+            Answer::List(page) => Ok(page),
+            other => Err(AskError::Unavailable(format!("a page was asked for, not {other:?}"))),
+        }
+    };
+    Ok(merged(shard, query, ask).await?)
+}
+
+/// A page over all groups of objects; each wanted page of a group is asked for by `ask`.
+pub(crate) async fn merged<H, T, F>(
+    shard: &Shard<H>,
+    query: &ListQuery,
+    ask: impl Fn(GroupId, ListQuery) -> F,
+) -> Result<ListPage<T>, AskError>
+where
+    H: Host,
+    F: Future<Output = Result<ListPage<T>, AskError>>,
+{
+    let groups = shard.object_groups();
+    let mut start = query.start.clone();
+    let mut page = ListPage { entries: Vec::new(), next: None };
+    for _ in 0..limits::LIST_ROUND_COUNT_MAX {
+        let mut merge = Merge::new(groups.len(), &start, query.entries_max);
+        for _ in 0..limits::LIST_ROUND_COUNT_MAX {
+            let wanted = merge.wants();
+            if wanted.is_empty() {
+                break;
+            }
+            let entries_max = merge.entries_wanted();
+            let pages = wanted.into_iter().map(|(place, start)| {
+                let query = ListQuery { start, entries_max, ..query.clone() };
+                let asked = ask(groups[place], query);
+                async move { Ok::<_, AskError>((place, asked.await?)) }
+            });
+            for (place, fed) in futures::future::try_join_all(pages).await? {
+                merge.feed(place, fed);
+            }
+        }
+        page = merge.finish();
+        match &page.next {
+            Some(next) if page.entries.is_empty() => start = next.clone(),
+            _ => break,
+        }
+    }
+    Ok(page)
+}
+
+/// What of the request its answer repeats.
+struct Shown<'a> {
+    bucket: &'a str,
+    prefix: &'a str,
+    delimiter: Option<&'a str>,
+    keys_max: u32,
+    encoding: s3::listing::Encoding,
+    owner: bool,
+}
+
+impl<'a> Shown<'a> {
+    fn document<H: Host>(
+        &self,
+        shard: &'a Shard<H>,
+        page: &'a ListPage<Object>,
+    ) -> lists::ObjectList<'a> {
+        let mut objects = Vec::with_capacity(page.entries.len());
+        let mut common_prefixes = Vec::new();
+        for entry in &page.entries {
+            match &entry.listed {
+                Listed::Item { key, value } => objects.push(object_entry(key, value)),
+                Listed::Prefix(prefix) => common_prefixes.push(prefix.as_str()),
+            }
+        }
+        lists::ObjectList {
+            bucket: self.bucket,
+            prefix: self.prefix,
+            delimiter: self.delimiter,
+            keys_max: self.keys_max,
+            encoding: self.encoding,
+            truncated: page.next.is_some(),
+            objects,
+            common_prefixes,
+            owner: self.owner.then(|| shard.owner()),
+        }
+    }
+}
+
+fn object_entry<'a>(key: &'a str, object: &'a Object) -> lists::ObjectEntry<'a> {
+    let class = object.headers.iter().find(|(name, _)| name == "x-amz-storage-class");
+    let checksum = object.checksum.as_ref().and_then(|checksum| {
+        let shown = record::shown_checksum(checksum)?;
+        Some((shown.algorithm, record::shown_kind(checksum.kind)))
+    });
+    lists::ObjectEntry {
+        key,
+        modified_ms: record::signed_ms(object.last_modified_ms),
+        etag: &object.etag,
+        size_bytes: object.size,
+        storage_class: class.map_or(s3::headers::STORAGE_CLASS_DEFAULT, |(_, class)| class),
+        checksum,
+    }
+}
+

@@ -1,0 +1,148 @@
+//! S3: ListParts and ListMultipartUploads.
+
+use anode_net::{
+    checksum::{Algorithm, Kind},
+    s3::{
+        self,
+        checksums::UploadChecksum,
+        headers::STORAGE_CLASS_DEFAULT,
+        parameters::{ListMultipartUploads, ListParts},
+        xml::multipart as documents,
+    },
+};
+use anode_shards::{
+    object::Upload,
+    state::{ListPage, ListQuery, Listed, PartPage, Position, UploadListed},
+};
+
+use super::{find_bucket, list::merged, multipart::{find_upload, parse_id}, put::Target, record};
+use crate::{
+    exchange::Response,
+    host::Host,
+    mesh::{Answer, Ask, AskError},
+    shard::Shard,
+};
+
+/// Answers ListParts.
+pub async fn parts<H: Host>(
+    shard: &Shard<H>,
+    list: &ListParts,
+) -> Result<Response<H>, s3::Error> {
+    let target = Target { bucket: &list.bucket, key: &list.key };
+    let place = find_upload(shard, &target, &list.upload).await?;
+    let page = match u16::try_from(list.part_marker) {
+        // Behind the highest number there are no parts.
+        Err(_) => PartPage::default(),
+        Ok(after) => {
+            let count_max = usize::try_from(list.parts_max).unwrap_or(usize::MAX);
+            let key = list.key.clone();
+            let ask =
+                Ask::Parts { bucket: place.bucket, key, upload: place.id, after, count_max };
+            match shard.ask(place.group, ask).await? {
+                Answer::Parts(page) => page,
+                _ => PartPage::default(),
+            }
+        }
+    };
+    let parts = page.parts.iter().map(|part| documents::PartEntry {
+        number: part.number,
+        modified_ms: record::signed_ms(part.last_modified_ms),
+        etag: &part.etag,
+        size_bytes: part.size,
+        checksum: part.checksum.as_ref().and_then(record::shown_checksum),
+    });
+    let document = documents::PartList {
+        bucket: &list.bucket,
+        key: &list.key,
+        upload: &list.upload,
+        owner: shard.owner(),
+        storage_class: storage_class(&place.upload),
+        part_marker: list.part_marker,
+        parts_max: list.parts_max,
+        truncated: page.more,
+        checksum: upload_checksum(&place.upload),
+        parts: parts.collect(),
+    };
+    Ok(Response::xml(documents::parts(&document)))
+}
+
+/// Answers ListMultipartUploads.
+pub async fn uploads<H: Host>(
+    shard: &Shard<H>,
+    list: &ListMultipartUploads,
+) -> Result<Response<H>, s3::Error> {
+    let bucket = find_bucket(shard, &list.bucket)?.id;
+    let delimiter = list.delimiter.as_deref();
+    let start = match list.upload_marker.as_deref().and_then(parse_id) {
+        Some(upload) => Position::after_upload(&list.key_marker, upload),
+        None => Position::after_marker(&list.key_marker, &list.prefix, delimiter),
+    };
+    let query = ListQuery {
+        prefix: list.prefix.clone(),
+        start,
+        delimiter: list.delimiter.clone(),
+        entries_max: usize::try_from(list.uploads_max).unwrap_or(usize::MAX),
+    };
+    let page = merged(shard, &query, |group, query| async move {
+        match shard.ask(group, Ask::Uploads { bucket, query }).await? {
+            Answer::Uploads(page) => Ok(page),
+            other => Err(AskError::Unavailable(format!("a page was asked for, not {other:?}"))),
+        }
+    })
+    .await?;
+    Ok(Response::xml(uploads_document(shard, list, &page)))
+}
+
+fn uploads_document<H: Host>(
+    shard: &Shard<H>,
+    list: &ListMultipartUploads,
+    page: &ListPage<UploadListed>,
+) -> bytes::Bytes {
+    let ids: Vec<String> = page
+        .entries
+        .iter()
+        .map(|entry| match &entry.listed {
+            Listed::Item { value, .. } => value.id.to_string(),
+            Listed::Prefix(_) => String::new(),
+        })
+        .collect();
+    let mut uploads = Vec::new();
+    let mut common_prefixes = Vec::new();
+    for (entry, id) in page.entries.iter().zip(&ids) {
+        match &entry.listed {
+            Listed::Prefix(prefix) => common_prefixes.push(prefix.as_str()),
+            Listed::Item { key, value } => uploads.push(documents::UploadEntry {
+                key,
+                upload: id,
+                initiated_ms: record::signed_ms(value.upload.initiated_ms),
+                storage_class: storage_class(&value.upload),
+                checksum: upload_checksum(&value.upload),
+            }),
+        }
+    }
+    let last = page.next.as_ref().and_then(|_| page.entries.last().zip(ids.last()));
+    documents::uploads(&documents::UploadList {
+        bucket: &list.bucket,
+        prefix: &list.prefix,
+        delimiter: list.delimiter.as_deref(),
+        key_marker: &list.key_marker,
+        upload_marker: list.upload_marker.as_deref().unwrap_or_default(),
+        next: last.map(|(entry, id)| documents::NextUpload { key: entry.name(), upload: id }),
+        uploads_max: list.uploads_max,
+        encoding: list.encoding,
+        owner: shard.owner(),
+        uploads,
+        common_prefixes,
+    })
+}
+
+fn storage_class(upload: &Upload) -> &str {
+    let class = upload.headers.iter().find(|(name, _)| name == "x-amz-storage-class");
+    class.map_or(STORAGE_CLASS_DEFAULT, |(_, class)| class)
+}
+
+fn upload_checksum(upload: &Upload) -> Option<UploadChecksum> {
+    let algorithm = Algorithm::from_name(upload.checksum_algorithm.as_deref()?).ok()?;
+    let kind = upload.checksum_kind.map_or(Kind::Composite, record::shown_kind);
+    Some(UploadChecksum { algorithm, kind })
+}

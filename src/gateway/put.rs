@@ -1,0 +1,100 @@
+//! S3: PutObject.
+
+use anode_net::{checksum::Algorithm, http::ResponseHead, s3};
+use anode_shards::{
+    command::{Command, PutObject, Reply, Stored},
+    object::Object,
+};
+
+use super::{
+    find_bucket,
+    ingest::{Discard, Ingest, Ingested, Placement},
+    payload::{Expectation, Payload},
+    record, refusal,
+};
+use crate::{
+    authorize::Caller,
+    exchange::{Exchange, Response},
+    host::Host,
+    shard::Shard,
+};
+
+/// Writes an object: durable on a quorum, and in every later GET and LIST, when this returns.
+pub async fn put<H: Host>(
+    exchange: &mut Exchange<'_, H>,
+    caller: &Caller,
+    put: &s3::parameters::PutObject,
+) -> Result<Response<H>, s3::Error> {
+    let shard = exchange.shard.clone();
+    let bucket = find_bucket(&shard, &put.bucket)?;
+    let expectation = Expectation {
+        length_bytes: put.length_bytes,
+        md5: put.md5,
+        checksum: put.checksum,
+        checksum_default: Some(Algorithm::Crc64Nvme),
+    };
+    let mut payload = Payload::new(exchange, caller, expectation)?;
+    let group = shard.group_of(bucket.id, &put.key);
+    let mut ingest = Ingest::new(&shard, group, Placement::Inline);
+    while let Some(data) = payload.next(exchange).await? {
+        ingest.push(data).await?;
+    }
+    let proof = payload.finish()?;
+    let ingested = ingest.finish().await?;
+    let object = Object {
+        size: proof.bytes,
+        etag: hex::encode(proof.md5),
+        last_modified_ms: shard.now_ms(),
+        headers: record::stored_headers(&put.headers),
+        metadata: put.headers.metadata.clone(),
+        checksum: proof.checksum.as_ref().map(record::full_checksum),
+        body: ingested.0.body,
+        ..Object::default()
+    };
+    let command = PutObject {
+        bucket: bucket.id,
+        key: put.key.clone(),
+        object,
+        condition: record::write_condition(&put.condition),
+        inline: ingested.0.inline.clone(),
+    };
+    let target = Target { bucket: &put.bucket, key: &put.key };
+    let stored = commit(&shard, &target, command, ingested).await?;
+    Ok(Response::empty(stored_head(&stored)))
+}
+
+/// The names a refusal is told with.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) bucket: &'a str,
+    pub(crate) key: &'a str,
+}
+
+/// Proposes the object; what was staged for it is forgotten unless it is stored.
+pub(crate) async fn commit<H: Host>(
+    shard: &Shard<H>,
+    target: &Target<'_>,
+    command: PutObject,
+    (ingested, discard): (Ingested, Discard<H>),
+) -> Result<Stored, s3::Error> {
+    let group = shard.group_of(command.bucket, &command.key);
+    let command = Command::PutObject(Box::new(command));
+    stored(discard.after(shard.propose(group, command, ingested.staged).await)?, target)
+}
+
+/// What a write that was answered stored.
+pub(crate) fn stored(reply: Reply, target: &Target<'_>) -> Result<Stored, s3::Error> {
+    match refusal::accepted(reply, target.bucket, target.key)? {
+        Reply::Stored(stored) => Ok(stored),
+        other => Err(refusal::unexpected(&other)),
+    }
+}
+
+/// The head that tells what was stored.
+pub(crate) fn stored_head(stored: &Stored) -> ResponseHead {
+    let head = ResponseHead::new(200).header("ETag", &record::quoted(&stored.etag));
+    let Some(checksum) = &stored.checksum else { return head };
+    let Some(shown) = record::shown_checksum(checksum) else { return head };
+    head.header(shown.algorithm.header(), &shown.value)
+        .header("x-amz-checksum-type", record::shown_kind(checksum.kind).name())
+}

@@ -1,0 +1,146 @@
+//! Reads an object as its client takes it: the next chunks are on their way while one is sent.
+
+use std::{collections::VecDeque, ops::Range};
+
+use anode_disk::wal::GroupId;
+use anode_shards::{limits::CHUNK_BYTES_MAX, object::BodyId};
+use bytes::Bytes;
+use futures::{StreamExt as _, future::LocalBoxFuture, stream::FuturesOrdered};
+
+use crate::{
+    host::Host,
+    limits,
+    mesh::{Answer, Ask, AskError, ObjectFound, PinId},
+    shard::Shard,
+};
+
+/// A stretch of a response's body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stretch {
+    /// These bytes.
+    Literal(Bytes),
+    /// These bytes of the object.
+    Object(Range<u64>),
+}
+
+/// Where the bytes of an object come from. Its bodies can't be reclaimed while this lives.
+pub struct Source<H: Host> {
+    shard: Shard<H>,
+    group: GroupId,
+    bodies: Vec<(BodyId, u64)>,
+    inline: Bytes,
+    pin: Option<PinId>,
+}
+
+impl<H: Host> std::fmt::Debug for Source<H> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Source({} bodies of group {})", self.bodies.len(), self.group)
+    }
+}
+
+impl<H: Host> Source<H> {
+    /// The bytes of an object as its group gave it.
+    pub fn new(shard: &Shard<H>, group: GroupId, found: &ObjectFound) -> Self {
+        let (bodies, inline) = (found.object.bodies().collect(), found.inline.clone());
+        Self { shard: shard.clone(), group, bodies, inline, pin: found.pin }
+    }
+
+    /// The piece of one chunk, or of the inline bytes, that begins at `range.start`.
+    fn piece(&self, range: &Range<u64>) -> (u64, LocalBoxFuture<'static, Result<Bytes, AskError>>) {
+        if self.bodies.is_empty() {
+            let at = |offset: u64| usize::try_from(offset).expect("inline bytes are few");
+            let data = self.inline.slice(at(range.start)..at(range.end));
+            return (range.end, Box::pin(async move { Ok(data) }));
+        }
+        let mut base = 0;
+        for (body, bytes) in &self.bodies {
+            if range.start < base + bytes {
+                let start = range.start - base;
+                let chunk = start / CHUNK_BYTES_MAX;
+                let chunk_end = ((chunk + 1) * CHUNK_BYTES_MAX).min(*bytes);
+                let end = (range.end - base).min(chunk_end);
+                return (base + end, self.fetch(*body, chunk, start..end));
+            }
+            base += bytes;
+        }
+        unreachable!("ranges are clamped to the object's size");
+    }
+
+    fn fetch(
+        &self,
+        body: BodyId,
+        chunk: u64,
+        range: Range<u64>,
+    ) -> LocalBoxFuture<'static, Result<Bytes, AskError>> {
+        let within = |offset: u64| {
+            u32::try_from(offset - chunk * CHUNK_BYTES_MAX).expect("a chunk is below 4 GiB")
+        };
+        let ask = Ask::Chunk {
+            body,
+            chunk: u32::try_from(chunk).expect("a body is at most 5 GiB"),
+            range: within(range.start)..within(range.end),
+        };
+        let (shard, group) = (self.shard.clone(), self.group);
+        Box::pin(async move {
+            match shard.ask(group, ask).await? {
+                Answer::Chunk(data) => Ok(data),
+                other => Err(AskError::Unavailable(format!("a chunk was asked for, not {other:?}"))),
+            }
+        })
+    }
+}
+
+impl<H: Host> Drop for Source<H> {
+    fn drop(&mut self) {
+        let Some(pin) = self.pin else { return };
+        let (shard, group) = (self.shard.clone(), self.group);
+        self.shard.host().clone().spawn("unpin", async move {
+            // A shard that can't answer has lost its pins with its memory.
+            drop(shard.ask(group, Ask::Unpin { pin }).await);
+        });
+    }
+}
+
+/// Reads stretches in order.
+pub struct ObjectReader<H: Host> {
+    source: Source<H>,
+    stretches: VecDeque<Stretch>,
+    under_way: FuturesOrdered<LocalBoxFuture<'static, Result<Bytes, AskError>>>,
+}
+
+impl<H: Host> std::fmt::Debug for ObjectReader<H> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "ObjectReader({:?})", self.source)
+    }
+}
+
+impl<H: Host> ObjectReader<H> {
+    /// A reader of these stretches; ranges lie within the object.
+    pub fn new(source: Source<H>, stretches: impl IntoIterator<Item = Stretch>) -> Self {
+        let stretches = stretches.into_iter().collect();
+        Self { source, stretches, under_way: FuturesOrdered::new() }
+    }
+
+    /// The next bytes; `None` after the last.
+    pub async fn next(&mut self) -> Result<Option<Bytes>, AskError> {
+        while self.under_way.len() <= limits::READ_AHEAD_COUNT {
+            let Some(stretch) = self.stretches.pop_front() else { break };
+            self.begin(stretch);
+        }
+        self.under_way.next().await.transpose()
+    }
+
+    fn begin(&mut self, stretch: Stretch) {
+        match stretch {
+            Stretch::Literal(data) => self.under_way.push_back(Box::pin(async move { Ok(data) })),
+            Stretch::Object(range) if range.is_empty() => {}
+            Stretch::Object(range) => {
+                let (next, piece) = self.source.piece(&range);
+                self.under_way.push_back(piece);
+                if next < range.end {
+                    self.stretches.push_front(Stretch::Object(next..range.end));
+                }
+            }
+        }
+    }
+}

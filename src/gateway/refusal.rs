@@ -1,0 +1,77 @@
+//! Refusals of groups and shards as the S3 errors that clients know.
+
+use anode_net::s3::{self, ErrorCode};
+use anode_shards::command::{Refusal, Reply};
+
+use crate::mesh::AskError;
+
+/// What a command's refusal is to a client who asked about `bucket` and `key`.
+pub(crate) fn of_command(refusal: Refusal, bucket: &str, key: &str) -> s3::Error {
+    match refusal {
+        Refusal::PreconditionFailed => s3::Error::new(ErrorCode::PreconditionFailed),
+        Refusal::NoSuchKey => s3::Error::no_such_key(key),
+        Refusal::NoSuchUpload => s3::Error::new(ErrorCode::NoSuchUpload),
+        Refusal::InvalidPart { number } => {
+            s3::Error::new(ErrorCode::InvalidPart).field("PartNumber", number.to_string())
+        }
+        Refusal::InvalidPartOrder { number } => {
+            s3::Error::new(ErrorCode::InvalidPartOrder).field("PartNumber", number.to_string())
+        }
+        Refusal::EntityTooSmall { number, bytes, bytes_min } => {
+            s3::Error::new(ErrorCode::EntityTooSmall)
+                .field("PartNumber", number.to_string())
+                .field("ProposedSize", bytes.to_string())
+                .field("MinSizeAllowed", bytes_min.to_string())
+        }
+        Refusal::EntityTooLarge { bytes } => {
+            s3::Error::new(ErrorCode::EntityTooLarge).field("ProposedSize", bytes.to_string())
+        }
+        Refusal::BucketSealed | Refusal::NoSuchBucket => s3::Error::no_such_bucket(bucket),
+        Refusal::BucketNotEmpty => {
+            s3::Error::new(ErrorCode::BucketNotEmpty).field("BucketName", bucket)
+        }
+        Refusal::BucketExists(_) => {
+            s3::Error::new(ErrorCode::BucketAlreadyOwnedByYou).field("BucketName", bucket)
+        }
+        Refusal::NoSuchCredential => s3::Error::new(ErrorCode::InvalidAccessKeyId),
+        Refusal::BodyMissing => s3::Error::new(ErrorCode::SlowDown),
+        Refusal::Malformed(reason) => {
+            tracing::error!(reason, bucket, key, "a group refused a malformed command");
+            s3::Error::new(ErrorCode::InternalError)
+        }
+    }
+}
+
+/// The reply of a command that was not refused.
+pub(crate) fn accepted(reply: Reply, bucket: &str, key: &str) -> Result<Reply, s3::Error> {
+    match reply {
+        Reply::Refused(refusal) => Err(of_command(refusal, bucket, key)),
+        other => Ok(other),
+    }
+}
+
+impl From<AskError> for s3::Error {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Full => Self::new(ErrorCode::InsufficientStorage),
+            AskError::Damaged(finding) => {
+                tracing::error!(finding, "damaged bytes were asked for and not served");
+                Self::with_message(
+                    ErrorCode::InternalError,
+                    "The stored bytes are damaged; they were not served.",
+                )
+            }
+            AskError::Overloaded => Self::new(ErrorCode::SlowDown),
+            AskError::Unavailable(reason) => {
+                tracing::warn!(reason, "a shard can't serve");
+                Self::new(ErrorCode::ServiceUnavailable)
+            }
+        }
+    }
+}
+
+/// A reply that no such command has.
+pub(crate) fn unexpected(reply: &Reply) -> s3::Error {
+    tracing::error!(?reply, "a group answered something else than was asked");
+    s3::Error::new(ErrorCode::InternalError)
+}

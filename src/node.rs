@@ -1,0 +1,483 @@
+//! A node: formats or opens its volumes, starts its shards, and ends them.
+//!
+//! Start: each shard opens its storage and recovers its groups; when all have, the one with the meta group sends
+//! buckets and credentials to all, and each begins to serve. Sockets listen from the beginning, so that a supervisor
+//! can ask `/health/ready`.
+
+use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+
+use anode_disk::{
+    Directory, Error,
+    storage::{Storage, StorageOptions},
+    volume::{Volume, VolumeIdentity},
+};
+use anode_net::tls::TlsStream;
+use anode_shards::{
+    command::Command,
+    group::{Group, GroupOptions},
+    keeper::{Keeper, KeeperOptions},
+    object::{Credential, Secret},
+    reclaim::Reclaimer,
+    ring::{Member, Ring, group_count_default},
+    staging::Staging,
+};
+use rustls::ServerConfig;
+
+use crate::{
+    answer::Holdings,
+    connection,
+    credentials::Credentials,
+    host::{Host, Listener as _, within},
+    limits,
+    mesh::Message,
+    shard::{Account, META_GROUP, Phase, Settings, Shard},
+    transport::Transport,
+};
+
+/// The name that made credentials have.
+const ROOT_NAME: &str = "root";
+
+/// What a node is made of, as its superblocks say: the same on every shard.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    /// The cluster's id.
+    pub cluster: u128,
+    /// How many groups of objects it has.
+    pub group_count: u32,
+    /// The node's shards, in order: id, and the index of its volume.
+    pub shards: Vec<(u64, usize)>,
+    /// Whether the volumes were formatted just now.
+    pub is_new: bool,
+}
+
+/// What a node tells whoever started it.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A shard has recovered.
+    Recovered {
+        /// Which one.
+        shard: usize,
+        /// Its groups.
+        group_count: usize,
+        /// Records read from its WAL.
+        record_count: u64,
+    },
+    /// Root credentials were made; they are shown once.
+    CredentialsMade(Credentials),
+    /// Every shard serves.
+    Serving(SocketAddr),
+    /// A shard has ended by a failure: the node can't go on.
+    Failed {
+        /// Which one.
+        shard: usize,
+        /// Why, in a sentence.
+        reason: String,
+    },
+}
+
+/// What a node and whoever started it tell each other.
+pub trait Supervisor: Clone + 'static {
+    /// Something happened.
+    fn report(&self, event: Event);
+    /// Whether the node is to stop.
+    fn is_stopping(&self) -> bool;
+    /// The certificate to serve with now, where connections are HTTPS.
+    fn tls(&self) -> Option<Arc<ServerConfig>>;
+}
+
+/// Opens the volumes of a node, or formats them where all are empty.
+pub async fn prepare<H: Host>(
+    host: &H,
+    paths: &[String],
+    shard_count: usize,
+) -> Result<Layout, String> {
+    let mut directories = Vec::new();
+    for path in paths {
+        directories.push(host.open(path).await.map_err(|error| error.to_string())?);
+    }
+    let mut identities = Vec::new();
+    let mut unformatted = Vec::new();
+    for directory in directories {
+        let path = directory.path();
+        match open_identity(directory).await {
+            Ok(Some(identity)) => identities.push(identity),
+            Ok(None) => unformatted.push(path),
+            Err(error) => return Err(error.to_string()),
+        }
+    }
+    if identities.is_empty() {
+        return format(host, paths, shard_count).await;
+    }
+    if let Some(path) = unformatted.first() {
+        return Err(format!(
+            "{path} is empty, but other data directories of this node hold data: name the directories it was \
+             formatted with (adding a volume is not possible in this release)"
+        ));
+    }
+    layout(&identities, paths)
+}
+
+async fn open_identity<D: Directory>(directory: D) -> Result<Option<VolumeIdentity>, Error> {
+    match Volume::open(directory).await {
+        Ok(volume) => Ok(Some(volume.identity().clone())),
+        Err(Error::Absent { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+async fn format<H: Host>(host: &H, paths: &[String], shard_count: usize) -> Result<Layout, String> {
+    let random = || u128::from(host.random()) << 64 | u128::from(host.random());
+    let cluster = random();
+    let count = u32::try_from(shard_count.max(paths.len())).expect("shards are as few as cores");
+    let volume_count = u32::try_from(paths.len()).expect("volumes are few");
+    let group_count = group_count_default(usize::try_from(count).expect("it was one"));
+    let mut shards = Vec::new();
+    for (index, path) in paths.iter().enumerate() {
+        let index_32 = u32::try_from(index).expect("volumes are few");
+        // Shard ids are never used again: the upper half is drawn for this formatting.
+        let base = host.random() & 0x7fff_ffff_0000_0000;
+        let own: Vec<u64> = (0..count)
+            .filter(|shard| shard % volume_count == index_32)
+            .map(|shard| base | u64::from(shard + 1))
+            .collect();
+        shards.extend(own.iter().map(|id| (*id, index)));
+        let identity = VolumeIdentity {
+            cluster,
+            volume: random(),
+            created_ms: host.wall_clock().0 / 1_000_000,
+            group_count,
+            node_shard_count: count,
+            volume_count,
+            volume_index: index_32,
+            shards: own,
+        };
+        let directory = host.open(path).await.map_err(|error| error.to_string())?;
+        Volume::format(&directory, &identity).await.map_err(|error| error.to_string())?;
+    }
+    shards.sort_by_key(|(id, _)| id & 0xffff_ffff);
+    Ok(Layout { cluster, group_count, shards, is_new: true })
+}
+
+fn layout(identities: &[VolumeIdentity], paths: &[String]) -> Result<Layout, String> {
+    let first = &identities[0];
+    let mut shards = Vec::new();
+    for (index, (identity, path)) in identities.iter().zip(paths).enumerate() {
+        if identity.cluster != first.cluster {
+            return Err(format!("{path} belongs to another cluster than {}", paths[0]));
+        }
+        shards.extend(identity.shards.iter().map(|id| (*id, index)));
+    }
+    let volume_count = usize::try_from(first.volume_count).unwrap_or(usize::MAX);
+    if identities.len() != volume_count {
+        return Err(format!(
+            "this node was formatted with {volume_count} data directories, and {} are named: name all of them",
+            identities.len()
+        ));
+    }
+    // The order of the shards is that of their formatting, whatever the order of the directories is now.
+    shards.sort_by_key(|(id, _)| id & 0xffff_ffff);
+    Ok(Layout { cluster: first.cluster, group_count: first.group_count, shards, is_new: false })
+}
+
+/// Runs one shard until the node stops or the shard fails.
+pub async fn run_shard<H: Host>(
+    host: H,
+    settings: Arc<Settings>,
+    layout: Arc<Layout>,
+    supervisor: impl Supervisor,
+) {
+    let index = host.shard();
+    let shard = match make_shard(&host, settings, &layout) {
+        Ok(shard) => shard,
+        Err(reason) => return supervisor.report(Event::Failed { shard: index, reason }),
+    };
+    let started = Rc::new(Startup::default());
+    host.spawn("mesh", receive(shard.clone(), Rc::clone(&started)));
+    let listener = match host.listen(shard.settings().listen).await {
+        Ok(listener) => listener,
+        Err(error) => {
+            return supervisor.report(Event::Failed { shard: index, reason: error.to_string() });
+        }
+    };
+    let address = listener.address();
+    host.spawn("accept", accept(shard.clone(), listener, supervisor.clone()));
+    match recover(&shard, &layout, &supervisor).await {
+        Ok(keeper) => {
+            host.send(meta_place(&shard), Message::Recovered { shard: index }).await;
+            if shard.own_groups().contains(&META_GROUP)
+                && let Err(reason) = begin(&shard, &started, &supervisor, address).await
+            {
+                return supervisor.report(Event::Failed { shard: index, reason });
+            }
+            watch(&shard, &supervisor, &keeper).await;
+        }
+        Err(reason) => supervisor.report(Event::Failed { shard: index, reason }),
+    }
+}
+
+/// Which shards have recovered; known to the one with the meta group.
+#[derive(Default)]
+struct Startup {
+    recovered: RefCell<Vec<usize>>,
+}
+
+fn make_shard<H: Host>(
+    host: &H,
+    settings: Arc<Settings>,
+    layout: &Layout,
+) -> Result<Shard<H>, String> {
+    let ids: Vec<u64> = layout.shards.iter().map(|(id, _)| *id).collect();
+    let member = |(id, volume): &(u64, usize)| Member {
+        shard: *id,
+        volume: u64::try_from(*volume).expect("volumes are few"),
+        node: 0,
+        zone: String::new(),
+    };
+    let members = layout.shards.iter().map(member).collect();
+    let ring = Ring::new(members, layout.group_count, 1).map_err(|error| error.to_string())?;
+    Ok(Shard::new(host.clone(), settings, ring, (&ids, Account::of(layout.cluster))))
+}
+
+fn meta_place<H: Host>(shard: &Shard<H>) -> usize {
+    shard.place_of(META_GROUP)
+}
+
+/// Opens the shard's storage and groups.
+async fn recover<H: Host>(
+    shard: &Shard<H>,
+    layout: &Layout,
+    supervisor: &impl Supervisor,
+) -> Result<Keeper<H::Directory>, String> {
+    let host = shard.host();
+    let (id, volume_index) = layout.shards[host.shard()];
+    let said = |error: &dyn std::fmt::Display| error.to_string();
+    let path = &shard.settings().volumes[volume_index];
+    let directory = host.open(path).await.map_err(|error| said(&error))?;
+    let volume = Volume::open(directory).await.map_err(|error| said(&error))?;
+    let directory = volume.shard(id).await.map_err(|error| said(&error))?;
+    let memory_bytes = shard.settings().memory_bytes / layout.shards.len() as u64;
+    let options = StorageOptions {
+        memory_bytes,
+        wal_identity: volume.wal_identity(id),
+        ..StorageOptions::default()
+    };
+    let storage = Storage::open(directory, options).await.map_err(|error| said(&error))?;
+    let record_count = storage.wal.figures().recovery.record_count;
+    {
+        let (storage, shard, supervisor) = (Rc::clone(&storage), shard.clone(), supervisor.clone());
+        host.spawn("wal", async move {
+            let ended = storage.wal.run().await;
+            report(&shard, &supervisor, ended);
+        });
+    }
+    let staging = Staging::open(Rc::clone(&storage)).await.map_err(|error| said(&error))?;
+    let keeper =
+        Keeper::new(Rc::clone(&storage), Rc::clone(&staging), KeeperOptions::default());
+    for loops in 0..2 {
+        let (storage, keeper) = (Rc::clone(&storage), keeper.clone());
+        let (shard, supervisor) = (shard.clone(), supervisor.clone());
+        host.spawn("upkeep", async move {
+            let ended = if loops == 0 { storage.index.maintain().await } else { keeper.run().await };
+            report(&shard, &supervisor, ended);
+        });
+    }
+    let mut groups = BTreeMap::new();
+    for group in shard.own_groups() {
+        let options = GroupOptions {
+            group,
+            shard: id,
+            address: String::new(),
+            timing: shard.settings().timing,
+        };
+        let opened = Group::open(options, Rc::clone(&storage), Rc::clone(&staging)).await;
+        let opened = opened.map_err(|error| said(&error))?;
+        keeper.add(&opened);
+        groups.insert(group, opened);
+    }
+    let dropped = staging.drop_unclaimed();
+    if dropped > 0 {
+        tracing::info!(chunks = dropped, "dropped chunks of uploads that the last stop cut off");
+    }
+    let group_count = groups.len();
+    shard.hold(Rc::new(Holdings::new(storage, staging, groups)));
+    host.spawn("reclaim", reclaim(shard.clone()));
+    supervisor.report(Event::Recovered { shard: host.shard(), group_count, record_count });
+    Ok(keeper)
+}
+
+/// A loop of storage ended: by its stop, or by the failure that ends the shard.
+fn report<H: Host>(shard: &Shard<H>, supervisor: &impl Supervisor, ended: Result<(), Error>) {
+    if let Err(error) = ended
+        && shard.phase() != Phase::Failed
+    {
+        shard.enter(Phase::Failed);
+        supervisor.report(Event::Failed { shard: shard.host().shard(), reason: error.to_string() });
+    }
+}
+
+/// On the shard with the meta group: waits for all shards, then lets them serve.
+async fn begin<H: Host>(
+    shard: &Shard<H>,
+    started: &Startup,
+    supervisor: &impl Supervisor,
+    address: SocketAddr,
+) -> Result<(), String> {
+    while started.recovered.borrow().len() < shard.host().shard_count() {
+        if supervisor.is_stopping() {
+            return Ok(());
+        }
+        shard.host().sleep(limits::START_POLL).await;
+    }
+    make_root(shard, supervisor).await?;
+    let holdings = shard.holdings().expect("it has recovered");
+    shard.publish(&holdings).await.map_err(|error| error.to_string())?;
+    shard.enter(Phase::Serving);
+    supervisor.report(Event::Serving(address));
+    Ok(())
+}
+
+/// Makes root credentials where there are none.
+async fn make_root<H: Host>(
+    shard: &Shard<H>,
+    supervisor: &impl Supervisor,
+) -> Result<(), String> {
+    if shard.settings().credentials.is_some() {
+        return Ok(());
+    }
+    let holdings = shard.holdings().expect("it has recovered");
+    let state = holdings.groups[&META_GROUP].state();
+    let known = state.credentials().await.map_err(|error| error.to_string())?;
+    if known.iter().any(|credential| credential.name == ROOT_NAME) {
+        return Ok(());
+    }
+    let made = Credentials::make(|| shard.host().random());
+    let credential = Credential {
+        access_key: made.access_key.clone(),
+        secret: Secret(made.secret_key.clone()),
+        name: ROOT_NAME.to_owned(),
+        created_ms: shard.now_ms(),
+    };
+    let proposed = shard.propose(META_GROUP, Command::PutCredential(credential), None).await;
+    proposed.map_err(|error| error.to_string())?;
+    supervisor.report(Event::CredentialsMade(made));
+    Ok(())
+}
+
+/// Takes the messages of other shards.
+async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
+    loop {
+        match shard.host().receive().await {
+            Message::Request { source, id, group, ask } => {
+                let asked = shard.clone();
+                shard.host().spawn("answer", async move {
+                    let answer = asked.answer(group, *ask).await;
+                    asked.host().send(source, Message::Reply { id, answer }).await;
+                });
+            }
+            Message::Reply { id, answer } => shard.reply(id, answer),
+            Message::Recovered { shard: recovered } => started.recovered.borrow_mut().push(recovered),
+            Message::Meta { source, view } => {
+                let version = view.version;
+                shard.see(view);
+                shard.enter_serving();
+                shard.host().send(source, Message::Seen { version }).await;
+            }
+            Message::Seen { version } => {
+                if let Some(holdings) = shard.holdings() {
+                    holdings.seen(version);
+                }
+            }
+        }
+    }
+}
+
+/// Takes connections in.
+async fn accept<H: Host>(
+    shard: Shard<H>,
+    listener: H::Listener,
+    supervisor: impl Supervisor,
+) {
+    while !shard.is_draining() {
+        let accepted = within(shard.host(), limits::STOP_POLL, listener.accept()).await;
+        let stream = match accepted {
+            None => continue,
+            Some(Ok(stream)) => stream,
+            Some(Err(error)) => {
+                // Out of file descriptors, most likely: the next connection may find one.
+                tracing::warn!(%error, "a connection could not be accepted");
+                shard.host().sleep(Duration::from_millis(100)).await;
+                continue;
+            }
+        };
+        if !shard.admit_connection() {
+            tracing::warn!("too many connections: one was closed");
+            continue;
+        }
+        let tls = supervisor.tls();
+        let served = shard.clone();
+        shard.host().spawn("connection", async move {
+            match tls {
+                None => connection::serve(served.clone(), Transport::Plain(stream)).await,
+                Some(config) => {
+                    let limit = Duration::from_secs(limits::HEAD_SECONDS_MAX);
+                    let greeted = within(served.host(), limit, TlsStream::accept(stream, config)).await;
+                    if let Some(Ok(stream)) = greeted {
+                        connection::serve(served.clone(), Transport::Tls(Box::new(stream))).await;
+                    }
+                }
+            }
+            served.release_connection();
+        });
+    }
+}
+
+/// Frees the bytes of objects that are gone.
+async fn reclaim<H: Host>(shard: Shard<H>) {
+    let reclaimers: BTreeMap<u32, Reclaimer> =
+        shard.own_groups().into_iter().map(|group| (group, Reclaimer::default())).collect();
+    while !shard.is_draining() {
+        let Some(holdings) = shard.holdings() else { return };
+        let mut idle = true;
+        for (group, reclaimer) in &reclaimers {
+            let Some(held) = holdings.groups.get(group) else { continue };
+            match reclaimer.next(held.state()).await {
+                Ok(None) => {}
+                Ok(Some(command)) => {
+                    idle = false;
+                    if let Err(error) = held.propose(command).await {
+                        tracing::warn!(group, %error, "reclaiming waits");
+                    }
+                }
+                Err(error) => tracing::warn!(group, %error, "reclaiming waits"),
+            }
+        }
+        drop(holdings);
+        shard.host().sleep(if idle { limits::RECLAIM_PAUSE } else { limits::RECLAIM_STEP_PAUSE }).await;
+    }
+}
+
+/// Waits for the node's end, then ends the shard: connections finish, storage stops cleanly.
+async fn watch<H: Host>(
+    shard: &Shard<H>,
+    supervisor: &impl Supervisor,
+    keeper: &Keeper<H::Directory>,
+) {
+    while !supervisor.is_stopping() && shard.phase() != Phase::Failed {
+        shard.host().sleep(limits::STOP_POLL).await;
+    }
+    shard.enter(Phase::Draining);
+    let deadline = shard.host().now().0 + limits::DRAIN_SECONDS_DEFAULT * 1_000_000_000;
+    while shard.connection_count() > 0 && shard.host().now().0 < deadline {
+        shard.host().sleep(limits::STOP_POLL).await;
+    }
+    // Other shards may still ask for groups of this one until they have drained, too.
+    shard.host().sleep(limits::STOP_GRACE).await;
+    let Some(holdings) = shard.holdings() else { return };
+    for group in holdings.groups.values() {
+        group.shutdown().await;
+    }
+    keeper.stop();
+    holdings.storage.index.stop();
+    holdings.storage.wal.stop();
+    shard.host().sleep(limits::STOP_GRACE).await;
+}

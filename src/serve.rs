@@ -1,0 +1,214 @@
+//! `anode serve`: the process around the shards: signals, certificates, and what people are told.
+
+use std::{
+    sync::{
+        Arc, RwLock,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::{Duration, SystemTime},
+};
+
+use anode::{
+    config::{Settings, TlsFiles},
+    credentials::Credentials,
+    host::glommio::{Cores, run_alone, run_shards},
+    node::{self, Event, Layout, Supervisor},
+    observe, preflight, shard,
+};
+use anode_net::tls;
+use rustls::ServerConfig;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
+/// How often the process looks for signals and events.
+const POLL: Duration = Duration::from_millis(20);
+/// How often it looks whether the certificate has changed, in polls.
+const CERTIFICATE_POLL_COUNT: u32 = 500;
+
+/// What the process and its shards share.
+#[derive(Clone)]
+struct Process {
+    stopping: Arc<AtomicBool>,
+    events: mpsc::Sender<Event>,
+    tls: Arc<Certificate>,
+}
+
+/// The certificate in use. Read at every accept and written at a reload, so threads hardly ever meet here.
+#[expect(clippy::disallowed_types, reason = "one certificate for all shards, replaced while they run")]
+struct Certificate(RwLock<Option<Arc<ServerConfig>>>);
+
+impl Supervisor for Process {
+    fn report(&self, event: Event) {
+        // Nobody listens any more when the process is ending.
+        drop(self.events.send(event));
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+
+    fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.tls.0.read().expect("no holder of the lock panics").clone()
+    }
+}
+
+/// Serves until a signal ends it.
+#[expect(clippy::disallowed_types, reason = "the process measures how long it took to recover")]
+pub(crate) fn serve(settings: Settings) -> Result<(), String> {
+    let started = std::time::Instant::now();
+    observe::start_logs(&settings.log).map_err(|error| error.to_string())?;
+    let locks = preflight::check(&settings)?;
+    let certificate = read_tls(&settings)?;
+    let credentials = Credentials::configured(&settings.credentials)?;
+    let volumes: Vec<String> =
+        settings.data.iter().map(|path| path.display().to_string()).collect();
+    let cores = Cores::allowed();
+    let layout = prepare(&volumes, cores.cpus.len())?;
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        volumes = locks.count(),
+        shards = layout.shards.len(),
+        groups = layout.group_count,
+        "starting"
+    );
+    let node_settings = Arc::new(shard::Settings {
+        volumes,
+        listen: settings.listen,
+        memory_bytes: settings.memory_bytes,
+        region: settings.region.clone(),
+        domain: settings.domain.clone(),
+        tls: certificate.is_some(),
+        credentials,
+        timing: anode_shards::group::Timing::default(),
+    });
+    let (events, inbox) = mpsc::channel();
+    let process = Process {
+        stopping: Arc::default(),
+        events,
+        tls: Arc::new(Certificate(RwLock::new(certificate))),
+    };
+    let shard_count = layout.shards.len();
+    let shards = {
+        let (layout, process) = (Arc::new(layout.clone()), process.clone());
+        let body = move |host| {
+            let (settings, layout) = (Arc::clone(&node_settings), Arc::clone(&layout));
+            node::run_shard(host, settings, layout, process.clone())
+        };
+        run_shards(shard_count, &cores, body)
+    };
+    let shards = shards.map_err(|error| format!("the shards can't be started: {error}"))?;
+    let ended = supervise(&settings, &layout, (&process, &inbox), started);
+    process.stopping.store(true, Ordering::Relaxed);
+    if ended.is_ok() {
+        for shard in shards {
+            shard.join().map_err(|error| format!("a shard ended badly: {error}"))?;
+        }
+        tracing::info!("stopped");
+    }
+    ended
+}
+
+fn prepare(volumes: &[String], shard_count: usize) -> Result<Layout, String> {
+    let volumes = volumes.to_vec();
+    let prepared = run_alone(move |host| async move { node::prepare(&host, &volumes, shard_count).await });
+    prepared.map_err(|error| format!("io_uring can't be used: {error}"))?
+}
+
+/// Watches signals, events and the certificate until the node is to end.
+#[expect(clippy::disallowed_types, reason = "see serve")]
+#[expect(clippy::disallowed_methods, reason = "the process's own thread has nothing else to do")]
+fn supervise(
+    settings: &Settings,
+    layout: &Layout,
+    (process, inbox): (&Process, &mpsc::Receiver<Event>),
+    started: std::time::Instant,
+) -> Result<(), String> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
+        .map_err(|error| format!("signals can't be taken: {error}"))?;
+    let mut read_at = certificate_time(settings);
+    let mut polls = 0_u32;
+    loop {
+        for event in inbox.try_iter() {
+            match event {
+                Event::Failed { shard, reason } => {
+                    return Err(format!("shard {shard} has failed, and the node stops: {reason}"));
+                }
+                Event::Recovered { shard, group_count, record_count } => {
+                    tracing::info!(shard, groups = group_count, records = record_count, "recovered");
+                }
+                Event::CredentialsMade(made) => show_credentials(settings, &made),
+                Event::Serving(address) => {
+                    let milliseconds = started.elapsed().as_millis();
+                    let scheme = if process.tls().is_some() { "https" } else { "http" };
+                    let what = if layout.is_new { "formatted" } else { "recovered" };
+                    tracing::info!("{what} in {milliseconds} ms, serving S3 on {scheme}://{address}");
+                }
+            }
+        }
+        for signal in signals.pending() {
+            if signal == SIGHUP {
+                reload(settings, process);
+            } else {
+                tracing::info!("stopping: requests under way are finished first");
+                return Ok(());
+            }
+        }
+        polls = polls.wrapping_add(1);
+        if polls.is_multiple_of(CERTIFICATE_POLL_COUNT) && certificate_time(settings) != read_at {
+            read_at = certificate_time(settings);
+            reload(settings, process);
+        }
+        std::thread::sleep(POLL);
+    }
+}
+
+/// Reads certificate and key; `None` where the node serves HTTP.
+pub(crate) fn read_tls(settings: &Settings) -> Result<Option<Arc<ServerConfig>>, String> {
+    let Some(TlsFiles { certificate, key }) = &settings.tls else { return Ok(None) };
+    let read = |path: &std::path::Path| {
+        std::fs::read_to_string(path).map_err(|error| format!("tls: {}: {error}", path.display()))
+    };
+    let config = tls::server_config(read(certificate)?.as_bytes(), read(key)?.as_bytes());
+    let named = |error| format!("tls: {} and {}: {error}", certificate.display(), key.display());
+    config.map(Some).map_err(named)
+}
+
+#[expect(clippy::disallowed_types, reason = "a file's time of change, compared with itself")]
+fn certificate_time(settings: &Settings) -> Option<SystemTime> {
+    let files = settings.tls.as_ref()?;
+    let time = |path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    time(&files.certificate).max(time(&files.key))
+}
+
+/// Takes a new certificate, or keeps the old one and says why.
+fn reload(settings: &Settings, process: &Process) {
+    match read_tls(settings) {
+        Ok(None) => {}
+        Ok(certificate) => {
+            *process.tls.0.write().expect("no holder of the lock panics") = certificate;
+            tracing::info!("the certificate was read again");
+        }
+        Err(reason) => tracing::error!(reason, "the certificate was not read again; the old one stays"),
+    }
+}
+
+/// Shows made credentials, this once, with a command that uses them.
+#[expect(clippy::print_stdout, reason = "shown to whoever starts the node, never logged")]
+fn show_credentials(settings: &Settings, made: &Credentials) {
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    let address = settings.listen;
+    println!(
+        "\nRoot credentials were made. They are shown this once: keep them.\n\n\
+         \x20 access key id:      {access}\n\
+         \x20 secret access key:  {secret}\n\n\
+         Try them with the AWS command line:\n\n\
+         \x20 export AWS_ACCESS_KEY_ID={access} AWS_SECRET_ACCESS_KEY={secret} AWS_REGION=us-east-1\n\
+         \x20 aws --endpoint-url {scheme}://{address} s3 mb s3://my-bucket\n\
+         \x20 aws --endpoint-url {scheme}://{address} s3 cp README.md s3://my-bucket/\n",
+        access = made.access_key,
+        secret = made.secret_key,
+    );
+}

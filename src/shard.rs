@@ -1,0 +1,360 @@
+//! One shard of a node: the groups whose replicas live here, a read copy of the meta group, and the way to every
+//! other group of the node.
+//!
+//! Connections ask [`Shard::ask`]; it answers from this shard's groups or sends the question to the shard that has
+//! the group. A question travels at most once: shards share nothing but messages.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    net::SocketAddr,
+    rc::Rc,
+    sync::Arc,
+};
+
+use anode_disk::wal::GroupId;
+use anode_net::{
+    s3::{self, ErrorCode, xml::Owner},
+    sigv4::{self, Expected, KeyCache, RequestParts, Signed, Verified},
+};
+use anode_shards::{
+    command::{Command, Reply},
+    group::Timing,
+    object::{BodyId, BucketId},
+    ring::Ring,
+};
+use futures::channel::oneshot;
+
+pub use anode_shards::ring::META_GROUP;
+
+use crate::{
+    answer::Holdings,
+    connection::date_of,
+    credentials::Credentials,
+    host::Host,
+    limits,
+    mesh::{Answer, Ask, AskError, Message},
+    meta::MetaView,
+};
+
+/// What every shard of a node is told.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Data directories, one a volume.
+    pub volumes: Vec<String>,
+    /// Where S3 clients connect.
+    pub listen: SocketAddr,
+    /// Memory of the node, in bytes.
+    pub memory_bytes: u64,
+    /// The region that signatures must name; any where none is set.
+    pub region: Option<String>,
+    /// The domain under which `BUCKET.domain` names a bucket.
+    pub domain: Option<String>,
+    /// Whether clients connect by HTTPS.
+    pub tls: bool,
+    /// Root credentials that were configured.
+    pub credentials: Option<Credentials>,
+    /// Raft's times.
+    pub timing: Timing,
+}
+
+/// What a shard is doing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Recovering its groups, or waiting for other shards to.
+    Starting,
+    /// Answering requests.
+    Serving,
+    /// Finishing what is under way.
+    Draining,
+    /// Ended by a failure of its volume.
+    Failed,
+}
+
+/// A shard. A clone is the same shard.
+pub struct Shard<H: Host>(Rc<Inner<H>>);
+
+struct Inner<H: Host> {
+    host: H,
+    settings: Arc<Settings>,
+    ring: Ring,
+    /// Which shard of the node has a group.
+    places: BTreeMap<GroupId, usize>,
+    account: Account,
+    holdings: RefCell<Option<Rc<Holdings<H>>>>,
+    meta: RefCell<Arc<MetaView>>,
+    phase: RefCell<Phase>,
+    asks: RefCell<BTreeMap<u64, oneshot::Sender<Result<Answer, AskError>>>>,
+    ask_next: Cell<u64>,
+    keys: RefCell<KeyCache>,
+    date: RefCell<(u64, String)>,
+    connection_count: Cell<usize>,
+}
+
+/// The one account that owns everything, by the cluster's id.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Twelve digits, as in `x-amz-expected-bucket-owner`.
+    pub number: String,
+    /// 64 hex digits, as in the `Owner` of listings.
+    pub canonical_id: String,
+}
+
+impl Account {
+    /// The account of a cluster.
+    pub fn of(cluster: u128) -> Self {
+        use sha2::Digest as _;
+        let digest = sha2::Sha256::digest(cluster.to_le_bytes());
+        Self {
+            number: format!("{:012}", cluster % 1_000_000_000_000),
+            canonical_id: hex::encode(digest),
+        }
+    }
+}
+
+impl<H: Host> Clone for Shard<H> {
+    fn clone(&self) -> Self {
+        Self(Rc::clone(&self.0))
+    }
+}
+
+impl<H: Host> std::fmt::Debug for Shard<H> {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "Shard({} of {})", self.0.host.shard(), self.0.host.shard_count())
+    }
+}
+
+impl<H: Host> Shard<H> {
+    /// A shard that holds nothing yet. `shard_ids` are those of the node's shards, in order.
+    pub fn new(
+        host: H,
+        settings: Arc<Settings>,
+        ring: Ring,
+        (shard_ids, account): (&[u64], Account),
+    ) -> Self {
+        let place_of = |id: &u64| shard_ids.iter().position(|known| known == id);
+        let groups = META_GROUP..=ring.group_count();
+        let places = groups
+            .filter_map(|group| {
+                Some((group, ring.shards_of(group).iter().find_map(place_of)?))
+            })
+            .collect();
+        Self(Rc::new(Inner {
+            host,
+            settings,
+            ring,
+            places,
+            account,
+            holdings: RefCell::default(),
+            meta: RefCell::default(),
+            phase: RefCell::new(Phase::Starting),
+            asks: RefCell::default(),
+            ask_next: Cell::default(),
+            keys: RefCell::new(KeyCache::new(limits::SIGNING_KEY_COUNT_MAX)),
+            date: RefCell::default(),
+            connection_count: Cell::default(),
+        }))
+    }
+
+    /// The shard's host.
+    pub fn host(&self) -> &H {
+        &self.0.host
+    }
+
+    /// What the node was told.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The groups of this shard, once they are open.
+    pub(crate) fn holdings(&self) -> Option<Rc<Holdings<H>>> {
+        self.0.holdings.borrow().clone()
+    }
+
+    /// Gives the shard its groups.
+    pub(crate) fn hold(&self, holdings: Rc<Holdings<H>>) {
+        *self.0.holdings.borrow_mut() = Some(holdings);
+    }
+
+    /// What it is doing.
+    pub fn phase(&self) -> Phase {
+        self.0.phase.borrow().clone()
+    }
+
+    /// Begins another phase. A failure is final.
+    pub fn enter(&self, phase: Phase) {
+        let mut current = self.0.phase.borrow_mut();
+        if *current != Phase::Failed {
+            *current = phase;
+        }
+    }
+
+    /// Whether new requests are to go elsewhere.
+    pub fn is_draining(&self) -> bool {
+        matches!(*self.0.phase.borrow(), Phase::Draining | Phase::Failed)
+    }
+
+    /// Refuses while the shard can't serve.
+    pub fn check_serving(&self) -> Result<(), s3::Error> {
+        match *self.0.phase.borrow() {
+            Phase::Serving | Phase::Draining => Ok(()),
+            Phase::Starting | Phase::Failed => Err(s3::Error::new(ErrorCode::ServiceUnavailable)),
+        }
+    }
+
+    /// Counts a connection in; false where there are too many.
+    pub(crate) fn admit_connection(&self) -> bool {
+        let count = self.0.connection_count.get();
+        let admitted = count < limits::CONNECTION_COUNT_MAX / self.0.host.shard_count();
+        if admitted {
+            self.0.connection_count.set(count + 1);
+        }
+        admitted
+    }
+
+    /// Counts a connection out.
+    pub(crate) fn release_connection(&self) {
+        self.0.connection_count.set(self.0.connection_count.get() - 1);
+    }
+
+    /// How many connections are open.
+    pub fn connection_count(&self) -> usize {
+        self.0.connection_count.get()
+    }
+
+    /// Buckets and credentials, as of the last command of the meta group that was answered.
+    pub fn meta(&self) -> Arc<MetaView> {
+        Arc::clone(&self.0.meta.borrow())
+    }
+
+    /// Takes a new version of them, unless a newer one is here already.
+    pub(crate) fn see(&self, view: Arc<MetaView>) {
+        let mut current = self.0.meta.borrow_mut();
+        if view.version >= current.version {
+            *current = view;
+        }
+    }
+
+    /// The secret of an access key.
+    pub(crate) fn secret_of(&self, access_key: &str) -> Option<String> {
+        if let Some(root) = &self.0.settings.credentials
+            && root.access_key == access_key
+        {
+            return Some(root.secret_key.clone());
+        }
+        let meta = self.0.meta.borrow();
+        meta.credentials.get(access_key).map(|credential| credential.secret.0.clone())
+    }
+
+    /// Verifies a signature, with the signing keys that are at hand.
+    pub(crate) fn verify(
+        &self,
+        signed: &Signed,
+        parts: &RequestParts<'_>,
+        secret: &str,
+        expected: &Expected<'_>,
+    ) -> Result<Verified, sigv4::Error> {
+        self.0.keys.borrow_mut().verify(signed, parts, secret, expected)
+    }
+
+    /// The account number.
+    pub fn account(&self) -> &str {
+        &self.0.account.number
+    }
+
+    /// The owner of every bucket and object.
+    pub fn owner(&self) -> Owner<'_> {
+        Owner { id: &self.0.account.canonical_id, name: "anode" }
+    }
+
+    /// `x-amz-id-2`: which part of the cluster answered.
+    pub fn host_id(&self) -> &str {
+        &self.0.account.canonical_id
+    }
+
+    /// The `Date` of now; made once a second.
+    pub(crate) fn date(&self) -> String {
+        let now = self.0.host.wall_clock().0;
+        let second = now / 1_000_000_000;
+        let mut date = self.0.date.borrow_mut();
+        if date.0 != second || date.1.is_empty() {
+            *date = (second, date_of(now));
+        }
+        date.1.clone()
+    }
+
+    /// Milliseconds since 1970.
+    pub fn now_ms(&self) -> u64 {
+        self.0.host.wall_clock().0 / 1_000_000
+    }
+
+    /// 128 random bits.
+    pub fn random_u128(&self) -> u128 {
+        u128::from(self.0.host.random()) << 64 | u128::from(self.0.host.random())
+    }
+
+    /// The group of an object key.
+    pub fn group_of(&self, bucket: BucketId, key: &str) -> GroupId {
+        self.0.ring.group_of(bucket, key)
+    }
+
+    /// All groups of objects.
+    pub fn object_groups(&self) -> Vec<GroupId> {
+        (META_GROUP + 1..=self.0.ring.group_count()).collect()
+    }
+
+    /// The groups that are placed on this shard.
+    pub fn own_groups(&self) -> Vec<GroupId> {
+        let own = self.0.host.shard();
+        self.0.places.iter().filter(|(_, place)| **place == own).map(|(group, _)| *group).collect()
+    }
+
+    /// Which shard of the node has a group.
+    pub(crate) fn place_of(&self, group: GroupId) -> usize {
+        *self.0.places.get(&group).expect("the ring places every group")
+    }
+
+    /// Begins to serve, where the shard was starting.
+    pub(crate) fn enter_serving(&self) {
+        if self.phase() == Phase::Starting && self.holdings().is_some() {
+            self.enter(Phase::Serving);
+        }
+    }
+
+    /// Has a command agreed on and applied; `settle` is the staged body it names.
+    pub async fn propose(
+        &self,
+        group: GroupId,
+        command: Command,
+        settle: Option<BodyId>,
+    ) -> Result<Reply, AskError> {
+        match self.ask(group, Ask::Propose { command, settle }).await? {
+            Answer::Applied(reply) => Ok(reply),
+            other => Err(AskError::Unavailable(format!("a reply was asked for, not {other:?}"))),
+        }
+    }
+
+    /// Asks a group, wherever on this node it is.
+    pub async fn ask(&self, group: GroupId, ask: Ask) -> Result<Answer, AskError> {
+        let own = self.0.host.shard();
+        let place = self.0.places.get(&group).copied();
+        let place = place.ok_or_else(|| AskError::Unavailable(format!("group {group} is on no shard")))?;
+        if place == own {
+            return self.answer(group, ask).await;
+        }
+        let id = self.0.ask_next.replace(self.0.ask_next.get() + 1);
+        let (sender, receiver) = oneshot::channel();
+        self.0.asks.borrow_mut().insert(id, sender);
+        let request = Message::Request { source: own, id, group, ask: Box::new(ask) };
+        self.0.host.send(place, request).await;
+        receiver.await.unwrap_or_else(|_gone| Err(AskError::Unavailable("the node is stopping".to_owned())))
+    }
+
+    /// Hands a reply to whoever asked; nobody may be left.
+    pub(crate) fn reply(&self, id: u64, answer: Result<Answer, AskError>) {
+        if let Some(sender) = self.0.asks.borrow_mut().remove(&id) {
+            // The request that asked may be gone with its connection.
+            drop(sender.send(answer));
+        }
+    }
+}
