@@ -3,9 +3,10 @@
 use std::{
     fs::{File, OpenOptions},
     io::Write as _,
-    net::{SocketAddr, TcpListener},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::{
@@ -159,6 +160,8 @@ fn check_direct_io(path: &Path) -> Result<(), String> {
 fn check_address(address: SocketAddr) -> Result<(), String> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
+        // Closed connections of a node that ran a moment ago keep the address for a minute; a listener answers.
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && !is_answered(address) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(format!(
             "address {address} is in use: stop the process that listens there, or set another one with --listen"
         )),
@@ -169,6 +172,16 @@ fn check_address(address: SocketAddr) -> Result<(), String> {
         )),
         Err(error) => Err(format!("can't listen on {address} ({error}): choose an address of this machine")),
     }
+}
+
+/// Whether somebody listens there.
+fn is_answered(address: SocketAddr) -> bool {
+    let near = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+    };
+    TcpStream::connect_timeout(&SocketAddr::new(near, address.port()), Duration::from_secs(1)).is_ok()
 }
 
 #[cfg(test)]
