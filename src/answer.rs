@@ -3,6 +3,7 @@
 use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
+    ops::Range,
     rc::Rc,
     sync::Arc,
 };
@@ -20,6 +21,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 
 use crate::{
+    chunk_cache::ChunkCache,
     host::Host,
     limits,
     mesh::{Access, Answer, Ask, AskError, Message, ObjectFound, PinId},
@@ -27,11 +29,17 @@ use crate::{
     shard::{META_GROUP, Shard},
 };
 
+/// The length of every chunk of a body but the last.
+const CHUNK_BYTES: u32 = 1 << 20;
+const _: () =
+    assert!(CHUNK_BYTES as u64 == anode_shards::limits::CHUNK_BYTES_MAX, "chunks have one length");
+
 /// What a shard holds, once it has recovered.
 pub(crate) struct Holdings<H: Host> {
     pub(crate) storage: Rc<Storage<H::Directory>>,
     pub(crate) staging: Rc<Staging<H::Directory>>,
     pub(crate) groups: BTreeMap<GroupId, Group<H::Directory>>,
+    cache: RefCell<ChunkCache>,
     pins: RefCell<BTreeMap<PinId, Pin>>,
     pin_next: Cell<PinId>,
     proposal_count: Cell<usize>,
@@ -46,17 +54,24 @@ impl<H: Host> Holdings<H> {
         storage: Rc<Storage<H::Directory>>,
         staging: Rc<Staging<H::Directory>>,
         groups: BTreeMap<GroupId, Group<H::Directory>>,
+        cache_bytes: usize,
     ) -> Self {
         Self {
             storage,
             staging,
             groups,
+            cache: RefCell::new(ChunkCache::new(cache_bytes)),
             pins: RefCell::default(),
             pin_next: Cell::default(),
             proposal_count: Cell::default(),
             publication: futures::lock::Mutex::new(0),
             unseen: RefCell::default(),
         }
+    }
+
+    /// Uses of the chunk cache that found their chunk, and that did not.
+    pub(crate) fn cache_figures(&self) -> (u64, u64) {
+        self.cache.borrow().figures()
     }
 
     /// A shard has taken a published view.
@@ -136,6 +151,30 @@ impl<H: Host> Holdings<H> {
         Ok(Some(Box::new(ObjectFound { object, inline, pin })))
     }
 
+    /// Bytes of a chunk, from the cache where it is there whole.
+    async fn chunk(
+        &self,
+        group: GroupId,
+        (body, chunk): (BodyId, u32),
+        range: Range<u32>,
+    ) -> Result<Bytes, AskError> {
+        let name = (group, body, chunk);
+        if let Some(whole) = self.cache.borrow_mut().get(name)
+            && let (Ok(start), Ok(end)) = (usize::try_from(range.start), usize::try_from(range.end))
+            && start <= end
+            && end <= whole.len()
+        {
+            return Ok(whole.slice(start..end));
+        }
+        let bytes = self.group(group)?.state().chunk(body, chunk, range.clone()).await;
+        let bytes = bytes.map_err(of_storage)?;
+        // Small ranges, as Parquet readers ask for, are no reason to keep anything.
+        if range == (0..CHUNK_BYTES) {
+            self.cache.borrow_mut().insert(name, bytes.clone());
+        }
+        Ok(bytes)
+    }
+
     fn hold(&self, pin: Pin) -> PinId {
         let id = self.pin_next.replace(self.pin_next.get() + 1);
         self.pins.borrow_mut().insert(id, pin);
@@ -147,7 +186,10 @@ impl<H: Host> Holdings<H> {
 fn needs_space(command: &Command) -> bool {
     matches!(
         command,
-        Command::PutObject(_) | Command::PutPart(_) | Command::CreateUpload(_) | Command::CreateBucket(_)
+        Command::PutObject(_)
+            | Command::PutPart(_)
+            | Command::CreateUpload(_)
+            | Command::CreateBucket(_)
     )
 }
 
@@ -173,9 +215,7 @@ impl<H: Host> Shard<H> {
                 Ok(Answer::Done)
             }
             Ask::Chunk { body, chunk, range } => {
-                let state = holdings.group(group)?.state();
-                let bytes = state.chunk(body, chunk, range).await.map_err(of_storage)?;
-                Ok(Answer::Chunk(bytes))
+                Ok(Answer::Chunk(holdings.chunk(group, (body, chunk), range).await?))
             }
             Ask::Stage { body, chunk, data } => {
                 if holdings.is_short_of_space() {

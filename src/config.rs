@@ -111,7 +111,8 @@ impl Settings {
     fn merge(flags: &cli::Serve, file: file::File) -> Result<Self, Error> {
         let data = if flags.data.is_empty() { file.data } else { flags.data.clone() };
         if data.is_empty() {
-            let problem = "no data directory is set; give --data DIR, ANODE_DATA=DIR or data = [\"DIR\"]";
+            let problem =
+                "no data directory is set; give --data DIR, ANODE_DATA=DIR or data = [\"DIR\"]";
             return Err(Error::Value { setting: "data", problem: problem.to_owned() });
         }
         let mut unique = data.clone();
@@ -132,7 +133,11 @@ impl Settings {
             tls,
             log: LogSettings {
                 format: flags.log_format.or(file.log.format).unwrap_or_default(),
-                filter: flags.log.clone().or(file.log.filter).unwrap_or_else(|| limits::LOG_FILTER_DEFAULT.to_owned()),
+                filter: flags
+                    .log
+                    .clone()
+                    .or(file.log.filter)
+                    .unwrap_or_else(|| limits::LOG_FILTER_DEFAULT.to_owned()),
             },
             drain_seconds: file.drain_seconds.unwrap_or(limits::DRAIN_SECONDS_DEFAULT),
         })
@@ -170,7 +175,8 @@ fn credentials(flags: &cli::Serve, file: Option<PathBuf>) -> Result<CredentialSo
             .map_or(CredentialSource::Generated, CredentialSource::File)),
         _ => Err(Error::Value {
             setting: "ANODE_ACCESS_KEY_ID",
-            problem: "set ANODE_ACCESS_KEY_ID and ANODE_SECRET_ACCESS_KEY together, or neither".to_owned(),
+            problem: "set ANODE_ACCESS_KEY_ID and ANODE_SECRET_ACCESS_KEY together, or neither"
+                .to_owned(),
         }),
     }
 }
@@ -187,8 +193,9 @@ fn merge_tls(flags: &cli::Serve, file: Option<file::Tls>) -> Result<Option<TlsFi
         (None, None) => Ok(None),
         _ => Err(Error::Value {
             setting: "tls",
-            problem: "set the certificate and the key together: --tls-certificate FILE --tls-key FILE"
-                .to_owned(),
+            problem:
+                "set the certificate and the key together: --tls-certificate FILE --tls-key FILE"
+                    .to_owned(),
         }),
     }
 }

@@ -56,9 +56,13 @@ impl Credentials {
 pub fn check(access_key: &str, secret_key: &str) -> Result<(), String> {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'/' && byte != b',' && byte != b'=';
     if !(3..=128).contains(&access_key.len()) || !access_key.bytes().all(plain) {
-        return Err("the access key id must have 3 to 128 letters without '/', ',' and '='".to_owned());
+        return Err(
+            "the access key id must have 3 to 128 letters without '/', ',' and '='".to_owned()
+        );
     }
-    if !(8..=128).contains(&secret_key.len()) || !secret_key.bytes().all(|byte| byte.is_ascii_graphic()) {
+    if !(8..=128).contains(&secret_key.len())
+        || !secret_key.bytes().all(|byte| byte.is_ascii_graphic())
+    {
         return Err("the secret access key must have 8 to 128 visible letters".to_owned());
     }
     Ok(())
@@ -68,7 +72,8 @@ fn read(path: &Path) -> Result<Credentials, String> {
     let named = |problem: String| format!("credentials file {}: {problem}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let (Some(access_key), Some(secret_key), None) = (lines.next(), lines.next(), lines.next()) else {
+    let (Some(access_key), Some(secret_key), None) = (lines.next(), lines.next(), lines.next())
+    else {
         return Err(named("it must have two lines: access key id, secret access key".to_owned()));
     };
     check(access_key, secret_key).map_err(named)?;
@@ -83,7 +88,9 @@ mod tests {
     fn made_credentials_are_usable_and_differ() {
         let mut state = 1_u64;
         let mut draw = || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             state >> 11
         };
         let (first, second) = (Credentials::make(&mut draw), Credentials::make(&mut draw));

@@ -47,7 +47,8 @@ pub trait Host: Clone + 'static {
     /// Opens a data directory; makes it where it is absent.
     async fn open(&self, path: &str) -> Result<Self::Directory, anode_disk::Error>;
     /// Listens; every shard of a node listens on the same address.
-    async fn listen(&self, address: SocketAddr) -> Result<Self::Listener, anode_net::stream::Error>;
+    async fn listen(&self, address: SocketAddr)
+    -> Result<Self::Listener, anode_net::stream::Error>;
     /// Connects to a peer.
     async fn connect(&self, address: SocketAddr) -> Result<Self::Stream, anode_net::stream::Error>;
     /// Sends to a shard of this node; messages between two shards keep their order. Waits while the queue is full.

@@ -15,6 +15,7 @@ pub mod gateway;
 pub mod mesh;
 pub mod meta;
 mod answer;
+mod chunk_cache;
 pub mod host;
 pub mod sim;
 

@@ -61,7 +61,8 @@ pub const RECLAIM_PAUSE: Duration = Duration::from_millis(500);
 /// How long it rests between two steps: foreground requests go first.
 pub const RECLAIM_STEP_PAUSE: Duration = Duration::from_millis(2);
 
-const _: () = assert!(INLINE_BYTES_MAX < CHUNK_BYTES, "what is not inline fills a chunk or its part");
+const _: () =
+    assert!(INLINE_BYTES_MAX < CHUNK_BYTES, "what is not inline fills a chunk or its part");
 const _: () = assert!(READ_BYTES <= CHUNK_BYTES, "a read fits in a chunk");
 
 /// The machine's memory, or this process's cgroup limit where that is lower, in bytes.
@@ -85,7 +86,10 @@ mod tests {
 
     #[test]
     fn the_machines_memory_is_read_from_meminfo() {
-        assert_eq!(meminfo_total("MemTotal:       24589012 kB\nMemFree: 1 kB"), Some(24_589_012 << 10));
+        assert_eq!(
+            meminfo_total("MemTotal:       24589012 kB\nMemFree: 1 kB"),
+            Some(24_589_012 << 10)
+        );
         assert_eq!(meminfo_total("MemFree: 1 kB"), None);
         assert!(machine_memory_bytes() > MEMORY_BYTES_MIN);
     }

@@ -19,9 +19,9 @@ fn main() -> ExitCode {
         Command::Serve(flags) => {
             Settings::load(&flags).map_err(|error| error.to_string()).and_then(serve::serve)
         }
-        Command::Config(ConfigCommand::Check(flags)) => {
-            Settings::load(&flags).map_err(|error| error.to_string()).and_then(|settings| check(&settings))
-        }
+        Command::Config(ConfigCommand::Check(flags)) => Settings::load(&flags)
+            .map_err(|error| error.to_string())
+            .and_then(|settings| check(&settings)),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -44,7 +44,9 @@ fn check(settings: &Settings) -> Result<(), String> {
     println!("domain       {}", settings.domain.as_deref().unwrap_or("none (path style only)"));
     println!("credentials  {:?}", settings.credentials);
     match &settings.tls {
-        Some(files) => println!("tls          {}, {}", files.certificate.display(), files.key.display()),
+        Some(files) => {
+            println!("tls          {}, {}", files.certificate.display(), files.key.display())
+        }
         None => println!("tls          none (HTTP)"),
     }
     println!("log          {:?}, {}", settings.log.format, settings.log.filter);

@@ -4,7 +4,9 @@
 //! buckets and credentials to all, and each begins to serve. Sockets listen from the beginning, so that a supervisor
 //! can ask `/health/ready`.
 
-use std::{cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::RefCell, collections::BTreeMap, net::SocketAddr, rc::Rc, sync::Arc, time::Duration,
+};
 
 use anode_disk::{
     Directory, Error,
@@ -242,6 +244,20 @@ fn meta_place<H: Host>(shard: &Shard<H>) -> usize {
     shard.place_of(META_GROUP)
 }
 
+/// How the memory of a shard is shared out, in bytes; what is left is for connections, their bodies and the process.
+struct MemoryShare {
+    storage_bytes: u64,
+    cache_bytes: usize,
+}
+
+impl MemoryShare {
+    fn of(node_bytes: u64, shard_count: usize) -> Self {
+        let shard_bytes = node_bytes / shard_count as u64;
+        let cache_bytes = usize::try_from(shard_bytes / 5).expect("memory is addressable");
+        Self { storage_bytes: shard_bytes * 2 / 5, cache_bytes }
+    }
+}
+
 /// Opens the shard's storage and groups.
 async fn recover<H: Host>(
     shard: &Shard<H>,
@@ -255,9 +271,9 @@ async fn recover<H: Host>(
     let directory = host.open(path).await.map_err(|error| said(&error))?;
     let volume = Volume::open(directory).await.map_err(|error| said(&error))?;
     let directory = volume.shard(id).await.map_err(|error| said(&error))?;
-    let memory_bytes = shard.settings().memory_bytes / layout.shards.len() as u64;
+    let share = MemoryShare::of(shard.settings().memory_bytes, layout.shards.len());
     let options = StorageOptions {
-        memory_bytes,
+        memory_bytes: share.storage_bytes,
         wal_identity: volume.wal_identity(id),
         ..StorageOptions::default()
     };
@@ -271,13 +287,13 @@ async fn recover<H: Host>(
         });
     }
     let staging = Staging::open(Rc::clone(&storage)).await.map_err(|error| said(&error))?;
-    let keeper =
-        Keeper::new(Rc::clone(&storage), Rc::clone(&staging), KeeperOptions::default());
+    let keeper = Keeper::new(Rc::clone(&storage), Rc::clone(&staging), KeeperOptions::default());
     for loops in 0..2 {
         let (storage, keeper) = (Rc::clone(&storage), keeper.clone());
         let (shard, supervisor) = (shard.clone(), supervisor.clone());
         host.spawn("upkeep", async move {
-            let ended = if loops == 0 { storage.index.maintain().await } else { keeper.run().await };
+            let ended =
+                if loops == 0 { storage.index.maintain().await } else { keeper.run().await };
             report(&shard, &supervisor, ended);
         });
     }
@@ -299,7 +315,7 @@ async fn recover<H: Host>(
         tracing::info!(chunks = dropped, "dropped chunks of uploads that the last stop cut off");
     }
     let group_count = groups.len();
-    shard.hold(Rc::new(Holdings::new(storage, staging, groups)));
+    shard.hold(Rc::new(Holdings::new(storage, staging, groups, share.cache_bytes)));
     host.spawn("reclaim", reclaim(shard.clone()));
     supervisor.report(Event::Recovered { shard: host.shard(), group_count, record_count });
     Ok(keeper)
@@ -337,10 +353,7 @@ async fn begin<H: Host>(
 }
 
 /// Makes root credentials where there are none.
-async fn make_root<H: Host>(
-    shard: &Shard<H>,
-    supervisor: &impl Supervisor,
-) -> Result<(), String> {
+async fn make_root<H: Host>(shard: &Shard<H>, supervisor: &impl Supervisor) -> Result<(), String> {
     if shard.settings().credentials.is_some() {
         return Ok(());
     }
@@ -375,7 +388,9 @@ async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
                 });
             }
             Message::Reply { id, answer } => shard.reply(id, answer),
-            Message::Recovered { shard: recovered } => started.recovered.borrow_mut().push(recovered),
+            Message::Recovered { shard: recovered } => {
+                started.recovered.borrow_mut().push(recovered)
+            }
             Message::Meta { source, view } => {
                 let version = view.version;
                 shard.see(view);
@@ -392,11 +407,7 @@ async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
 }
 
 /// Takes connections in.
-async fn accept<H: Host>(
-    shard: Shard<H>,
-    listener: H::Listener,
-    supervisor: impl Supervisor,
-) {
+async fn accept<H: Host>(shard: Shard<H>, listener: H::Listener, supervisor: impl Supervisor) {
     while !shard.is_draining() {
         let accepted = within(shard.host(), limits::STOP_POLL, listener.accept()).await;
         let stream = match accepted {
@@ -420,7 +431,8 @@ async fn accept<H: Host>(
                 None => connection::serve(served.clone(), Transport::Plain(stream)).await,
                 Some(config) => {
                     let limit = Duration::from_secs(limits::HEAD_SECONDS_MAX);
-                    let greeted = within(served.host(), limit, TlsStream::accept(stream, config)).await;
+                    let greeted =
+                        within(served.host(), limit, TlsStream::accept(stream, config)).await;
                     if let Some(Ok(stream)) = greeted {
                         connection::serve(served.clone(), Transport::Tls(Box::new(stream))).await;
                     }
@@ -452,7 +464,10 @@ async fn reclaim<H: Host>(shard: Shard<H>) {
             }
         }
         drop(holdings);
-        shard.host().sleep(if idle { limits::RECLAIM_PAUSE } else { limits::RECLAIM_STEP_PAUSE }).await;
+        shard
+            .host()
+            .sleep(if idle { limits::RECLAIM_PAUSE } else { limits::RECLAIM_STEP_PAUSE })
+            .await;
     }
 }
 
@@ -473,6 +488,8 @@ async fn watch<H: Host>(
     // Other shards may still ask for groups of this one until they have drained, too.
     shard.host().sleep(limits::STOP_GRACE).await;
     let Some(holdings) = shard.holdings() else { return };
+    let (hits, misses) = holdings.cache_figures();
+    tracing::debug!(hits, misses, "chunk cache");
     for group in holdings.groups.values() {
         group.shutdown().await;
     }

@@ -66,8 +66,8 @@ fn kernel_version(release: &str) -> Option<(u32, u32)> {
 }
 
 fn check_locked_memory() -> Result<(), String> {
-    let (soft, hard) =
-        getrlimit(Resource::RLIMIT_MEMLOCK).map_err(|errno| format!("read RLIMIT_MEMLOCK: {errno}"))?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_MEMLOCK)
+        .map_err(|errno| format!("read RLIMIT_MEMLOCK: {errno}"))?;
     if soft >= LOCKED_BYTES_MIN {
         return Ok(());
     }
@@ -81,8 +81,8 @@ fn check_locked_memory() -> Result<(), String> {
 }
 
 fn check_open_files() -> Result<(), String> {
-    let (soft, hard) =
-        getrlimit(Resource::RLIMIT_NOFILE).map_err(|errno| format!("read RLIMIT_NOFILE: {errno}"))?;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)
+        .map_err(|errno| format!("read RLIMIT_NOFILE: {errno}"))?;
     // Raising the soft limit needs no privilege, so it is simply done.
     if hard > soft && setrlimit(Resource::RLIMIT_NOFILE, hard, hard).is_ok() {
         return Ok(());
@@ -105,7 +105,9 @@ fn check_uring() -> Result<(), String> {
              or seccomp=unconfined)"
         }
         Some(Errno::ENOSYS) => "this kernel has none: upgrade it to Linux 5.8 or later",
-        Some(Errno::ENOMEM) => "too little memory may be locked: raise it (ulimit -l unlimited, LimitMEMLOCK=infinity)",
+        Some(Errno::ENOMEM) => {
+            "too little memory may be locked: raise it (ulimit -l unlimited, LimitMEMLOCK=infinity)"
+        }
         _ => "see the kernel's log",
     };
     Err(format!("io_uring can't be used ({error}): {remedy}"))
@@ -113,8 +115,9 @@ fn check_uring() -> Result<(), String> {
 
 fn check_directory(path: &Path) -> Result<Flock<File>, String> {
     let named = |problem: String| format!("data directory {}: {problem}", path.display());
-    std::fs::create_dir_all(path)
-        .map_err(|error| named(format!("it can't be made ({error}): make it, or give its owner the right to")))?;
+    std::fs::create_dir_all(path).map_err(|error| {
+        named(format!("it can't be made ({error}): make it, or give its owner the right to"))
+    })?;
     let lock = lock(&path.join(LOCK_NAME)).map_err(named)?;
     check_direct_io(&path.join("preflight")).map_err(named)?;
     Ok(lock)
@@ -124,18 +127,21 @@ fn lock(path: &PathBuf) -> Result<Flock<File>, String> {
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(false).mode(0o600);
     let file = options.open(path).map_err(|error| {
-        format!("it can't be written ({error}): give the user that runs anode the right to write there")
+        format!(
+            "it can't be written ({error}): give the user that runs anode the right to write there"
+        )
     })?;
-    let mut lock = Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| {
-        let holder = std::io::read_to_string(file).unwrap_or_default();
-        match errno {
-            Errno::EAGAIN => format!(
-                "another process (id {}) uses it: stop that one, or name another directory",
-                holder.trim()
-            ),
-            other => format!("it can't be locked ({other}): use a local file system"),
-        }
-    })?;
+    let mut lock =
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| {
+            let holder = std::io::read_to_string(file).unwrap_or_default();
+            match errno {
+                Errno::EAGAIN => format!(
+                    "another process (id {}) uses it: stop that one, or name another directory",
+                    holder.trim()
+                ),
+                other => format!("it can't be locked ({other}): use a local file system"),
+            }
+        })?;
     let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
     written.map_err(|error| format!("it can't be written ({error}): free some space there"))?;
     Ok(lock)
@@ -161,7 +167,9 @@ fn check_address(address: SocketAddr) -> Result<(), String> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
         // Closed connections of a node that ran a moment ago keep the address for a minute; a listener answers.
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && !is_answered(address) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && !is_answered(address) => {
+            Ok(())
+        }
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(format!(
             "address {address} is in use: stop the process that listens there, or set another one with --listen"
         )),
@@ -170,7 +178,9 @@ fn check_address(address: SocketAddr) -> Result<(), String> {
              CAP_NET_BIND_SERVICE",
             address.port()
         )),
-        Err(error) => Err(format!("can't listen on {address} ({error}): choose an address of this machine")),
+        Err(error) => {
+            Err(format!("can't listen on {address} ({error}): choose an address of this machine"))
+        }
     }
 }
 
@@ -181,7 +191,8 @@ fn is_answered(address: SocketAddr) -> bool {
         IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
     };
-    TcpStream::connect_timeout(&SocketAddr::new(near, address.port()), Duration::from_secs(1)).is_ok()
+    TcpStream::connect_timeout(&SocketAddr::new(near, address.port()), Duration::from_secs(1))
+        .is_ok()
 }
 
 #[cfg(test)]

@@ -37,7 +37,10 @@ struct Process {
 }
 
 /// The certificate in use. Read at every accept and written at a reload, so threads hardly ever meet here.
-#[expect(clippy::disallowed_types, reason = "one certificate for all shards, replaced while they run")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "one certificate for all shards, replaced while they run"
+)]
 struct Certificate(RwLock<Option<Arc<ServerConfig>>>);
 
 impl Supervisor for Process {
@@ -113,7 +116,8 @@ pub(crate) fn serve(settings: Settings) -> Result<(), String> {
 
 fn prepare(volumes: &[String], shard_count: usize) -> Result<Layout, String> {
     let volumes = volumes.to_vec();
-    let prepared = run_alone(move |host| async move { node::prepare(&host, &volumes, shard_count).await });
+    let prepared =
+        run_alone(move |host| async move { node::prepare(&host, &volumes, shard_count).await });
     prepared.map_err(|error| format!("io_uring can't be used: {error}"))?
 }
 
@@ -137,14 +141,21 @@ fn supervise(
                     return Err(format!("shard {shard} has failed, and the node stops: {reason}"));
                 }
                 Event::Recovered { shard, group_count, record_count } => {
-                    tracing::info!(shard, groups = group_count, records = record_count, "recovered");
+                    tracing::info!(
+                        shard,
+                        groups = group_count,
+                        records = record_count,
+                        "recovered"
+                    );
                 }
                 Event::CredentialsMade(made) => show_credentials(settings, &made),
                 Event::Serving(address) => {
                     let milliseconds = started.elapsed().as_millis();
                     let scheme = if process.tls().is_some() { "https" } else { "http" };
                     let what = if layout.is_new { "formatted" } else { "recovered" };
-                    tracing::info!("{what} in {milliseconds} ms, serving S3 on {scheme}://{address}");
+                    tracing::info!(
+                        "{what} in {milliseconds} ms, serving S3 on {scheme}://{address}"
+                    );
                 }
             }
         }
@@ -191,7 +202,9 @@ fn reload(settings: &Settings, process: &Process) {
             *process.tls.0.write().expect("no holder of the lock panics") = certificate;
             tracing::info!("the certificate was read again");
         }
-        Err(reason) => tracing::error!(reason, "the certificate was not read again; the old one stays"),
+        Err(reason) => {
+            tracing::error!(reason, "the certificate was not read again; the old one stays")
+        }
     }
 }
 

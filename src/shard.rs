@@ -135,9 +135,7 @@ impl<H: Host> Shard<H> {
         let place_of = |id: &u64| shard_ids.iter().position(|known| known == id);
         let groups = META_GROUP..=ring.group_count();
         let places = groups
-            .filter_map(|group| {
-                Some((group, ring.shards_of(group).iter().find_map(place_of)?))
-            })
+            .filter_map(|group| Some((group, ring.shards_of(group).iter().find_map(place_of)?)))
             .collect();
         Self(Rc::new(Inner {
             host,
@@ -338,7 +336,8 @@ impl<H: Host> Shard<H> {
     pub async fn ask(&self, group: GroupId, ask: Ask) -> Result<Answer, AskError> {
         let own = self.0.host.shard();
         let place = self.0.places.get(&group).copied();
-        let place = place.ok_or_else(|| AskError::Unavailable(format!("group {group} is on no shard")))?;
+        let place =
+            place.ok_or_else(|| AskError::Unavailable(format!("group {group} is on no shard")))?;
         if place == own {
             return self.answer(group, ask).await;
         }
@@ -347,7 +346,9 @@ impl<H: Host> Shard<H> {
         self.0.asks.borrow_mut().insert(id, sender);
         let request = Message::Request { source: own, id, group, ask: Box::new(ask) };
         self.0.host.send(place, request).await;
-        receiver.await.unwrap_or_else(|_gone| Err(AskError::Unavailable("the node is stopping".to_owned())))
+        receiver
+            .await
+            .unwrap_or_else(|_gone| Err(AskError::Unavailable("the node is stopping".to_owned())))
     }
 
     /// Hands a reply to whoever asked; nobody may be left.

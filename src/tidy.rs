@@ -26,8 +26,10 @@ fn root() -> PathBuf {
 }
 
 fn sources(folder: &Path, found: &mut Vec<PathBuf>) {
-    let mut entries: Vec<PathBuf> =
-        fs::read_dir(folder).expect("a folder of sources").map(|entry| entry.unwrap().path()).collect();
+    let mut entries: Vec<PathBuf> = fs::read_dir(folder)
+        .expect("a folder of sources")
+        .map(|entry| entry.unwrap().path())
+        .collect();
     entries.sort();
     for path in entries {
         if path.is_dir() {
@@ -56,7 +58,10 @@ fn assert_none(what: &str, broken: impl Fn(&str, &str) -> Vec<String>) {
     let found: Vec<String> = files()
         .iter()
         .flat_map(|(name, text)| {
-            broken(name, text).into_iter().map(|finding| format!("{name}: {finding}")).collect::<Vec<_>>()
+            broken(name, text)
+                .into_iter()
+                .map(|finding| format!("{name}: {finding}"))
+                .collect::<Vec<_>>()
         })
         .collect();
     assert!(found.is_empty(), "{what}:\n{}", found.join("\n"));
@@ -118,7 +123,11 @@ fn no_file_outgrows_its_idea() {
     assert_none("split it", |name, text| {
         let lines = text.lines().count();
         let is_test = name.ends_with("tests.rs") || name.contains("/tests/");
-        if lines > FILE_LINE_COUNT_MAX && !is_test { vec![format!("{lines} lines")] } else { Vec::new() }
+        if lines > FILE_LINE_COUNT_MAX && !is_test {
+            vec![format!("{lines} lines")]
+        } else {
+            Vec::new()
+        }
     });
 }
 

@@ -47,8 +47,10 @@ fn an_unknown_key_of_the_file_is_refused_by_name() {
 
 #[test]
 fn a_secret_is_not_shown() {
-    let source =
-        CredentialSource::Given { access_key: "AKSHOWN".to_owned(), secret_key: "hidden".to_owned() };
+    let source = CredentialSource::Given {
+        access_key: "AKSHOWN".to_owned(),
+        secret_key: "hidden".to_owned(),
+    };
     let shown = format!("{source:?}");
     assert!(shown.contains("AKSHOWN") && !shown.contains("hidden"), "{shown}");
 }

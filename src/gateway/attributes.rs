@@ -37,8 +37,8 @@ pub async fn attributes<H: Host>(
     let checksum = object.checksum.as_ref().filter(|_| query.wants(Attribute::Checksum));
     let class = object.headers.iter().find(|(name, _)| name == "x-amz-storage-class");
     let class = class.map_or(s3::headers::STORAGE_CLASS_DEFAULT, |(_, class)| class);
-    let parts = (query.wants(Attribute::Parts) && !object.parts.is_empty())
-        .then(|| parts(query, object));
+    let parts =
+        (query.wants(Attribute::Parts) && !object.parts.is_empty()).then(|| parts(query, object));
     let document = objects::attributes(&objects::Attributes {
         etag: query.wants(Attribute::Etag).then_some(object.etag.as_str()),
         checksum: checksum.and_then(record::shown_checksum),
@@ -53,11 +53,11 @@ pub async fn attributes<H: Host>(
 
 fn parts(query: &GetObjectAttributes, object: &Object) -> objects::AttributeParts {
     // AWS shows the single parts only where each has a checksum of its own.
-    let composite = object.checksum.as_ref().filter(|checksum| checksum.kind == ChecksumKind::Composite);
+    let composite =
+        object.checksum.as_ref().filter(|checksum| checksum.kind == ChecksumKind::Composite);
     let algorithm = composite.and_then(|checksum| Algorithm::from_name(&checksum.algorithm).ok());
     let page_max = usize::try_from(query.parts_max).unwrap_or(usize::MAX);
-    let mut behind =
-        object.parts.iter().filter(|part| u32::from(part.number) > query.part_marker);
+    let mut behind = object.parts.iter().filter(|part| u32::from(part.number) > query.part_marker);
     let page = match algorithm {
         None => Vec::new(),
         Some(algorithm) => behind

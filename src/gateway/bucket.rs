@@ -52,7 +52,8 @@ pub fn list<H: Host>(shard: &Shard<H>, list: &ListBuckets) -> Result<Response<H>
         })
         .collect();
     let prefix = (!list.prefix.is_empty()).then_some(list.prefix.as_str());
-    let document = lists::BucketList { owner: shard.owner(), buckets, prefix, next_token: next.as_deref() };
+    let document =
+        lists::BucketList { owner: shard.owner(), buckets, prefix, next_token: next.as_deref() };
     Ok(Response::xml(lists::buckets(&document)))
 }
 

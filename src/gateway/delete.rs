@@ -73,7 +73,10 @@ pub async fn many<H: Host>(
                     key: object.key.clone(),
                     if_match: record::if_match(&deletion.condition),
                 };
-                batches.entry(shard.group_of(bucket.id, &object.key)).or_default().push((nth, command));
+                batches
+                    .entry(shard.group_of(bucket.id, &object.key))
+                    .or_default()
+                    .push((nth, command));
             }
         }
     }

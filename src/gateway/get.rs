@@ -123,7 +123,10 @@ fn select_part(number: u16, object: &Object) -> Result<Selection, s3::Error> {
     let mut start = 0;
     for part in &object.parts {
         if part.number == number {
-            return Ok(Selection::Part { range: start..start + part.size, count: object.parts.len() });
+            return Ok(Selection::Part {
+                range: start..start + part.size,
+                count: object.parts.len(),
+            });
         }
         start += part.size;
     }
@@ -139,7 +142,11 @@ fn validator_head(status: u16, object: &Object) -> ResponseHead {
     // RFC 9110, 15.4.5: a 304 repeats the headers that govern caches.
     let kept = ["cache-control", "expires"];
     let kept = object.headers.iter().filter(|(name, _)| kept.contains(&name.as_str()));
-    if status == 304 { kept.fold(head, |head, (name, value)| head.header(name, value)) } else { head }
+    if status == 304 {
+        kept.fold(head, |head, (name, value)| head.header(name, value))
+    } else {
+        head
+    }
 }
 
 fn object_head(status: u16, read: &ReadObject, object: &Object, whole: bool) -> ResponseHead {

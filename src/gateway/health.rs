@@ -22,5 +22,9 @@ pub fn respond<H: Host>(exchange: &Exchange<'_, H>) -> Option<Response<H>> {
         "/health/ready" => (503, "not ready\n"),
         _ => return None,
     };
-    Some(Response::full(ResponseHead::new(status), "text/plain", Bytes::from_static(text.as_bytes())))
+    Some(Response::full(
+        ResponseHead::new(status),
+        "text/plain",
+        Bytes::from_static(text.as_bytes()),
+    ))
 }

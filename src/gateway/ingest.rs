@@ -11,11 +11,7 @@ use anode_shards::{
     object::{Body, BodyId},
 };
 use bytes::{Bytes, BytesMut};
-use futures::{
-    StreamExt as _,
-    future::LocalBoxFuture,
-    stream::FuturesUnordered,
-};
+use futures::{StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
 
 use crate::{
     host::Host,
@@ -115,9 +111,13 @@ impl<H: Host> Ingest<H> {
             written?;
         }
         self.settled = true;
-        let discard = Discard { shard: self.shard.clone(), group: self.group, body: Some(self.body) };
-        let ingested =
-            Ingested { body: Body::Whole(self.body), inline: Bytes::new(), staged: Some(self.body) };
+        let discard =
+            Discard { shard: self.shard.clone(), group: self.group, body: Some(self.body) };
+        let ingested = Ingested {
+            body: Body::Whole(self.body),
+            inline: Bytes::new(),
+            staged: Some(self.body),
+        };
         Ok((ingested, discard))
     }
 

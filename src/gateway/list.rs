@@ -38,7 +38,8 @@ pub async fn list_v1<H: Host>(
         entries_max: page_size(list.keys_max),
     };
     let page = page_of(shard, &list.bucket, &query).await?;
-    let next = page.next.as_ref().and_then(|_| page.entries.last()).map(|last| last.name().to_owned());
+    let next =
+        page.next.as_ref().and_then(|_| page.entries.last()).map(|last| last.name().to_owned());
     let shown = Shown {
         bucket: &list.bucket,
         prefix: &list.prefix,
@@ -94,7 +95,10 @@ fn position_of_token(after: &str) -> Result<Position, s3::Error> {
     match hex::decode(after) {
         Ok(bytes) => Ok(Position::from_bytes(Bytes::from(bytes))),
         // The words for a token that nobody made.
-        Err(_) => Err(decode_token("").map_or_else(|error| error, |_| s3::ErrorCode::InvalidArgument.into())),
+        Err(_) => {
+            Err(decode_token("")
+                .map_or_else(|error| error, |_| s3::ErrorCode::InvalidArgument.into()))
+        }
     }
 }
 
@@ -209,4 +213,3 @@ fn object_entry<'a>(key: &'a str, object: &'a Object) -> lists::ObjectEntry<'a> 
         checksum,
     }
 }
-

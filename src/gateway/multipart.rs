@@ -55,7 +55,8 @@ pub async fn create<H: Host>(
         checksum_algorithm: create.checksum.map(|checksum| checksum.algorithm.name().to_owned()),
         checksum_kind: create.checksum.map(|checksum| record::stored_kind(checksum.kind)),
     };
-    let command = CreateUpload { bucket: bucket.id, key: create.key.clone(), upload: id, record: upload };
+    let command =
+        CreateUpload { bucket: bucket.id, key: create.key.clone(), upload: id, record: upload };
     let group = shard.group_of(bucket.id, &create.key);
     let reply = shard.propose(group, Command::CreateUpload(Box::new(command)), None).await?;
     refusal::accepted(reply, &create.bucket, &create.key)?;
@@ -88,7 +89,8 @@ pub(crate) async fn find_upload<H: Host>(
 
 /// An id as [`UploadId`] writes it: 32 digits, hex, lower case.
 pub(crate) fn parse_id(sent: &str) -> Option<UploadId> {
-    let plain = sent.len() == 32 && sent.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let plain =
+        sent.len() == 32 && sent.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     if plain { u128::from_str_radix(sent, 16).ok().map(UploadId) } else { None }
 }
 
@@ -173,7 +175,9 @@ pub async fn abort<H: Host>(
 ) -> Result<Response<H>, s3::Error> {
     let bucket = find_bucket(shard, &abort.bucket)?;
     let Some(upload) = parse_id(&abort.upload) else {
-        return Err(s3::Error::new(ErrorCode::NoSuchUpload).field("UploadId", abort.upload.as_str()));
+        return Err(
+            s3::Error::new(ErrorCode::NoSuchUpload).field("UploadId", abort.upload.as_str())
+        );
     };
     let command = AbortUpload { bucket: bucket.id, key: abort.key.clone(), upload };
     let group = shard.group_of(bucket.id, &abort.key);
@@ -274,7 +278,8 @@ impl Whole {
         let mut used = Vec::with_capacity(named.len());
         for name in named {
             let found = parts.binary_search_by_key(&name.number, |part| part.number);
-            let part = found.ok().and_then(|at| parts.get(at)).filter(|part| part.etag == name.etag);
+            let part =
+                found.ok().and_then(|at| parts.get(at)).filter(|part| part.etag == name.etag);
             used.push(part.ok_or_else(|| {
                 s3::Error::new(ErrorCode::InvalidPart)
                     .field("UploadId", "")
@@ -305,7 +310,9 @@ impl Whole {
                 "The provided 'x-amz-mp-object-size' header value does not match what was computed.",
             ));
         }
-        let (Some(stated), Some(computed)) = (&complete.checksum, &self.checksum) else { return Ok(()) };
+        let (Some(stated), Some(computed)) = (&complete.checksum, &self.checksum) else {
+            return Ok(());
+        };
         let digest = computed.value.split('-').next().unwrap_or_default();
         let same = stated.checksum.algorithm().name() == computed.algorithm
             && stated.checksum.base64() == digest;

@@ -15,7 +15,13 @@ use anode_shards::{
     state::{ListPage, ListQuery, Listed, PartPage, Position, UploadListed},
 };
 
-use super::{find_bucket, list::merged, multipart::{find_upload, parse_id}, put::Target, record};
+use super::{
+    find_bucket,
+    list::merged,
+    multipart::{find_upload, parse_id},
+    put::Target,
+    record,
+};
 use crate::{
     exchange::Response,
     host::Host,
@@ -24,10 +30,7 @@ use crate::{
 };
 
 /// Answers ListParts.
-pub async fn parts<H: Host>(
-    shard: &Shard<H>,
-    list: &ListParts,
-) -> Result<Response<H>, s3::Error> {
+pub async fn parts<H: Host>(shard: &Shard<H>, list: &ListParts) -> Result<Response<H>, s3::Error> {
     let target = Target { bucket: &list.bucket, key: &list.key };
     let place = find_upload(shard, &target, &list.upload).await?;
     let page = match u16::try_from(list.part_marker) {
@@ -36,8 +39,7 @@ pub async fn parts<H: Host>(
         Ok(after) => {
             let count_max = usize::try_from(list.parts_max).unwrap_or(usize::MAX);
             let key = list.key.clone();
-            let ask =
-                Ask::Parts { bucket: place.bucket, key, upload: place.id, after, count_max };
+            let ask = Ask::Parts { bucket: place.bucket, key, upload: place.id, after, count_max };
             match shard.ask(place.group, ask).await? {
                 Answer::Parts(page) => page,
                 _ => PartPage::default(),

@@ -10,12 +10,7 @@ use anode_net::{
 };
 use bytes::Bytes;
 
-use crate::{
-    authorize::Caller,
-    exchange::Exchange,
-    host::Host,
-    limits,
-};
+use crate::{authorize::Caller, exchange::Exchange, host::Host, limits};
 
 /// What the bytes must be.
 #[derive(Clone, Debug, Default)]
@@ -79,7 +74,15 @@ impl Payload {
         let declared = expectation.checksum.as_ref().map(|declared| declared.algorithm);
         let hasher = declared.or(expectation.checksum_default).map(Hasher::new);
         let signed = BodyCheck::new(&caller.payload);
-        Ok(Self { framing, framed: Bytes::new(), signed, expectation, md5: Md5::new(), hasher, bytes: 0 })
+        Ok(Self {
+            framing,
+            framed: Bytes::new(),
+            signed,
+            expectation,
+            md5: Md5::new(),
+            hasher,
+            bytes: 0,
+        })
     }
 
     /// How many bytes it says it has.

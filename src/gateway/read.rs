@@ -84,7 +84,9 @@ impl<H: Host> Source<H> {
         Box::pin(async move {
             match shard.ask(group, ask).await? {
                 Answer::Chunk(data) => Ok(data),
-                other => Err(AskError::Unavailable(format!("a chunk was asked for, not {other:?}"))),
+                other => {
+                    Err(AskError::Unavailable(format!("a chunk was asked for, not {other:?}")))
+                }
             }
         })
     }

@@ -2,11 +2,7 @@
 
 use anode_net::{
     checksum::{Algorithm, Checksum, Kind},
-    s3::{
-        conditions,
-        headers::ObjectHeaders,
-        xml::ChecksumText,
-    },
+    s3::{conditions, headers::ObjectHeaders, xml::ChecksumText},
 };
 use anode_shards::{
     command::WriteCondition,
@@ -35,7 +31,10 @@ pub(crate) fn stored_headers(headers: &ObjectHeaders) -> Pairs {
 }
 
 /// The headers of a stored object.
-pub(crate) fn object_headers(headers: &[(String, String)], metadata: &[(String, String)]) -> ObjectHeaders {
+pub(crate) fn object_headers(
+    headers: &[(String, String)],
+    metadata: &[(String, String)],
+) -> ObjectHeaders {
     let get = |name: &str| {
         headers.iter().find(|(stored, _)| stored == name).map(|(_, value)| value.clone())
     };

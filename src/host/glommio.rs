@@ -86,17 +86,18 @@ where
     for shard in 0..shard_count {
         let (senders, receivers) = ends.remove(0);
         let body = body.clone();
-        let handle = LocalExecutorBuilder::new(Placement::Fixed(cores.cpus[shard % cores.cpus.len()]))
-            .name(&format!("shard-{shard}"))
-            .spin_before_park(SPIN_BEFORE_PARK)
-            .io_memory(IO_MEMORY_BYTES)
-            .ring_depth(512)
-            .spawn(move || async move {
-                let host = GlommioHost::connect_mesh(shard, started, senders, receivers).await;
-                super::install_runtime(&host);
-                body(host).await;
-            })
-            .map_err(std::io::Error::from)?;
+        let handle =
+            LocalExecutorBuilder::new(Placement::Fixed(cores.cpus[shard % cores.cpus.len()]))
+                .name(&format!("shard-{shard}"))
+                .spin_before_park(SPIN_BEFORE_PARK)
+                .io_memory(IO_MEMORY_BYTES)
+                .ring_depth(512)
+                .spawn(move || async move {
+                    let host = GlommioHost::connect_mesh(shard, started, senders, receivers).await;
+                    super::install_runtime(&host);
+                    body(host).await;
+                })
+                .map_err(std::io::Error::from)?;
         threads.push(ShardThread(handle));
     }
     Ok(threads)
@@ -157,7 +158,9 @@ type MeshEnds = (Vec<Option<SharedSender<Message>>>, Vec<Option<SharedReceiver<M
 /// A channel from each shard to each other.
 fn mesh(shard_count: usize) -> Vec<MeshEnds> {
     let mut ends: Vec<MeshEnds> = (0..shard_count)
-        .map(|_| ((0..shard_count).map(|_| None).collect(), (0..shard_count).map(|_| None).collect()))
+        .map(|_| {
+            ((0..shard_count).map(|_| None).collect(), (0..shard_count).map(|_| None).collect())
+        })
         .collect();
     for source in 0..shard_count {
         for target in (0..shard_count).filter(|&target| target != source) {
@@ -263,7 +266,10 @@ impl Host for GlommioHost {
         TcpListener::bind(address)
     }
 
-    async fn connect(&self, address: SocketAddr) -> Result<TcpConnection, anode_net::stream::Error> {
+    async fn connect(
+        &self,
+        address: SocketAddr,
+    ) -> Result<TcpConnection, anode_net::stream::Error> {
         TcpConnection::connect(address).await
     }
 

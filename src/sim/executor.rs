@@ -227,7 +227,8 @@ impl World {
 
     fn jump(&self) {
         let first = self.0.timers.borrow_mut().pop_first();
-        let ((at, _), waker) = first.expect("the simulation hangs: no task is ready and no timer set");
+        let ((at, _), waker) =
+            first.expect("the simulation hangs: no task is ready and no timer set");
         self.0.now.set(self.now().max(at));
         self.record(self.now());
         waker.wake();
@@ -263,7 +264,8 @@ impl Future for Sleep {
             return Poll::Ready(());
         }
         let inner = &self.world.0;
-        let timer = self.timer.unwrap_or_else(|| inner.timer_next.replace(inner.timer_next.get() + 1));
+        let timer =
+            self.timer.unwrap_or_else(|| inner.timer_next.replace(inner.timer_next.get() + 1));
         inner.timers.borrow_mut().insert((self.at, timer), context.waker().clone());
         self.timer = Some(timer);
         Poll::Pending

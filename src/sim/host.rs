@@ -143,7 +143,8 @@ impl Host for SimHost {
             })
             .await;
             if at <= self.world.now() {
-                let (_, message) = inbox.messages.borrow_mut().pop_front().expect("it was just seen");
+                let (_, message) =
+                    inbox.messages.borrow_mut().pop_front().expect("it was just seen");
                 return message;
             }
             self.world.sleep(Duration::from_nanos(at - self.world.now())).await;

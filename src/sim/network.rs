@@ -91,16 +91,20 @@ impl Network {
         self.world.sleep(Duration::from_nanos(self.world.below(DELAY_NANOSECONDS_MAX))).await;
         let (peer, backlog) = {
             let listeners = self.listeners.borrow();
-            let found: Vec<_> = listeners.iter().filter(|((bound, _), _)| *bound == address).collect();
+            let found: Vec<_> =
+                listeners.iter().filter(|((bound, _), _)| *bound == address).collect();
             if found.is_empty() {
                 return Err(Error::Closed(format!("{address}: connection refused")));
             }
-            let nth = usize::try_from(self.world.below(found.len() as u64)).expect("below a length");
+            let nth =
+                usize::try_from(self.world.below(found.len() as u64)).expect("below a length");
             (found[nth].0.1, Rc::clone(found[nth].1))
         };
         let (there, back) = (Rc::new(Direction::default()), Rc::new(Direction::default()));
         self.connections.borrow_mut().extend(
-            [owner, peer].into_iter().flat_map(|end| [(end, Rc::clone(&there)), (end, Rc::clone(&back))]),
+            [owner, peer]
+                .into_iter()
+                .flat_map(|end| [(end, Rc::clone(&there)), (end, Rc::clone(&back))]),
         );
         let near = SimStream::new(&self.world, address.to_string(), &back, &there);
         let far = SimStream::new(&self.world, format!("client of {address}"), &there, &back);
@@ -118,7 +122,8 @@ impl Network {
             let mut connections = self.connections.borrow_mut();
             let gone = connections.iter().filter(|(owner, _)| owner.node == node);
             let gone = gone.map(|(_, direction)| Rc::clone(direction)).collect();
-            connections.retain(|(owner, direction)| owner.node != node && Rc::strong_count(direction) > 2);
+            connections
+                .retain(|(owner, direction)| owner.node != node && Rc::strong_count(direction) > 2);
             gone
         };
         for direction in gone {
@@ -173,7 +178,12 @@ impl std::fmt::Debug for SimStream {
 }
 
 impl SimStream {
-    fn new(world: &World, peer: String, incoming: &Rc<Direction>, outgoing: &Rc<Direction>) -> Self {
+    fn new(
+        world: &World,
+        peer: String,
+        incoming: &Rc<Direction>,
+        outgoing: &Rc<Direction>,
+    ) -> Self {
         let (incoming, outgoing) = (Rc::clone(incoming), Rc::clone(outgoing));
         Self { world: world.clone(), peer, incoming, outgoing }
     }
@@ -214,7 +224,11 @@ impl SimStream {
             }
             // One piece in three is cut at a drawn place, the rest go whole.
             let whole = part.len().min(WINDOW_BYTES_MAX);
-            let cut = if self.world.below(3) == 0 { self.world.below(whole as u64) + 1 } else { whole as u64 };
+            let cut = if self.world.below(3) == 0 {
+                self.world.below(whole as u64) + 1
+            } else {
+                whole as u64
+            };
             let piece = part.split_to(usize::try_from(cut).expect("at most a length"));
             let mut under_way = self.outgoing.under_way.borrow_mut();
             let earliest = under_way.back().map_or(0, |(at, _)| *at);
@@ -247,7 +261,10 @@ impl Stream for SimStream {
                 None => {
                     poll_fn(|context| {
                         let direction = &self.incoming;
-                        if direction.aborted.get() || direction.ended.get() || self.arrival().is_some() {
+                        if direction.aborted.get()
+                            || direction.ended.get()
+                            || self.arrival().is_some()
+                        {
                             return Poll::Ready(());
                         }
                         direction.reader.set(Some(context.waker().clone()));

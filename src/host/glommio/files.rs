@@ -59,7 +59,8 @@ impl DmaDirectory {
     /// Opens a data directory, making it where it is absent, and gets past the probe.
     pub(super) async fn open_volume(path: &str) -> Result<Self, Error> {
         // glommio opens directories relative to none: a path must be absolute.
-        let path = std::path::absolute(path).map_err(|error| refused("name the directory", path, &error))?;
+        let path = std::path::absolute(path)
+            .map_err(|error| refused("name the directory", path, &error))?;
         let made = blocking({
             let path = path.clone();
             move || std::fs::create_dir_all(&path)
@@ -70,7 +71,10 @@ impl DmaDirectory {
         Ok(directory)
     }
 
-    #[expect(clippy::disallowed_methods, reason = "the probe file must be an ordinary write, on another thread")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the probe file must be an ordinary write, on another thread"
+    )]
     async fn probe(&self) -> Result<(), Error> {
         // Every shard gets past its own probe.
         let path = self.path.join(format!("{PROBE_NAME}-{}", glommio::executor().id()));
@@ -78,7 +82,9 @@ impl DmaDirectory {
         blocking(move || std::fs::write(target, [0_u8; 2 * SECTOR_BYTES]))
             .await
             .map_err(|error| refused("write", &path, &error))?;
-        let file = DmaFile::open(&path).await.map_err(|error| failed("open by direct I/O", &path, &error))?;
+        let file = DmaFile::open(&path)
+            .await
+            .map_err(|error| failed("open by direct I/O", &path, &error))?;
         file.close().await.map_err(|error| failed("close", &path, &error))?;
         glommio::io::remove(&path).await.map_err(|error| failed("remove", &path, &error))
     }
@@ -96,7 +102,8 @@ impl DmaDirectory {
             options.custom_flags(nix::libc::O_DSYNC);
         }
         let file = options.dma_open(&path).await.map_err(|error| failed("open", &path, &error))?;
-        let size = file.file_size().await.map_err(|error| failed("read the size of", &path, &error))?;
+        let size =
+            file.file_size().await.map_err(|error| failed("read the size of", &path, &error))?;
         Ok(DmaDevice { file: Some(file), name: path.display().to_string(), size: size.into() })
     }
 }
@@ -228,7 +235,10 @@ impl Device for DmaDevice {
         let written = written.map_err(|error| failed("write", &self.name, &error))?;
         if written != length {
             let attempted = format!("write {}", self.name);
-            return Err(Error::Device { attempted, reason: format!("{written} of {length} bytes were taken") });
+            return Err(Error::Device {
+                attempted,
+                reason: format!("{written} of {length} bytes were taken"),
+            });
         }
         self.size.set(self.size.get().max(offset + length as u64));
         Ok(())

@@ -86,7 +86,8 @@ impl Stream for TcpConnection {
         let filled = target.len();
         target.resize(filled + length_max, 0);
         let read = ReadGuard { target, filled };
-        let count = Pin::new(&mut self.stream).read(&mut read.target[filled..]).await.map_err(closed)?;
+        let count =
+            Pin::new(&mut self.stream).read(&mut read.target[filled..]).await.map_err(closed)?;
         let mut read = read;
         read.filled = filled + count;
         Ok(count)
@@ -148,8 +149,11 @@ mod tests {
     fn parts_advance_over_their_edges() {
         let whole = b"abcdefgh";
         for sent in 0..=8 {
-            let mut parts =
-                vec![Bytes::from_static(b"abc"), Bytes::from_static(b"d"), Bytes::from_static(b"efgh")];
+            let mut parts = vec![
+                Bytes::from_static(b"abc"),
+                Bytes::from_static(b"d"),
+                Bytes::from_static(b"efgh"),
+            ];
             advance(&mut parts, sent);
             assert_eq!(parts.concat(), whole[sent..], "after {sent} bytes");
             assert!(parts.iter().all(|part| !part.is_empty()), "after {sent} bytes");

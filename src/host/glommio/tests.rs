@@ -46,7 +46,10 @@ fn files_keep_what_is_written_by_direct_io() {
         buffer.fill(7);
         device.write(4096, buffer).await.unwrap();
         let read = device.read(0, 12288).await.unwrap();
-        assert!(read[..4096].iter().all(|byte| *byte == 0) && read[8192..].iter().all(|byte| *byte == 0));
+        assert!(
+            read[..4096].iter().all(|byte| *byte == 0)
+                && read[8192..].iter().all(|byte| *byte == 0)
+        );
         assert!(read[4096..8192].iter().all(|byte| *byte == 7));
         assert!(matches!(device.read(12288, 8192).await, Err(Error::Corrupt { .. })));
         let again = inner.create("a", Fill::Empty, Durability::AtSync).await;
@@ -83,6 +86,9 @@ fn every_shard_has_its_own_thread_and_clock() {
     }
     let mut found: Vec<_> = receiver.iter().collect();
     found.sort_by_key(|(shard, ..)| *shard);
-    assert_eq!(found.iter().map(|(shard, count, _)| (*shard, *count)).collect::<Vec<_>>(), [(0, 3), (1, 3), (2, 3)]);
+    assert_eq!(
+        found.iter().map(|(shard, count, _)| (*shard, *count)).collect::<Vec<_>>(),
+        [(0, 3), (1, 3), (2, 3)]
+    );
     assert!(found[0].2 != found[1].2 && found[1].2 != found[2].2);
 }
