@@ -118,6 +118,11 @@ impl<H: Host> Holdings<H> {
         }
         self.proposal_count.set(self.proposal_count.get() + 1);
         let proposed = async {
+            if needs_space(&command) {
+                // Back-pressure: a writer waits here while flushes catch up, before it is in the log.
+                self.storage.index.room().await.map_err(of_storage)?;
+                self.storage.wal.room().await;
+            }
             if let Some(body) = settle {
                 // Chunks are durable before the command that names them.
                 self.staging.settle(group, body).await.map_err(of_storage)?;
