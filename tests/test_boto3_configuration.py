@@ -1,0 +1,127 @@
+"""Configuration that a bucket or object doesn't have: AWS's own answers to reads, 501 to what Anode doesn't do yet."""
+
+from __future__ import annotations
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+import wire
+from node import Node
+from signing import Request, Signer
+
+MISSING = {
+    "get_bucket_policy": "NoSuchBucketPolicy",
+    "get_bucket_policy_status": "NoSuchBucketPolicy",
+    "get_bucket_cors": "NoSuchCORSConfiguration",
+    "get_bucket_lifecycle_configuration": "NoSuchLifecycleConfiguration",
+    "get_bucket_tagging": "NoSuchTagSet",
+    "get_bucket_website": "NoSuchWebsiteConfiguration",
+    "get_bucket_replication": "ReplicationConfigurationNotFoundError",
+    "get_bucket_encryption": "ServerSideEncryptionConfigurationNotFoundError",
+    "get_public_access_block": "NoSuchPublicAccessBlockConfiguration",
+    "get_bucket_ownership_controls": "OwnershipControlsNotFoundError",
+    "get_object_lock_configuration": "ObjectLockConfigurationNotFoundError",
+}
+EMPTY = {
+    "get_bucket_logging": "LoggingEnabled",
+    "get_bucket_accelerate_configuration": "Status",
+    "get_bucket_notification_configuration": "TopicConfigurations",
+    "get_bucket_versioning": "Status",
+}
+NOT_IMPLEMENTED = [
+    ("GET", "versions"),
+    ("GET", "inventory"),
+    ("GET", "metrics"),
+    ("GET", "analytics"),
+    ("PUT", "versioning"),
+    ("PUT", "policy"),
+    ("PUT", "cors"),
+    ("PUT", "lifecycle"),
+    ("PUT", "tagging"),
+    ("PUT", "encryption"),
+    ("PUT", "website"),
+    ("PUT", "notification"),
+    ("PUT", "replication"),
+    ("PUT", "object-lock"),
+    ("PUT", "publicAccessBlock"),
+    ("PUT", "ownershipControls"),
+    ("DELETE", "policy"),
+    ("DELETE", "cors"),
+    ("DELETE", "tagging"),
+]
+NOT_IMPLEMENTED_OF_OBJECTS = [
+    ("GET", "torrent"),
+    ("PUT", "tagging"),
+    ("DELETE", "tagging"),
+    ("PUT", "retention"),
+    ("PUT", "legal-hold"),
+    ("POST", "restore"),
+    ("POST", "select"),
+]
+
+
+@pytest.mark.parametrize("operation", MISSING)
+def test_a_missing_configuration_has_the_code_of_aws(s3: BaseClient, bucket: str, operation: str) -> None:
+    with pytest.raises(ClientError) as missing:
+        getattr(s3, operation)(Bucket=bucket)
+    answer = missing.value.response
+    assert (answer["ResponseMetadata"]["HTTPStatusCode"], answer["Error"]["Code"]) == (404, MISSING[operation])
+
+
+@pytest.mark.parametrize("operation", EMPTY)
+def test_an_empty_configuration_is_a_document(s3: BaseClient, bucket: str, operation: str) -> None:
+    assert EMPTY[operation] not in getattr(s3, operation)(Bucket=bucket)
+
+
+def test_the_owner_pays_and_has_all(s3: BaseClient, bucket: str) -> None:
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "BucketOwner"
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    for acl in (s3.get_bucket_acl(Bucket=bucket), s3.get_object_acl(Bucket=bucket, Key="k")):
+        (grant,) = acl["Grants"]
+        assert (grant["Permission"], grant["Grantee"]["ID"]) == ("FULL_CONTROL", acl["Owner"]["ID"])
+
+
+def test_configuration_of_an_object(s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == []
+    for call in (s3.get_object_retention, s3.get_object_legal_hold):
+        with pytest.raises(ClientError) as missing:
+            call(Bucket=bucket, Key="k")
+        assert missing.value.response["Error"]["Code"] == "InvalidRequest"
+    for call in (s3.get_object_tagging, s3.get_object_acl):
+        with pytest.raises(ClientError) as absent:
+            call(Bucket=bucket, Key="absent")
+        assert absent.value.response["Error"]["Code"] == "NoSuchKey"
+
+
+def test_acls_cannot_be_set(s3: BaseClient, bucket: str) -> None:
+    with pytest.raises(ClientError) as refused:
+        s3.put_bucket_acl(Bucket=bucket, ACL="public-read")
+    assert refused.value.response["Error"]["Code"] == "AccessControlListNotSupported"
+
+
+def test_a_preflight_without_rules_is_forbidden(node: Node, bucket: str) -> None:
+    headers = {"host": node.address, "origin": "https://example.org", "access-control-request-method": "PUT"}
+    answer = wire.exchange(node.port, Request("OPTIONS", f"/{bucket}/k", headers=headers))
+    assert answer.refusal == (403, "AccessForbidden")
+
+
+@pytest.mark.parametrize(("method", "subresource"), NOT_IMPLEMENTED)
+def test_what_is_not_there_yet_answers_501(
+    node: Node, signer: Signer, bucket: str, method: str, subresource: str
+) -> None:
+    body = b"<X/>" if method == "PUT" else b""
+    answer = wire.exchange(node.port, signer.sign(Request(method, f"/{bucket}", ((subresource, ""),), body=body)))
+    assert answer.refusal == (501, "NotImplemented")
+
+
+@pytest.mark.parametrize(("method", "subresource"), NOT_IMPLEMENTED_OF_OBJECTS)
+def test_what_is_not_there_yet_for_objects_answers_501(
+    s3: BaseClient, node: Node, signer: Signer, bucket: str, method: str, subresource: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"unchanged")
+    body = b"<X/>" if method in ("PUT", "POST") else b""
+    answer = wire.exchange(node.port, signer.sign(Request(method, f"/{bucket}/k", ((subresource, ""),), body=body)))
+    assert answer.refusal == (501, "NotImplemented")
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"unchanged"
