@@ -39,12 +39,8 @@ fn head(criterion: &mut Criterion) {
 fn signature(criterion: &mut Criterion) {
     let head = parsed(&put_head());
     let fields: Vec<(&str, &str)> = head.headers().collect();
-    let parts = RequestParts {
-        method: head.method_name(),
-        path: head.path(),
-        query: "",
-        headers: &fields,
-    };
+    let parts =
+        RequestParts { method: head.method_name(), path: head.path(), query: "", headers: &fields };
     let mut keys = KeyCache::new(16);
     let expected = Expected { now_seconds: NOW_SECONDS, region: None, service: "s3" };
     criterion.bench_function("verify a signature", |bencher| {
