@@ -4,7 +4,7 @@ DATA ?= data
 LISTEN ?= 127.0.0.1:9000
 MEMORY ?= 1GiB
 
-.PHONY: run test build bench setup-build setup-test lint deny docs unit black-box
+.PHONY: run test build bench compare setup-build setup-test lint deny docs unit black-box
 
 run: build
 	exec target/release/anode serve --data $(DATA) --listen $(LISTEN) --memory $(MEMORY)
@@ -41,3 +41,7 @@ setup-build:
 
 setup-test:
 	@.ci/setup test
+
+# Side by side with fio and nginx, in one run; BENCHMARKS.md says what each figure means.
+compare: setup-build
+	bench/compare.sh
