@@ -58,6 +58,7 @@ async fn read_head<H: Host>(shard: &Shard<H>, wire: &mut Wire<H>) -> Result<Head
     let limits_of_head = Limits::default();
     let host = shard.host();
     let mut deadline = None;
+    let idle_until = host.now().0 + limits::IDLE_SECONDS_MAX * 1_000_000_000;
     loop {
         match parse_head(&mut wire.buffer, &limits_of_head) {
             Ok(Some(head)) => return Ok(head),
@@ -71,9 +72,10 @@ async fn read_head<H: Host>(shard: &Shard<H>, wire: &mut Wire<H>) -> Result<Head
         }
         let pause = match deadline {
             Some(deadline) => Duration::from_nanos(deadline.saturating_sub(now)),
-            None => Duration::from_secs(limits::IDLE_SECONDS_MAX),
+            // An idle connection looks up now and then whether the node is to stop.
+            None => limits::IDLE_POLL,
         };
-        if shard.is_draining() && deadline.is_none() {
+        if deadline.is_none() && (shard.is_draining() || now >= idle_until) {
             return Err(NoHead::Closed);
         }
         let Wire { stream, buffer } = &mut *wire;
@@ -81,7 +83,7 @@ async fn read_head<H: Host>(shard: &Shard<H>, wire: &mut Wire<H>) -> Result<Head
             Some(Ok(0) | Err(_)) => return Err(NoHead::Closed),
             Some(Ok(_)) => {}
             None if deadline.is_some() => return Err(NoHead::TooSlow),
-            None => return Err(NoHead::Closed),
+            None => {}
         }
     }
 }

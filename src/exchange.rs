@@ -132,7 +132,8 @@ impl<'c, H: Host> Exchange<'c, H> {
     pub fn new(shard: Shard<H>, head: Head, wire: &'c mut Wire<H>) -> Self {
         let request_id = format!("{:016X}", shard.host().random());
         let decoder = BodyDecoder::new(head.body_length());
-        let continue_due = head.expects_continue() && !decoder.is_done();
+        // Also where the body is empty: clients wait for the 100 that they asked for.
+        let continue_due = head.expects_continue();
         let window = Window { started: None, bytes: 0 };
         Self { shard, head, request_id, wire, decoder, continue_due, broken: false, window }
     }
@@ -183,7 +184,8 @@ impl<'c, H: Host> Exchange<'c, H> {
     /// Reads what the operation left of the body, so that the next request can follow; false where that is not
     /// worth it and the connection must close.
     pub async fn finish(&mut self) -> bool {
-        if self.broken || (self.continue_due && !self.decoder.is_done()) {
+        // A client that asked for a 100 and got none may or may not send its body: nobody knows what comes next.
+        if self.broken || self.continue_due {
             return false;
         }
         let mut left = limits::DISCARD_BYTES_MAX;

@@ -54,6 +54,16 @@ async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>,
         headers,
     };
     let routed = s3::route(&request, exchange.shard.settings().domain.as_deref())?;
+    // A browser's preflight carries no signature; what it is told is no secret.
+    if let s3::operation::Answer::NotConfigured(
+        kind @ s3::not_configured::NotConfigured::Preflight,
+    ) = routed.route.answer
+    {
+        return Err(kind
+            .answer("", &exchange.shard.owner())
+            .err()
+            .unwrap_or(s3::ErrorCode::AccessForbidden.into()));
+    }
     let caller = authorize::authorize(&exchange.shard, &request, routed.route)?;
     s3::headers::check_expected_owner(headers, exchange.shard.account())?;
     let operation = routed.operation(headers)?;

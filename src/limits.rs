@@ -21,6 +21,8 @@ pub const CONNECTION_PER_ADDRESS_COUNT_MAX: usize = 256;
 pub const HEAD_SECONDS_MAX: u64 = 10;
 /// How long a connection may be idle between requests, in seconds.
 pub const IDLE_SECONDS_MAX: u64 = 60;
+/// How often an idle connection looks whether the node is to stop.
+pub const IDLE_POLL: Duration = Duration::from_secs(1);
 /// The slowest rate at which a body may arrive, in bytes a second, measured over [`BODY_WINDOW_SECONDS`].
 pub const BODY_RATE_BYTES_MIN: u64 = 1024;
 /// See [`BODY_RATE_BYTES_MIN`].

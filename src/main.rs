@@ -9,7 +9,7 @@ use anode::{
         Settings,
         cli::{Cli, Command, ConfigCommand},
     },
-    preflight,
+    observe, preflight,
 };
 use bytesize::ByteSize;
 
@@ -50,6 +50,7 @@ fn check(settings: &Settings) -> Result<(), String> {
         None => println!("tls          none (HTTP)"),
     }
     println!("log          {:?}, {}", settings.log.format, settings.log.filter);
+    observe::check(&settings.log).map_err(|error| error.to_string())?;
     serve::read_tls(settings)?;
     anode::credentials::Credentials::configured(&settings.credentials)?;
     preflight::check(settings)?;

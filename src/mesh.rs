@@ -41,6 +41,11 @@ pub enum Message {
         /// Which one.
         shard: usize,
     },
+    /// A shard that is to stop has no connection left.
+    Drained {
+        /// Which one.
+        shard: usize,
+    },
     /// Buckets and credentials have changed; answered by [`Message::Seen`].
     Meta {
         /// The shard that holds the meta group.

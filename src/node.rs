@@ -13,7 +13,7 @@ use anode_disk::{
     storage::{Storage, StorageOptions},
     volume::{Volume, VolumeIdentity},
 };
-use anode_net::tls::TlsStream;
+use anode_net::{Stream as _, tls::TlsStream};
 use anode_shards::{
     command::Command,
     group::{Group, GroupOptions},
@@ -38,6 +38,11 @@ use crate::{
 
 /// The name that made credentials have.
 const ROOT_NAME: &str = "root";
+
+/// What may be in a directory that is formatted: what a start makes, and what an interrupted formatting leaves.
+const OWN_NAMES: [&str; 4] = ["lock", "lost+found", "preflight", "superblock-new"];
+/// See [`OWN_NAMES`].
+const OWN_PREFIXES: [&str; 2] = ["shard-", "direct-io-probe"];
 
 /// What a node is made of, as its superblocks say: the same on every shard.
 #[derive(Clone, Debug)]
@@ -154,10 +159,26 @@ async fn format<H: Host>(host: &H, paths: &[String], shard_count: usize) -> Resu
             shards: own,
         };
         let directory = host.open(path).await.map_err(|error| error.to_string())?;
+        check_empty(&directory).await?;
         Volume::format(&directory, &identity).await.map_err(|error| error.to_string())?;
     }
     shards.sort_by_key(|(id, _)| id & 0xffff_ffff);
     Ok(Layout { cluster, group_count, shards, is_new: true })
+}
+
+/// Refuses to format a directory that holds something else.
+async fn check_empty(directory: &impl Directory) -> Result<(), String> {
+    let names = directory.list().await.map_err(|error| error.to_string())?;
+    let is_ours = |name: &str| {
+        OWN_NAMES.contains(&name) || OWN_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    };
+    match names.iter().find(|name| !is_ours(name)) {
+        None => Ok(()),
+        Some(name) => Err(format!(
+            "data directory {} holds something else ({name}): name an empty directory",
+            directory.path()
+        )),
+    }
 }
 
 fn layout(identities: &[VolumeIdentity], paths: &[String]) -> Result<Layout, String> {
@@ -391,6 +412,7 @@ async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
             Message::Recovered { shard: recovered } => {
                 started.recovered.borrow_mut().push(recovered)
             }
+            Message::Drained { shard: drained } => shard.note_drained(drained),
             Message::Meta { source, view } => {
                 let version = view.version;
                 shard.see(view);
@@ -420,8 +442,9 @@ async fn accept<H: Host>(shard: Shard<H>, listener: H::Listener, supervisor: imp
                 continue;
             }
         };
-        if !shard.admit_connection() {
-            tracing::warn!("too many connections: one was closed");
+        let peer = stream.peer();
+        if !shard.admit_connection(&peer) {
+            tracing::warn!(peer, "too many connections: one was closed");
             continue;
         }
         let tls = supervisor.tls();
@@ -438,7 +461,7 @@ async fn accept<H: Host>(shard: Shard<H>, listener: H::Listener, supervisor: imp
                     }
                 }
             }
-            served.release_connection();
+            served.release_connection(&peer);
         });
     }
 }
@@ -481,12 +504,19 @@ async fn watch<H: Host>(
         shard.host().sleep(limits::STOP_POLL).await;
     }
     shard.enter(Phase::Draining);
-    let deadline = shard.host().now().0 + limits::DRAIN_SECONDS_DEFAULT * 1_000_000_000;
+    let drain = shard.settings().drain_seconds.saturating_mul(1_000_000_000);
+    let deadline = shard.host().now().0.saturating_add(drain);
     while shard.connection_count() > 0 && shard.host().now().0 < deadline {
         shard.host().sleep(limits::STOP_POLL).await;
     }
     // Other shards may still ask for groups of this one until they have drained, too.
-    shard.host().sleep(limits::STOP_GRACE).await;
+    for other in 0..shard.host().shard_count() {
+        let drained = Message::Drained { shard: shard.host().shard() };
+        shard.host().send(other, drained).await;
+    }
+    while !shard.are_all_drained() && shard.host().now().0 < deadline {
+        shard.host().sleep(limits::START_POLL).await;
+    }
     let Some(holdings) = shard.holdings() else { return };
     let (hits, misses) = holdings.cache_figures();
     tracing::debug!(hits, misses, "chunk cache");

@@ -4,7 +4,7 @@ use std::{
     fs::{File, OpenOptions},
     io::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::OpenOptionsExt as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -115,7 +115,9 @@ fn check_uring() -> Result<(), String> {
 
 fn check_directory(path: &Path) -> Result<Flock<File>, String> {
     let named = |problem: String| format!("data directory {}: {problem}", path.display());
-    std::fs::create_dir_all(path).map_err(|error| {
+    // Nobody but the owner: credentials and everybody's objects are in there.
+    let mut private = std::fs::DirBuilder::new();
+    private.recursive(true).mode(0o700).create(path).map_err(|error| {
         named(format!("it can't be made ({error}): make it, or give its owner the right to"))
     })?;
     let lock = lock(&path.join(LOCK_NAME)).map_err(named)?;

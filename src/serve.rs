@@ -84,6 +84,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), String> {
         region: settings.region.clone(),
         domain: settings.domain.clone(),
         tls: certificate.is_some(),
+        drain_seconds: settings.drain_seconds,
         credentials,
         timing: anode_shards::group::Timing::default(),
     });

@@ -6,8 +6,8 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::BTreeMap,
-    net::SocketAddr,
+    collections::{BTreeMap, BTreeSet},
+    net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
 };
@@ -52,6 +52,8 @@ pub struct Settings {
     pub domain: Option<String>,
     /// Whether clients connect by HTTPS.
     pub tls: bool,
+    /// How long requests under way may take after the node is told to stop, in seconds.
+    pub drain_seconds: u64,
     /// Root credentials that were configured.
     pub credentials: Option<Credentials>,
     /// Raft's times.
@@ -89,6 +91,8 @@ struct Inner<H: Host> {
     keys: RefCell<KeyCache>,
     date: RefCell<(u64, String)>,
     connection_count: Cell<usize>,
+    addresses: RefCell<BTreeMap<IpAddr, usize>>,
+    drained: RefCell<BTreeSet<usize>>,
 }
 
 /// The one account that owns everything, by the cluster's id.
@@ -151,6 +155,8 @@ impl<H: Host> Shard<H> {
             keys: RefCell::new(KeyCache::new(limits::SIGNING_KEY_COUNT_MAX)),
             date: RefCell::default(),
             connection_count: Cell::default(),
+            addresses: RefCell::default(),
+            drained: RefCell::default(),
         }))
     }
 
@@ -200,19 +206,53 @@ impl<H: Host> Shard<H> {
         }
     }
 
-    /// Counts a connection in; false where there are too many.
-    pub(crate) fn admit_connection(&self) -> bool {
+    /// Whether new clients may be sent here.
+    pub fn is_ready(&self) -> bool {
+        *self.0.phase.borrow() == Phase::Serving
+    }
+
+    /// Counts a connection from `peer` in; false where there are too many, of all or of its address.
+    ///
+    /// The kernel spreads connections over the shards, so each shard keeps its share of the node's limits.
+    pub(crate) fn admit_connection(&self, peer: &str) -> bool {
+        let share = |limit: usize| (limit / self.0.host.shard_count()).max(1);
         let count = self.0.connection_count.get();
-        let admitted = count < limits::CONNECTION_COUNT_MAX / self.0.host.shard_count();
-        if admitted {
-            self.0.connection_count.set(count + 1);
+        if count >= share(limits::CONNECTION_COUNT_MAX) {
+            return false;
         }
-        admitted
+        if let Some(address) = counted_address(peer) {
+            let mut addresses = self.0.addresses.borrow_mut();
+            let of_address = addresses.entry(address).or_default();
+            if *of_address >= share(limits::CONNECTION_PER_ADDRESS_COUNT_MAX) {
+                return false;
+            }
+            *of_address += 1;
+        }
+        self.0.connection_count.set(count + 1);
+        true
     }
 
     /// Counts a connection out.
-    pub(crate) fn release_connection(&self) {
+    pub(crate) fn release_connection(&self, peer: &str) {
         self.0.connection_count.set(self.0.connection_count.get() - 1);
+        let Some(address) = counted_address(peer) else { return };
+        let mut addresses = self.0.addresses.borrow_mut();
+        if let Some(of_address) = addresses.get_mut(&address) {
+            *of_address -= 1;
+            if *of_address == 0 {
+                addresses.remove(&address);
+            }
+        }
+    }
+
+    /// A shard of the node has no connection left, or gave up waiting for its last ones.
+    pub(crate) fn note_drained(&self, shard: usize) {
+        self.0.drained.borrow_mut().insert(shard);
+    }
+
+    /// Whether no connection is left that could ask this shard for its groups.
+    pub(crate) fn are_all_drained(&self) -> bool {
+        self.0.drained.borrow().len() == self.0.host.shard_count()
     }
 
     /// How many connections are open.
@@ -356,6 +396,26 @@ impl<H: Host> Shard<H> {
         if let Some(sender) = self.0.asks.borrow_mut().remove(&id) {
             // The request that asked may be gone with its connection.
             drop(sender.send(answer));
+        }
+    }
+}
+
+/// The address that a connection counts for; none for the loopback addresses, where a proxy beside the node connects.
+fn counted_address(peer: &str) -> Option<IpAddr> {
+    let address = peer.parse::<SocketAddr>().ok()?.ip();
+    (!address.is_loopback()).then_some(address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_count_for_their_address_but_not_on_the_loopback() {
+        assert_eq!(counted_address("10.1.2.3:5"), Some("10.1.2.3".parse().unwrap()));
+        assert_eq!(counted_address("[2001:db8::1]:5"), Some("2001:db8::1".parse().unwrap()));
+        for loopback in ["127.0.0.1:5", "[::1]:5", "client of a simulation"] {
+            assert_eq!(counted_address(loopback), None, "{loopback}");
         }
     }
 }

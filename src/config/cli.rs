@@ -91,7 +91,7 @@ pub struct Serve {
     #[arg(long, env = "ANODE_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
 
-    /// What to log, for instance info, debug or anode=debug [default: info]
+    /// What to log, for instance info, debug or anode=debug [default: info,openraft=warn]
     #[arg(long, env = "ANODE_LOG", value_name = "FILTER")]
     pub log: Option<String>,
 

@@ -41,7 +41,7 @@ pub async fn attributes<H: Host>(
         (query.wants(Attribute::Parts) && !object.parts.is_empty()).then(|| parts(query, object));
     let document = objects::attributes(&objects::Attributes {
         etag: query.wants(Attribute::Etag).then_some(object.etag.as_str()),
-        checksum: checksum.and_then(record::shown_checksum),
+        checksum: checksum.and_then(record::shown_checksum).map(without_count),
         checksum_kind: checksum.map(|checksum| record::shown_kind(checksum.kind)),
         parts,
         storage_class: query.wants(Attribute::StorageClass).then_some(class),
@@ -49,6 +49,12 @@ pub async fn attributes<H: Host>(
     });
     let head = ResponseHead::new(200).header("Last-Modified", &date::format_http(seconds));
     Ok(Response::full(head, "application/xml", document))
+}
+
+/// Here AWS shows a composite checksum without the number of its parts.
+fn without_count(shown: ChecksumText) -> ChecksumText {
+    let value = shown.value.split('-').next().unwrap_or_default().to_owned();
+    ChecksumText { value, ..shown }
 }
 
 fn parts(query: &GetObjectAttributes, object: &Object) -> objects::AttributeParts {

@@ -18,7 +18,7 @@ pub fn respond<H: Host>(exchange: &Exchange<'_, H>) -> Option<Response<H>> {
     }
     let (status, text) = match head.path() {
         "/health/live" => (200, "live\n"),
-        "/health/ready" if exchange.shard.check_serving().is_ok() => (200, "ready\n"),
+        "/health/ready" if exchange.shard.is_ready() => (200, "ready\n"),
         "/health/ready" => (503, "not ready\n"),
         _ => return None,
     };

@@ -6,6 +6,7 @@
 
 use std::{
     ops::{Deref, DerefMut},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
 
@@ -63,7 +64,7 @@ impl DmaDirectory {
             .map_err(|error| refused("name the directory", path, &error))?;
         let made = blocking({
             let path = path.clone();
-            move || std::fs::create_dir_all(&path)
+            move || private_directories().recursive(true).create(&path)
         });
         made.await.map_err(|error| refused("make the directory", &path, &error))?;
         let directory = Self { path };
@@ -118,7 +119,7 @@ impl Directory for DmaDirectory {
     async fn directory(&self, name: &str) -> Result<Self, Error> {
         let path = self.path.join(name);
         let target = path.clone();
-        let made = blocking(move || match std::fs::create_dir(target) {
+        let made = blocking(move || match private_directories().create(target) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error),
@@ -256,6 +257,13 @@ impl Drop for DmaDevice {
             glommio::spawn_local(async move { drop(file.close().await) }).detach();
         }
     }
+}
+
+/// Makes directories that only their owner can look into.
+fn private_directories() -> std::fs::DirBuilder {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.mode(0o700);
+    builder
 }
 
 /// Runs what the kernel offers no asynchronous form for on the executor's own helper thread.
