@@ -20,7 +20,7 @@ from node import ACCESS_KEY, ROOT, SECRET_KEY, Node, clean_environment
 
 PROGRAMS = ("s3cmd", "rclone", "restic", "node", "openssl")
 JAVASCRIPT = ROOT / "tests" / "javascript"
-TIMEOUT_SECONDS = 300
+TIMEOUT_SECONDS = 120
 
 
 def missing() -> list[str]:

@@ -168,7 +168,7 @@ class Chunked:
 
     def body(self, signer: Signer, head: Request) -> bytes:
         """The body that follows a signed head."""
-        timestamp = head.headers["x-amz-date"]
+        timestamp = head.headers.get("x-amz-date", "20200101T000000Z")
         previous = head.headers.get("authorization", "")[-64:]
         body = bytearray()
         for piece in self.pieces:
@@ -187,7 +187,7 @@ class Chunked:
 
     def _length(self) -> int:
         # Signatures have a fixed length, so any signer gives the right one.
-        return len(self.body(Signer("h"), Request("PUT", "/", headers={"x-amz-date": "20200101T000000Z"})))
+        return len(self.body(Signer("h"), Request("PUT", "/")))
 
 
 def escape(text: str) -> str:

@@ -20,6 +20,8 @@ class Aws:
     def __init__(self, program: Path, node: Node, home: Path) -> None:
         self.command = [program, "--endpoint-url", node.endpoint]
         self.variables = clients.environment(home)
+        # Version 1 would presign by signature version 2 for any endpoint but AWS's.
+        (home / "aws-config").write_text("[default]\ns3 =\n    signature_version = s3v4\n")
 
     def __call__(self, *arguments: str | Path, status: int = 0, stdin: bytes = b"") -> str:
         """Runs a command; its standard output."""

@@ -137,7 +137,7 @@ def test_a_wrong_request_gets_its_code(s3: BaseClient, filled: str, name: str) -
 def test_an_error_document_names_the_request(node: Node, signer: Signer, filled: str) -> None:
     answer = wire.exchange(node.port, signer.sign(Request("GET", f"/{filled}/ab%26sent")))
     assert answer.headers["content-type"] == "application/xml"
-    assert answer.element("Key") == "ab&amp;sent"
+    assert answer.element("Key") == "ab&sent"
     assert answer.element("Resource") == f"/{filled}/ab%26sent"
     assert answer.element("RequestId") == answer.headers["x-amz-request-id"]
     assert answer.element("HostId") == answer.headers["x-amz-id-2"]

@@ -153,7 +153,7 @@ def test_random_listings_agree_with_the_model(s3: BaseClient, filled: str, keys:
         )
         asked = at_the_edge(asked)
         expected = model(keys, asked)
-        page_size = choose.choice([1000, max(1, len(expected) // 3), max(1, len(expected))])
+        page_size = min(1000, choose.choice([1000, len(expected) // 3 + 1, len(expected) + 1]))
         for walk in (list_v1, list_v2):
             assert walk(s3, filled, asked, page_size) == expected, (walk.__name__, asked, page_size)
 
@@ -184,7 +184,7 @@ def test_url_encoding_covers_everything_that_xml_cannot_carry(node: Node, signer
     assert answer.element("EncodingType") == "url"
     assert answer.element("Key") == "%26%3C%3E/x"
     plain = wire.exchange(node.port, signer.sign(Request("GET", f"/{filled}", query[:2])))
-    assert plain.element("Key") == "&amp;&lt;&gt;/x"
+    assert plain.element("Key") == "&<>/x"
 
 
 @pytest.mark.parametrize(

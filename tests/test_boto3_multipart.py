@@ -23,7 +23,7 @@ class Upload:
     parts: dict[int, dict[str, object]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        created = self.s3.create_multipart_upload(Bucket=self.bucket, Key=self.key)
+        created = self.s3.create_multipart_upload(Bucket=self.bucket, Key=self.key, ChecksumAlgorithm="CRC32")
         self.identity = {"Bucket": self.bucket, "Key": self.key, "UploadId": created["UploadId"]}
 
     def put(self, number: int, body: bytes) -> None:

@@ -115,6 +115,26 @@ def test_no_continue_for_what_is_refused(
         assert connection.response("PUT").refusal == refusal
 
 
+def test_continue_is_said_before_an_empty_body_too(node: Node, signer: Signer, bucket: str) -> None:
+    # botocore asks for it with every file, also an empty one; without it, it misreads the next answer.
+    request = Request("PUT", f"/{bucket}/empty", headers={"expect": "100-continue"})
+    with wire.Connection(node.port) as connection:
+        connection.send(signer.sign(request).encode())
+        assert connection.response().status == 100
+        assert connection.response("PUT").status == 200
+
+
+def test_a_refusal_instead_of_continue_closes(node: Node, signer: Signer, bucket: str) -> None:
+    request = Request("PUT", f"/{bucket}/k", headers={"expect": "100-continue", "if-match": '"0"'})
+    for body_bytes in ("0", "1000"):
+        with wire.Connection(node.port) as connection:
+            asked = signer.sign(request.with_headers(content_length=body_bytes, x_amz_acl="public-read"))
+            connection.send(asked.encode())
+            answer = connection.response("PUT")
+            assert answer.refusal == (400, "AccessControlListNotSupported")
+            assert answer.headers["connection"] == "close" and connection.is_closed()
+
+
 def test_continue_is_not_said_where_the_body_came_along(node: Node, signer: Signer, bucket: str) -> None:
     request = Request("PUT", f"/{bucket}/k", headers={"expect": "100-continue"}, body=b"x")
     with wire.Connection(node.port) as connection:

@@ -241,9 +241,7 @@ def test_an_upload_under_way_survives(make_node: Callable[..., Node], signal_nam
     etags = [send(Request("PUT", f"/{BUCKET}/k", first, body=body[:LARGE_BYTES])).headers["etag"]]
     getattr(node, signal_name)()
     node.start()
-    assert (
-        send(Request("GET", f"/{BUCKET}/k", (("uploadId", upload),))).element("ETag").replace("&quot;", '"') == etags[0]
-    )
+    assert send(Request("GET", f"/{BUCKET}/k", (("uploadId", upload),))).element("ETag") == etags[0]
     second = (("partNumber", "2"), ("uploadId", upload))
     etags.append(send(Request("PUT", f"/{BUCKET}/k", second, body=body[LARGE_BYTES:])).headers["etag"])
     parts = "".join(f"<Part><PartNumber>{n}</PartNumber><ETag>{tag}</ETag></Part>" for n, tag in enumerate(etags, 1))

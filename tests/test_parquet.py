@@ -43,6 +43,7 @@ def files(node: Node) -> pyarrow.fs.S3FileSystem:
         scheme="http",
         region="us-east-1",
         allow_bucket_creation=True,
+        allow_bucket_deletion=True,
     )
 
 

@@ -9,9 +9,16 @@ import pytest
 from botocore.client import BaseClient
 
 import wire
+from clients import s3_client
 from content import content
 from node import Node
 from signing import Request, Signer
+
+
+@pytest.fixture(scope="module")
+def urls(node: Node) -> BaseClient:
+    """boto3 that presigns by version 4; by default it does so by version 2 for any endpoint but AWS's."""
+    return s3_client(node, signature_version="s3v4")
 
 
 def fetch(url: str, method: str = "GET", body: bytes | None = None, **headers: str) -> tuple[int, bytes]:
@@ -26,9 +33,9 @@ def fetch(url: str, method: str = "GET", body: bytes | None = None, **headers: s
 
 
 @pytest.mark.parametrize("key", ["plain", "a b+c%d/é//😀", "../x"])
-def test_put_get_head_and_delete_by_url(s3: BaseClient, bucket: str, key: str) -> None:
+def test_put_get_head_and_delete_by_url(urls: BaseClient, bucket: str, key: str) -> None:
     def url(operation: str) -> str:
-        return s3.generate_presigned_url(operation, {"Bucket": bucket, "Key": key}, ExpiresIn=60)
+        return urls.generate_presigned_url(operation, {"Bucket": bucket, "Key": key}, ExpiresIn=60)
 
     body = content("presigned", 100_000)
     assert fetch(url("put_object"), "PUT", body, Content_Type="text/plain")[0] == 200
@@ -38,19 +45,19 @@ def test_put_get_head_and_delete_by_url(s3: BaseClient, bucket: str, key: str) -
     assert fetch(url("get_object"))[0] == 404
 
 
-def test_headers_that_were_signed_must_be_sent(s3: BaseClient, bucket: str) -> None:
+def test_headers_that_were_signed_must_be_sent(urls: BaseClient, bucket: str) -> None:
     arguments = {"Bucket": bucket, "Key": "k", "ContentType": "text/plain", "Metadata": {"a": "1"}}
-    url = s3.generate_presigned_url("put_object", arguments)
+    url = urls.generate_presigned_url("put_object", arguments)
     assert fetch(url, "PUT", b"x", Content_Type="text/plain", x_amz_meta_a="1")[0] == 200
     assert fetch(url, "PUT", b"x", Content_Type="text/html", x_amz_meta_a="1")[0] == 403
     assert fetch(url, "PUT", b"x", Content_Type="text/plain", x_amz_meta_a="2")[0] == 403
     assert fetch(url, "PUT", b"x", Content_Type="text/plain")[0] == 403
 
 
-def test_overrides_are_part_of_the_signature(s3: BaseClient, bucket: str) -> None:
+def test_overrides_are_part_of_the_signature(s3: BaseClient, urls: BaseClient, bucket: str) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     arguments = {"Bucket": bucket, "Key": "k", "ResponseContentDisposition": 'attachment; filename="a b"'}
-    url = s3.generate_presigned_url("get_object", arguments)
+    url = urls.generate_presigned_url("get_object", arguments)
     with urllib.request.urlopen(url, timeout=20) as answer:
         assert answer.headers["Content-Disposition"] == 'attachment; filename="a b"'
     assert fetch(url.replace("attachment", "inline"))[0] == 403
@@ -103,3 +110,8 @@ def test_each_part_of_a_url_is_needed_and_signed(node: Node, signer: Signer, buc
     ):
         answer = wire.exchange(node.port, Request(method, path, signed.query, signed.headers))
         assert answer.refusal == (403, "SignatureDoesNotMatch"), (method, path)
+
+
+def test_version_2_is_refused_by_name(s3: BaseClient, bucket: str) -> None:
+    status, body = fetch(s3.generate_presigned_url("get_object", {"Bucket": bucket, "Key": "k"}))
+    assert status == 400 and b"Signature Version 2" in body

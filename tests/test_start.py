@@ -15,11 +15,20 @@ from pathlib import Path
 import pytest
 
 import wire
-from node import Node, clean_environment, credentials_environment, run_anode
+from node import ROOT, Node, clean_environment, credentials_environment, run_anode
 from signing import UNSIGNED, Request, Signer
 
 MakeNode = Callable[..., Node]
 LIST = Request("GET", "/")
+
+
+def first_words(node: Node) -> str:
+    """What a first start prints: it comes with the first moment of serving, so a little may still be missing."""
+    deadline = time.monotonic() + 10
+    while "--endpoint-url" not in node.output() or not node.output().endswith("\n"):
+        assert time.monotonic() < deadline, f"nothing was shown: {node.output()}"
+        time.sleep(0.02)
+    return node.output()
 
 
 def made_credentials(output: str) -> tuple[str, str]:
@@ -41,7 +50,7 @@ def refused_start(*arguments: str, environment: dict[str, str] | None = None) ->
 def test_the_first_start_shows_made_credentials_once(make_node: MakeNode) -> None:
     node = make_node(environment={})
     node.start()
-    first = node.output()
+    first = first_words(node)
     access_key, secret_key = made_credentials(first)
     assert "aws " in first and "--endpoint-url" in first and node.address in first
     signer = Signer(node.address, access_key, secret_key)
@@ -60,7 +69,7 @@ def test_the_shown_example_works_as_it_is(make_node: MakeNode, home: Path) -> No
 
     node = make_node(environment={})
     node.start()
-    output = node.output()
+    output = first_words(node)
     access_key, secret_key = made_credentials(output)
     examples = [line.strip(" $") for line in output.splitlines() if "--endpoint-url" in line]
     assert examples, output
@@ -71,8 +80,9 @@ def test_the_shown_example_works_as_it_is(make_node: MakeNode, home: Path) -> No
         "AWS_ACCESS_KEY_ID": access_key,
         "AWS_SECRET_ACCESS_KEY": secret_key,
     }
+    script = "\n".join([*exports, *examples])
     done = subprocess.run(
-        ["bash", "-euc", "\n".join([*exports, *examples])], env=variables, capture_output=True, timeout=120, check=False
+        ["bash", "-euc", script], env=variables, cwd=ROOT, capture_output=True, timeout=120, check=False
     )
     assert done.returncode == 0, (examples, done.stderr)
 

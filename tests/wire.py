@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import socket
 from dataclasses import dataclass
@@ -30,9 +31,9 @@ class Response:
         return self.status, self.code
 
     def element(self, name: str) -> str | None:
-        """The text of an XML element of the body."""
+        """The text of an XML element of the body, without its escapes."""
         found = re.search(f"<{name}>(.*?)</{name}>".encode(), self.body, re.DOTALL)
-        return found.group(1).decode() if found else None
+        return html.unescape(found.group(1).decode()) if found else None
 
 
 class Connection:
