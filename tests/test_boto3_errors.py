@@ -9,6 +9,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 import wire
+from clients import bucket_name
 from node import Node
 from signing import Request, Signer
 
@@ -119,9 +120,10 @@ TABLE: dict[str, tuple[Call, int, str]] = {
 @pytest.fixture(scope="module")
 def filled(s3: BaseClient, node: Node) -> str:
     """A bucket with the object `k`, which no wrong request changes."""
-    s3.create_bucket(Bucket="errors-of-every-kind")
-    s3.put_object(Bucket="errors-of-every-kind", Key="k", Body=b"unchanged")
-    return "errors-of-every-kind"
+    name = bucket_name()
+    s3.create_bucket(Bucket=name)
+    s3.put_object(Bucket=name, Key="k", Body=b"unchanged")
+    return name
 
 
 @pytest.mark.parametrize("name", TABLE)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import email.header
 import unicodedata
 
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
+import signing
+import wire
+from clients import bucket_name
 from content import content
 
 KEYS = [
@@ -75,7 +79,7 @@ KEYS = [
 @pytest.fixture(scope="module")
 def filled(s3: BaseClient, node) -> str:
     """A bucket with an object for every key."""
-    name = "keys-of-every-kind"
+    name = bucket_name()
     s3.create_bucket(Bucket=name)
     for key in KEYS:
         s3.put_object(Bucket=name, Key=key, Body=content(key, 100))
@@ -131,11 +135,6 @@ def test_a_longer_key_is_refused(s3: BaseClient, bucket: str, key: str) -> None:
 
 def test_metadata_may_be_any_unicode(node, signer, bucket: str, s3: BaseClient) -> None:
     # boto3 refuses to send it; other SDKs send it as UTF-8 or as RFC 2047 words. It comes back as RFC 2047.
-    import email.header
-
-    import signing
-    import wire
-
     for sent in ("Grüße 😀", "=?UTF-8?B?R3LDvMOfZSDwn5iA?=", "=?UTF-8?Q?Gr=C3=BC=C3=9Fe_=F0=9F=98=80?="):
         request = signing.Request("PUT", f"/{bucket}/k", headers={"x-amz-meta-text": sent}, body=b"x")
         assert wire.exchange(node.port, signer.sign(request)).status == 200, sent

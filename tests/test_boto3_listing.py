@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -13,6 +12,7 @@ from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 import wire
+from clients import bucket_name
 from node import Node
 from signing import Request, Signer, key_path
 
@@ -109,7 +109,7 @@ def keys() -> list[str]:
 @pytest.fixture(scope="module")
 def filled(s3: BaseClient, node: Node, signer: Signer, keys: list[str]) -> str:
     """The bucket with all keys, written over a few raw connections."""
-    bucket = f"listing-{uuid.uuid4().hex[:8]}"
+    bucket = bucket_name()
     s3.create_bucket(Bucket=bucket)
 
     def write(share: list[str]) -> None:
@@ -144,7 +144,7 @@ def test_common_prefixes_once_over_the_edges_of_pages(
 def test_random_listings_agree_with_the_model(s3: BaseClient, filled: str, keys: list[str]) -> None:
     print(f"replay with ANODE_TEST_SEED={SEED}")
     choose = random.Random(SEED)
-    for _ in range(60):
+    for _ in range(30):
         key, other = choose.choice(keys), choose.choice(keys)
         asked = Listing(
             prefix=choose.choice(["", "", key[: choose.randint(0, len(key))]]),

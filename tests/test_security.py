@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -171,9 +173,6 @@ def test_xml_with_a_doctype_is_refused(
     node: Node, s3: BaseClient, signer: Signer, victim: tuple[str, str], prologue: bytes
 ) -> None:
     bucket, upload = victim
-    import base64
-    import hashlib
-
     for path, query, document in (
         (f"/{bucket}", (("delete", ""),), DELETION.replace(b"victim", b"&e;")),
         (f"/{bucket}/victim", (("uploadId", upload),), COMPLETION),

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import clients
 import wire
 from node import ROOT, Node, clean_environment, credentials_environment, run_anode
 from signing import UNSIGNED, Request, Signer
@@ -65,8 +66,6 @@ def test_the_first_start_shows_made_credentials_once(make_node: MakeNode) -> Non
 
 
 def test_the_shown_example_works_as_it_is(make_node: MakeNode, home: Path) -> None:
-    import clients
-
     node = make_node(environment={})
     node.start()
     output = first_words(node)
