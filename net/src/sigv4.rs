@@ -1,7 +1,7 @@
 //! AWS Signature Version 4 as S3 speaks it: who signed a request, whether they did, and the body framing it chose.
 //!
-//! The order for a server: [`parse`] the head (no secret needed), look the access key's secret up, [`KeyCache::verify`]
-//! (or [`verify`]), then read the body as its [`PayloadMode`] says: [`BodyCheck`] for a plain body, [`ChunkDecoder`] for
+//! The order for a server: [`parse()`] the head (no secret needed), look the access key's secret up, [`KeyCache::verify`]
+//! (or [`verify()`]), then read the body as its [`PayloadMode`] says: [`BodyCheck`] for a plain body, [`ChunkDecoder`] for
 //! `aws-chunked`. For clients: [`Signer`] and [`ChunkEncoder`].
 //!
 //! Invariants:

@@ -82,7 +82,7 @@ impl KeyCache {
         Self { entries: BTreeMap::new(), count_max, uses: 0 }
     }
 
-    /// [`verify`] with the keys that are here already.
+    /// [`verify()`] with the keys that are here already.
     pub fn verify(
         &mut self,
         signed: &Signed,

@@ -28,7 +28,7 @@ pub struct Verified {
     pub(super) scope: Scope,
 }
 
-/// Verifies a request that [`super::parse`] found signed, against the secret of its access key.
+/// Verifies a request that [`super::parse()`] found signed, against the secret of its access key.
 ///
 /// In this order: scope (`AuthorizationHeaderMalformed`, `AuthorizationQueryParametersError`), time
 /// (`RequestTimeTooSkewed`; `AccessDenied` for a presigned URL), signature (`SignatureDoesNotMatch`).
