@@ -34,6 +34,9 @@ const CHUNK_BYTES: u32 = 1 << 20;
 const _: () =
     assert!(CHUNK_BYTES as u64 == anode_shards::limits::CHUNK_BYTES_MAX, "chunks have one length");
 
+/// How many shards have not taken a publication yet, and who waits for them.
+type Unseen = (usize, oneshot::Sender<()>);
+
 /// What a shard holds, once it has recovered.
 pub(crate) struct Holdings<H: Host> {
     pub(crate) storage: Rc<Storage<H::Directory>>,
@@ -45,8 +48,8 @@ pub(crate) struct Holdings<H: Host> {
     proposal_count: Cell<usize>,
     /// One publication at a time: a later view holds all that an earlier one does.
     publication: futures::lock::Mutex<u64>,
-    /// Publications that shards have not taken yet: how many shards, and who waits.
-    unseen: RefCell<BTreeMap<u64, (usize, oneshot::Sender<()>)>>,
+    /// Publications that shards have not taken yet, by version.
+    unseen: RefCell<BTreeMap<u64, Unseen>>,
 }
 
 impl<H: Host> Holdings<H> {
@@ -234,7 +237,9 @@ impl<H: Host> Shard<H> {
                 holdings.staging.discard(group, body);
                 Ok(Answer::Done)
             }
-            other => listing(&holdings, group, other).await,
+            Ask::List { .. } | Ask::Uploads { .. } | Ask::Upload { .. } | Ask::Parts { .. } => {
+                listing(&holdings, group, ask).await
+            }
         }
     }
 
@@ -296,6 +301,7 @@ fn starting() -> AskError {
 }
 
 /// What a failure of storage is to who asked.
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` calls")]
 pub(crate) fn of_storage(error: Error) -> AskError {
     match error {
         Error::NoSpace { .. } => AskError::Full,
@@ -307,6 +313,7 @@ pub(crate) fn of_storage(error: Error) -> AskError {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "what `map_err` calls")]
 fn of_group(error: GroupError) -> AskError {
     match error {
         GroupError::NoLeader { .. } => AskError::Overloaded,

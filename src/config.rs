@@ -50,11 +50,11 @@ pub enum CredentialSource {
 }
 
 impl std::fmt::Debug for CredentialSource {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Generated => formatter.write_str("Generated"),
-            Self::Given { access_key, .. } => write!(formatter, "Given({access_key})"),
-            Self::File(path) => write!(formatter, "File({})", path.display()),
+            Self::Generated => f.write_str("Generated"),
+            Self::Given { access_key, .. } => write!(f, "Given({access_key})"),
+            Self::File(path) => write!(f, "File({})", path.display()),
         }
     }
 }

@@ -29,8 +29,8 @@ pub struct Wire<H: Host> {
 }
 
 impl<H: Host> std::fmt::Debug for Wire<H> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Wire({}, {} bytes read)", self.stream.peer(), self.buffer.len())
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Wire({}, {} bytes read)", self.stream.peer(), self.buffer.len())
     }
 }
 
@@ -54,8 +54,8 @@ pub enum ResponseBody<H: Host> {
 }
 
 impl<H: Host> std::fmt::Debug for ResponseBody<H> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.write_str(match self {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
             Self::Empty => "Empty",
             Self::Full(_) => "Full",
             Self::Object(_) => "Object",

@@ -77,7 +77,7 @@ async fn dispatch<H: Host>(
 ) -> Result<Response<H>, s3::Error> {
     let shard = exchange.shard.clone();
     match operation {
-        Operation::ListBuckets(list) => bucket::list(&shard, list),
+        Operation::ListBuckets(list) => Ok(bucket::list(&shard, list)),
         Operation::CreateBucket(of) => bucket::create(exchange, caller, &of.bucket).await,
         Operation::HeadBucket(of) => bucket::head(&shard, &of.bucket),
         Operation::DeleteBucket(of) => bucket::delete(&shard, &of.bucket).await,

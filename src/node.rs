@@ -300,13 +300,12 @@ async fn recover<H: Host>(
     };
     let storage = Storage::open(directory, options).await.map_err(|error| said(&error))?;
     let record_count = storage.wal.figures().recovery.record_count;
-    {
-        let (storage, shard, supervisor) = (Rc::clone(&storage), shard.clone(), supervisor.clone());
-        host.spawn("wal", async move {
-            let ended = storage.wal.run().await;
-            report(&shard, &supervisor, ended);
-        });
-    }
+    let committing = (Rc::clone(&storage), shard.clone(), supervisor.clone());
+    host.spawn("wal", async move {
+        let (storage, shard, supervisor) = committing;
+        let ended = storage.wal.run().await;
+        report(&shard, &supervisor, ended);
+    });
     let staging = Staging::open(Rc::clone(&storage)).await.map_err(|error| said(&error))?;
     let keeper = Keeper::new(Rc::clone(&storage), Rc::clone(&staging), KeeperOptions::default());
     for loops in 0..2 {
@@ -398,6 +397,7 @@ async fn make_root<H: Host>(shard: &Shard<H>, supervisor: &impl Supervisor) -> R
 }
 
 /// Takes the messages of other shards.
+#[expect(clippy::infinite_loop, reason = "it ends with its host")]
 async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
     loop {
         match shard.host().receive().await {
@@ -410,7 +410,7 @@ async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
             }
             Message::Reply { id, answer } => shard.reply(id, answer),
             Message::Recovered { shard: recovered } => {
-                started.recovered.borrow_mut().push(recovered)
+                started.recovered.borrow_mut().push(recovered);
             }
             Message::Drained { shard: drained } => shard.note_drained(drained),
             Message::Meta { source, view } => {

@@ -136,12 +136,13 @@ fn lock(path: &PathBuf) -> Result<Flock<File>, String> {
     let mut lock =
         Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(file, errno)| {
             let holder = std::io::read_to_string(file).unwrap_or_default();
-            match errno {
-                Errno::EAGAIN => format!(
+            if errno == Errno::EAGAIN {
+                format!(
                     "another process (id {}) uses it: stop that one, or name another directory",
                     holder.trim()
-                ),
-                other => format!("it can't be locked ({other}): use a local file system"),
+                )
+            } else {
+                format!("it can't be locked ({errno}): use a local file system")
             }
         })?;
     let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));

@@ -73,6 +73,9 @@ pub enum Phase {
     Failed,
 }
 
+/// Who waits for the answer of another shard.
+type Asker = oneshot::Sender<Result<Answer, AskError>>;
+
 /// A shard. A clone is the same shard.
 pub struct Shard<H: Host>(Rc<Inner<H>>);
 
@@ -86,7 +89,7 @@ struct Inner<H: Host> {
     holdings: RefCell<Option<Rc<Holdings<H>>>>,
     meta: RefCell<Arc<MetaView>>,
     phase: RefCell<Phase>,
-    asks: RefCell<BTreeMap<u64, oneshot::Sender<Result<Answer, AskError>>>>,
+    asks: RefCell<BTreeMap<u64, Asker>>,
     ask_next: Cell<u64>,
     keys: RefCell<KeyCache>,
     date: RefCell<(u64, String)>,
@@ -123,8 +126,8 @@ impl<H: Host> Clone for Shard<H> {
 }
 
 impl<H: Host> std::fmt::Debug for Shard<H> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Shard({} of {})", self.0.host.shard(), self.0.host.shard_count())
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Shard({} of {})", self.0.host.shard(), self.0.host.shard_count())
     }
 }
 
@@ -366,10 +369,11 @@ impl<H: Host> Shard<H> {
         command: Command,
         settle: Option<BodyId>,
     ) -> Result<Reply, AskError> {
-        match self.ask(group, Ask::Propose { command, settle }).await? {
-            Answer::Applied(reply) => Ok(reply),
-            other => Err(AskError::Unavailable(format!("a reply was asked for, not {other:?}"))),
-        }
+        let answer = self.ask(group, Ask::Propose { command, settle }).await?;
+        let Answer::Applied(reply) = answer else {
+            return Err(AskError::Unavailable(format!("a reply was asked for, not {answer:?}")));
+        };
+        Ok(reply)
     }
 
     /// Asks a group, wherever on this node it is.

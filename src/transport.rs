@@ -15,8 +15,8 @@ pub enum Transport<S: Stream> {
 }
 
 impl<S: Stream> std::fmt::Debug for Transport<S> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Transport({})", self.peer())
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Transport({})", self.peer())
     }
 }
 

@@ -71,7 +71,7 @@ pub struct Serve {
     #[arg(long, env = "ANODE_DOMAIN", value_name = "DOMAIN")]
     pub domain: Option<String>,
 
-    /// Root access key id; with ANODE_SECRET_ACCESS_KEY [default: made at the first start and shown once]
+    /// Root access key id; with `ANODE_SECRET_ACCESS_KEY` [default: made at the first start and shown once]
     #[arg(skip)]
     pub access_key_id: Option<String>,
 

@@ -1,4 +1,4 @@
-//! S3: GetObjectAttributes.
+//! S3: `GetObjectAttributes`.
 
 use anode_net::{
     checksum::Algorithm,
@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{exchange::Response, host::Host, shard::Shard};
 
-/// Answers GetObjectAttributes.
+/// Answers `GetObjectAttributes`.
 pub async fn attributes<H: Host>(
     shard: &Shard<H>,
     query: &GetObjectAttributes,
@@ -31,7 +31,7 @@ pub async fn attributes<H: Host>(
         Outcome::Proceed => {}
         Outcome::NotModified => return Ok(Response::empty(ResponseHead::new(304))),
         failed @ Outcome::Failed(_) => {
-            return Err(failed.error().unwrap_or(s3::ErrorCode::PreconditionFailed.into()));
+            return Err(failed.error().unwrap_or_else(|| s3::ErrorCode::PreconditionFailed.into()));
         }
     }
     let checksum = object.checksum.as_ref().filter(|_| query.wants(Attribute::Checksum));

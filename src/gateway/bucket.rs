@@ -1,4 +1,4 @@
-//! S3: ListBuckets, CreateBucket, HeadBucket, DeleteBucket, GetBucketLocation, and what buckets don't have.
+//! S3: `ListBuckets`, `CreateBucket`, `HeadBucket`, `DeleteBucket`, `GetBucketLocation`, and what buckets don't have.
 
 use anode_net::{
     http::ResponseHead,
@@ -31,8 +31,8 @@ use crate::{
 /// The region that AWS names by no name.
 const REGION_DEFAULT: &str = "us-east-1";
 
-/// Answers ListBuckets.
-pub fn list<H: Host>(shard: &Shard<H>, list: &ListBuckets) -> Result<Response<H>, s3::Error> {
+/// Answers `ListBuckets`.
+pub fn list<H: Host>(shard: &Shard<H>, list: &ListBuckets) -> Response<H> {
     let meta = shard.meta();
     let region = region(shard);
     let after = list.token.as_ref().map_or("", |token| token.position.as_str());
@@ -54,7 +54,7 @@ pub fn list<H: Host>(shard: &Shard<H>, list: &ListBuckets) -> Result<Response<H>
     let prefix = (!list.prefix.is_empty()).then_some(list.prefix.as_str());
     let document =
         lists::BucketList { owner: shard.owner(), buckets, prefix, next_token: next.as_deref() };
-    Ok(Response::xml(lists::buckets(&document)))
+    Response::xml(lists::buckets(&document))
 }
 
 /// Makes a bucket: it exists on every connection when this returns.
@@ -75,13 +75,9 @@ pub async fn create<H: Host>(
         now_ms: shard.now_ms(),
     };
     let reply = shard.propose(META_GROUP, Command::CreateBucket(command), None).await?;
-    match refusal::accepted(reply, name, "")? {
-        Reply::Bucket(_) => {
-            let head = ResponseHead::new(200).header("Location", &format!("/{name}"));
-            Ok(Response::empty(head))
-        }
-        other => Err(refusal::unexpected(&other)),
-    }
+    let reply = refusal::accepted(reply, name, "")?;
+    let Reply::Bucket(_) = reply else { return Err(refusal::unexpected(&reply)) };
+    Ok(Response::empty(ResponseHead::new(200).header("Location", &format!("/{name}"))))
 }
 
 /// Where a region is set, buckets are made there and nowhere else; where none is, anywhere.
@@ -103,13 +99,13 @@ fn region<H: Host>(shard: &Shard<H>) -> String {
     shard.settings().region.clone().unwrap_or_else(|| REGION_DEFAULT.to_owned())
 }
 
-/// Answers HeadBucket.
+/// Answers `HeadBucket`.
 pub fn head<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3::Error> {
     find_bucket(shard, name)?;
     Ok(Response::empty(ResponseHead::new(200).header("x-amz-bucket-region", &region(shard))))
 }
 
-/// Answers GetBucketLocation.
+/// Answers `GetBucketLocation`.
 pub fn location<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3::Error> {
     let bucket = find_bucket(shard, name)?;
     let location = bucket.location.unwrap_or_else(|| region(shard));
@@ -124,7 +120,7 @@ pub async fn delete<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>
     if let Err(refused) = seal(shard, bucket.id).await {
         unseal(shard, bucket.id).await;
         return Err(match refused {
-            SealError::Refused(refused) => refusal::of_command(refused, name, ""),
+            SealError::Refused(refused) => refusal::of_command(&refused, name, ""),
             SealError::Other(error) => error,
         });
     }
@@ -142,9 +138,9 @@ enum SealError {
 async fn seal<H: Host>(shard: &Shard<H>, bucket: BucketId) -> Result<(), SealError> {
     for group in shard.object_groups() {
         let proposed = shard.propose(group, Command::SealBucket(bucket), None).await;
-        match proposed.map_err(|error| SealError::Other(error.into()))? {
-            Reply::Refused(refused) => return Err(SealError::Refused(refused)),
-            _ => {}
+        let reply = proposed.map_err(|error| SealError::Other(error.into()))?;
+        if let Reply::Refused(refused) = reply {
+            return Err(SealError::Refused(refused));
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! S3: CopyObject and UploadPartCopy: the source is read, checked and written anew, chunk by chunk.
+//! S3: `CopyObject` and `UploadPartCopy`: the source is read, checked and written anew, chunk by chunk.
 
 use std::ops::Range;
 
@@ -17,7 +17,7 @@ use anode_shards::{command::PutObject, object::Object};
 use super::{
     find_bucket,
     get::{self, Found, Want},
-    ingest::{Discard, Ingest, Ingested, Placement},
+    ingest::{Ingest, Placement, Taken},
     multipart::{find_upload, put_part},
     payload::Proof,
     put::{Target, commit},
@@ -79,15 +79,12 @@ pub async fn part<H: Host>(
     let found = source(shard, &copy.source).await?;
     copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
     let size = found.object.size;
-    let range = match copy.range {
-        Some(range) => {
-            range.check_within(size)?;
-            range.first..range.last + 1
-        }
-        None => {
-            check_size(size)?;
-            0..size
-        }
+    let range = if let Some(range) = copy.range {
+        range.check_within(size)?;
+        range.first..range.last + 1
+    } else {
+        check_size(size)?;
+        0..size
     };
     let algorithm = place.upload.checksum_algorithm.as_deref();
     let algorithm = algorithm.and_then(|name| Algorithm::from_name(name).ok());
@@ -131,7 +128,7 @@ async fn transfer<H: Host>(
     found: Found<H>,
     range: Range<u64>,
     (mut ingest, algorithm): (Ingest<H>, Option<Algorithm>),
-) -> Result<(Proof, (Ingested, Discard<H>)), s3::Error> {
+) -> Result<(Proof, Taken<H>), s3::Error> {
     let mut reader = ObjectReader::new(found.source, [Stretch::Object(range)]);
     let mut md5 = Md5::new();
     let mut hasher = algorithm.map(Hasher::new);

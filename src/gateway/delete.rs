@@ -1,4 +1,4 @@
-//! S3: DeleteObject and DeleteObjects.
+//! S3: `DeleteObject` and `DeleteObjects`.
 
 use std::collections::BTreeMap;
 
@@ -25,6 +25,9 @@ use crate::{
     shard::Shard,
 };
 
+/// Deletions of one group, each with its place in the request.
+type Batch = Vec<(usize, DeleteObject)>;
+
 /// Deletes one object: 204 also where there was none.
 pub async fn one<H: Host>(
     shard: &Shard<H>,
@@ -42,10 +45,9 @@ pub async fn one<H: Host>(
     };
     let group = shard.group_of(bucket.id, &delete.key);
     let reply = shard.propose(group, Command::DeleteObject(command), None).await?;
-    match refusal::accepted(reply, &delete.bucket, &delete.key)? {
-        Reply::Deleted { .. } => Ok(Response::empty(ResponseHead::new(204))),
-        other => Err(refusal::unexpected(&other)),
-    }
+    let reply = refusal::accepted(reply, &delete.bucket, &delete.key)?;
+    let Reply::Deleted { .. } = reply else { return Err(refusal::unexpected(&reply)) };
+    Ok(Response::empty(ResponseHead::new(204)))
 }
 
 /// Deletes up to 1,000 objects: a command a group, and an answer a key.
@@ -62,7 +64,7 @@ pub async fn many<H: Host>(
     let body = payload.whole(exchange, limits::XML_BODY_BYTES_MAX).await?;
     let request = requests::delete(&body)?;
     let mut errors: Vec<Option<s3::Error>> = vec![None; request.objects.len()];
-    let mut batches: BTreeMap<u32, Vec<(usize, DeleteObject)>> = BTreeMap::new();
+    let mut batches: BTreeMap<u32, Batch> = BTreeMap::new();
     for (nth, object) in request.objects.iter().enumerate() {
         match &object.deletion {
             Err(error) => errors[nth] = Some(error.clone()),
@@ -82,9 +84,9 @@ pub async fn many<H: Host>(
     }
     let batches = batches.into_iter().map(|(group, batch)| delete_batch(&shard, group, batch));
     for (nth, outcome) in futures::future::join_all(batches).await.into_iter().flatten() {
-        errors[nth] = outcome
-            .err()
-            .map(|refused| refusal::of_command(refused, &delete.bucket, &request.objects[nth].key));
+        let key = &request.objects[nth].key;
+        errors[nth] =
+            outcome.err().map(|refused| refusal::of_command(&refused, &delete.bucket, key));
     }
     let deletions: Vec<objects::Deletion<'_>> = request
         .objects
@@ -103,7 +105,7 @@ pub async fn many<H: Host>(
 async fn delete_batch<H: Host>(
     shard: &Shard<H>,
     group: u32,
-    batch: Vec<(usize, DeleteObject)>,
+    batch: Batch,
 ) -> Vec<(usize, Result<bool, Refusal>)> {
     let (places, commands): (Vec<usize>, Vec<DeleteObject>) = batch.into_iter().unzip();
     let count = places.len();

@@ -1,4 +1,4 @@
-//! S3: GetObject and HeadObject, with ranges, parts and conditions.
+//! S3: `GetObject` and `HeadObject`, with ranges, parts and conditions.
 
 use std::ops::Range;
 
@@ -64,7 +64,7 @@ pub async fn get<H: Host>(
         Outcome::Proceed => {}
         Outcome::NotModified => return Ok(Response::empty(validator_head(304, object))),
         failed @ Outcome::Failed(_) => {
-            return Err(failed.error().unwrap_or(ErrorCode::PreconditionFailed.into()));
+            return Err(failed.error().unwrap_or_else(|| ErrorCode::PreconditionFailed.into()));
         }
     }
     let selection = select(read, object)?;
@@ -85,13 +85,11 @@ pub(crate) async fn find<H: Host>(
         Want::Head => Access::Record,
     };
     let ask = Ask::Object { bucket: bucket.id, key: key.to_owned(), access };
-    match shard.ask(group, ask).await? {
-        Answer::Object(Some(found)) => {
-            let source = Source::new(shard, group, &found);
-            Ok(Found { object: found.object, source })
-        }
-        _ => Err(s3::Error::no_such_key(key)),
-    }
+    let Answer::Object(Some(found)) = shard.ask(group, ask).await? else {
+        return Err(s3::Error::no_such_key(key));
+    };
+    let source = Source::new(shard, group, &found);
+    Ok(Found { object: found.object, source })
 }
 
 fn select(read: &ReadObject, object: &Object) -> Result<Selection, s3::Error> {

@@ -29,6 +29,9 @@ pub enum Placement {
     Chunks,
 }
 
+/// Bytes taken in, and what forgets them unless they are stored.
+pub(crate) type Taken<H> = (Ingested, Discard<H>);
+
 /// Takes bytes in for one group.
 pub struct Ingest<H: Host> {
     shard: Shard<H>,
@@ -54,8 +57,8 @@ pub struct Ingested {
 }
 
 impl<H: Host> std::fmt::Debug for Ingest<H> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Ingest({} of group {})", self.body, self.group)
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Ingest({} of group {})", self.body, self.group)
     }
 }
 
@@ -95,7 +98,7 @@ impl<H: Host> Ingest<H> {
     }
 
     /// After the last byte: waits until every chunk is written. Durable they become with the command that names them.
-    pub async fn finish(mut self) -> Result<(Ingested, Discard<H>), s3::Error> {
+    pub async fn finish(mut self) -> Result<Taken<H>, s3::Error> {
         let inline_max = limits::INLINE_BYTES_MAX as u64;
         if self.bytes == 0 && self.placement == Placement::Inline {
             return Ok(self.inline(Body::Empty));
@@ -121,7 +124,7 @@ impl<H: Host> Ingest<H> {
         Ok((ingested, discard))
     }
 
-    fn inline(&mut self, body: Body) -> (Ingested, Discard<H>) {
+    fn inline(&mut self, body: Body) -> Taken<H> {
         self.settled = true;
         let inline = std::mem::take(&mut self.gathered).freeze();
         let discard = Discard { shard: self.shard.clone(), group: self.group, body: None };

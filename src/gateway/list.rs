@@ -1,4 +1,4 @@
-//! S3: ListObjects and ListObjectsV2: a merge of the ordered streams of all groups.
+//! S3: `ListObjects` and `ListObjectsV2`: a merge of the ordered streams of all groups.
 //!
 //! A page that ran out of its work says that it is truncated and where to go on: it never lies. A page without
 //! entries is asked for again here, a few times, as clients take an empty page for the end.
@@ -25,7 +25,7 @@ use crate::{
     shard::Shard,
 };
 
-/// Answers ListObjects.
+/// Answers `ListObjects`.
 pub async fn list_v1<H: Host>(
     shard: &Shard<H>,
     list: &ListObjects,
@@ -53,18 +53,17 @@ pub async fn list_v1<H: Host>(
     Ok(Response::xml(lists::objects(&document, &list.marker, next.as_deref())))
 }
 
-/// Answers ListObjectsV2.
+/// Answers `ListObjectsV2`.
 pub async fn list_v2<H: Host>(
     shard: &Shard<H>,
     list: &ListObjectsV2,
 ) -> Result<Response<H>, s3::Error> {
     let delimiter = list.delimiter.as_deref();
-    let start = match &list.token {
-        Some(token) => position_of_token(&token.position)?,
-        None => {
-            let start_after = list.start_after.as_deref().unwrap_or_default();
-            Position::after_marker(start_after, &list.prefix, delimiter)
-        }
+    let start = if let Some(token) = &list.token {
+        position_of_token(&token.position)?
+    } else {
+        let start_after = list.start_after.as_deref().unwrap_or_default();
+        Position::after_marker(start_after, &list.prefix, delimiter)
     };
     let query = ListQuery {
         prefix: list.prefix.clone(),
@@ -113,10 +112,11 @@ async fn page_of<H: Host>(
 ) -> Result<ListPage<Object>, s3::Error> {
     let bucket = find_bucket(shard, bucket_name)?;
     let ask = |group: GroupId, query: ListQuery| async move {
-        match shard.ask(group, Ask::List { bucket: bucket.id, query }).await? {
-            Answer::List(page) => Ok(page),
-            other => Err(AskError::Unavailable(format!("a page was asked for, not {other:?}"))),
-        }
+        let answer = shard.ask(group, Ask::List { bucket: bucket.id, query }).await?;
+        let Answer::List(page) = answer else {
+            return Err(AskError::Unavailable(format!("a page was asked for, not {answer:?}")));
+        };
+        Ok(page)
     };
     Ok(merged(shard, query, ask).await?)
 }

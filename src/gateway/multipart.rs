@@ -1,4 +1,4 @@
-//! S3: CreateMultipartUpload, UploadPart, CompleteMultipartUpload, AbortMultipartUpload.
+//! S3: `CreateMultipartUpload`, `UploadPart`, `CompleteMultipartUpload`, `AbortMultipartUpload`.
 
 use anode_net::{
     checksum::{self, Algorithm, Kind, Md5},
@@ -15,7 +15,7 @@ use anode_shards::{
 
 use super::{
     find_bucket,
-    ingest::{Discard, Ingest, Ingested, Placement},
+    ingest::{Ingest, Placement, Taken},
     payload::{Expectation, Payload, Proof},
     put::{Target, stored, stored_head},
     record, refusal,
@@ -81,10 +81,8 @@ pub(crate) async fn find_upload<H: Host>(
     let group = shard.group_of(bucket, target.key);
     let id = parse_id(sent).ok_or_else(missing)?;
     let ask = Ask::Upload { bucket, key: target.key.to_owned(), upload: id };
-    match shard.ask(group, ask).await? {
-        Answer::Upload(Some(upload)) => Ok(Place { bucket, group, id, upload }),
-        _ => Err(missing()),
-    }
+    let Answer::Upload(Some(upload)) = shard.ask(group, ask).await? else { return Err(missing()) };
+    Ok(Place { bucket, group, id, upload })
 }
 
 /// An id as [`UploadId`] writes it: 32 digits, hex, lower case.
@@ -142,7 +140,7 @@ pub(crate) async fn put_part<H: Host>(
     shard: &Shard<H>,
     place: &Place,
     (target, number): (&Target<'_>, u16),
-    (proof, (ingested, discard)): (&Proof, (Ingested, Discard<H>)),
+    (proof, (ingested, discard)): (&Proof, Taken<H>),
 ) -> Result<Stored, s3::Error> {
     let part = Part {
         number,
@@ -327,7 +325,8 @@ fn checksum_of(upload: &Upload, parts: &[&Part]) -> Option<Checksum> {
         checksum::Checksum::parse(algorithm, &stored.value).ok()
     };
     let digests: Vec<checksum::Checksum> = parts.iter().map(digest).collect::<Option<_>>()?;
-    let kind = upload.checksum_kind.map_or(algorithm.default_kind(), record::shown_kind);
+    let kind = upload.checksum_kind.map(record::shown_kind);
+    let kind = kind.unwrap_or_else(|| algorithm.default_kind());
     let shown = match kind {
         Kind::FullObject => {
             let sizes = parts.iter().map(|part| part.size);

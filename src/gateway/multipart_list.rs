@@ -1,4 +1,4 @@
-//! S3: ListParts and ListMultipartUploads.
+//! S3: `ListParts` and `ListMultipartUploads`.
 
 use anode_net::{
     checksum::{Algorithm, Kind},
@@ -29,7 +29,7 @@ use crate::{
     shard::Shard,
 };
 
-/// Answers ListParts.
+/// Answers `ListParts`.
 pub async fn parts<H: Host>(shard: &Shard<H>, list: &ListParts) -> Result<Response<H>, s3::Error> {
     let target = Target { bucket: &list.bucket, key: &list.key };
     let place = find_upload(shard, &target, &list.upload).await?;
@@ -40,10 +40,8 @@ pub async fn parts<H: Host>(shard: &Shard<H>, list: &ListParts) -> Result<Respon
             let count_max = usize::try_from(list.parts_max).unwrap_or(usize::MAX);
             let key = list.key.clone();
             let ask = Ask::Parts { bucket: place.bucket, key, upload: place.id, after, count_max };
-            match shard.ask(place.group, ask).await? {
-                Answer::Parts(page) => page,
-                _ => PartPage::default(),
-            }
+            let answer = shard.ask(place.group, ask).await?;
+            if let Answer::Parts(page) = answer { page } else { PartPage::default() }
         }
     };
     let parts = page.parts.iter().map(|part| documents::PartEntry {
@@ -68,7 +66,7 @@ pub async fn parts<H: Host>(shard: &Shard<H>, list: &ListParts) -> Result<Respon
     Ok(Response::xml(documents::parts(&document)))
 }
 
-/// Answers ListMultipartUploads.
+/// Answers `ListMultipartUploads`.
 pub async fn uploads<H: Host>(
     shard: &Shard<H>,
     list: &ListMultipartUploads,
@@ -86,10 +84,11 @@ pub async fn uploads<H: Host>(
         entries_max: usize::try_from(list.uploads_max).unwrap_or(usize::MAX),
     };
     let page = merged(shard, &query, |group, query| async move {
-        match shard.ask(group, Ask::Uploads { bucket, query }).await? {
-            Answer::Uploads(page) => Ok(page),
-            other => Err(AskError::Unavailable(format!("a page was asked for, not {other:?}"))),
-        }
+        let answer = shard.ask(group, Ask::Uploads { bucket, query }).await?;
+        let Answer::Uploads(page) = answer else {
+            return Err(AskError::Unavailable(format!("a page was asked for, not {answer:?}")));
+        };
+        Ok(page)
     })
     .await?;
     Ok(Response::xml(uploads_document(shard, list, &page)))

@@ -56,20 +56,18 @@ impl Payload {
         caller: &Caller,
         expectation: Expectation,
     ) -> Result<Self, s3::Error> {
-        let framing = match caller.payload.is_chunked() {
-            false => None,
-            true => {
-                let head = &exchange.head;
-                let fields: Vec<(&str, &str)> = head.headers().collect();
-                let parts = RequestParts {
-                    method: head.method_name(),
-                    path: head.path(),
-                    query: head.query().unwrap_or_default(),
-                    headers: &fields,
-                };
-                let decoder = ChunkDecoder::new(caller.payload, &parts, Some(&caller.verified));
-                Some(decoder?)
-            }
+        let framing = if caller.payload.is_chunked() {
+            let head = &exchange.head;
+            let fields: Vec<(&str, &str)> = head.headers().collect();
+            let parts = RequestParts {
+                method: head.method_name(),
+                path: head.path(),
+                query: head.query().unwrap_or_default(),
+                headers: &fields,
+            };
+            Some(ChunkDecoder::new(caller.payload, &parts, Some(&caller.verified))?)
+        } else {
+            None
         };
         let declared = expectation.checksum.as_ref().map(|declared| declared.algorithm);
         let hasher = declared.or(expectation.checksum_default).map(Hasher::new);
@@ -117,13 +115,13 @@ impl Payload {
         loop {
             match decoder.decode(&mut self.framed)? {
                 Decoded::Data(data) => return Ok(Some(data)),
-                Decoded::NeedMore | Decoded::End => match exchange.next().await? {
-                    Some(framed) => self.framed = framed,
-                    None => {
+                Decoded::NeedMore | Decoded::End => {
+                    let Some(framed) = exchange.next().await? else {
                         decoder.finish()?;
                         return Ok(None);
-                    }
-                },
+                    };
+                    self.framed = framed;
+                }
             }
         }
     }

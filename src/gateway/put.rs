@@ -1,4 +1,4 @@
-//! S3: PutObject.
+//! S3: `PutObject`.
 
 use anode_net::{checksum::Algorithm, http::ResponseHead, s3};
 use anode_shards::{
@@ -8,7 +8,7 @@ use anode_shards::{
 
 use super::{
     find_bucket,
-    ingest::{Discard, Ingest, Ingested, Placement},
+    ingest::{Ingest, Placement, Taken},
     payload::{Expectation, Payload},
     record, refusal,
 };
@@ -75,7 +75,7 @@ pub(crate) async fn commit<H: Host>(
     shard: &Shard<H>,
     target: &Target<'_>,
     command: PutObject,
-    (ingested, discard): (Ingested, Discard<H>),
+    (ingested, discard): Taken<H>,
 ) -> Result<Stored, s3::Error> {
     let group = shard.group_of(command.bucket, &command.key);
     let command = Command::PutObject(Box::new(command));
@@ -84,10 +84,9 @@ pub(crate) async fn commit<H: Host>(
 
 /// What a write that was answered stored.
 pub(crate) fn stored(reply: Reply, target: &Target<'_>) -> Result<Stored, s3::Error> {
-    match refusal::accepted(reply, target.bucket, target.key)? {
-        Reply::Stored(stored) => Ok(stored),
-        other => Err(refusal::unexpected(&other)),
-    }
+    let reply = refusal::accepted(reply, target.bucket, target.key)?;
+    let Reply::Stored(stored) = reply else { return Err(refusal::unexpected(&reply)) };
+    Ok(stored)
 }
 
 /// The head that tells what was stored.

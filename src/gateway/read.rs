@@ -23,6 +23,9 @@ pub enum Stretch {
     Object(Range<u64>),
 }
 
+/// Bytes on their way.
+type Fetch = LocalBoxFuture<'static, Result<Bytes, AskError>>;
+
 /// Where the bytes of an object come from. Its bodies can't be reclaimed while this lives.
 pub struct Source<H: Host> {
     shard: Shard<H>,
@@ -33,8 +36,8 @@ pub struct Source<H: Host> {
 }
 
 impl<H: Host> std::fmt::Debug for Source<H> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Source({} bodies of group {})", self.bodies.len(), self.group)
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Source({} bodies of group {})", self.bodies.len(), self.group)
     }
 }
 
@@ -46,7 +49,7 @@ impl<H: Host> Source<H> {
     }
 
     /// The piece of one chunk, or of the inline bytes, that begins at `range.start`.
-    fn piece(&self, range: &Range<u64>) -> (u64, LocalBoxFuture<'static, Result<Bytes, AskError>>) {
+    fn piece(&self, range: &Range<u64>) -> (u64, Fetch) {
         if self.bodies.is_empty() {
             let at = |offset: u64| usize::try_from(offset).expect("inline bytes are few");
             let data = self.inline.slice(at(range.start)..at(range.end));
@@ -66,12 +69,7 @@ impl<H: Host> Source<H> {
         unreachable!("ranges are clamped to the object's size");
     }
 
-    fn fetch(
-        &self,
-        body: BodyId,
-        chunk: u64,
-        range: Range<u64>,
-    ) -> LocalBoxFuture<'static, Result<Bytes, AskError>> {
+    fn fetch(&self, body: BodyId, chunk: u64, range: Range<u64>) -> Fetch {
         let within = |offset: u64| {
             u32::try_from(offset - chunk * CHUNK_BYTES_MAX).expect("a chunk is below 4 GiB")
         };
@@ -82,12 +80,13 @@ impl<H: Host> Source<H> {
         };
         let (shard, group) = (self.shard.clone(), self.group);
         Box::pin(async move {
-            match shard.ask(group, ask).await? {
-                Answer::Chunk(data) => Ok(data),
-                other => {
-                    Err(AskError::Unavailable(format!("a chunk was asked for, not {other:?}")))
-                }
-            }
+            let answer = shard.ask(group, ask).await?;
+            let Answer::Chunk(data) = answer else {
+                return Err(AskError::Unavailable(format!(
+                    "a chunk was asked for, not {answer:?}"
+                )));
+            };
+            Ok(data)
         })
     }
 }
@@ -107,12 +106,12 @@ impl<H: Host> Drop for Source<H> {
 pub struct ObjectReader<H: Host> {
     source: Source<H>,
     stretches: VecDeque<Stretch>,
-    under_way: FuturesOrdered<LocalBoxFuture<'static, Result<Bytes, AskError>>>,
+    under_way: FuturesOrdered<Fetch>,
 }
 
 impl<H: Host> std::fmt::Debug for ObjectReader<H> {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "ObjectReader({:?})", self.source)
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ObjectReader({:?})", self.source)
     }
 }
 

@@ -58,7 +58,9 @@ pub(crate) fn write_condition(condition: &conditions::WriteCondition) -> WriteCo
         conditions::WriteCondition::Absent => {
             WriteCondition { if_none_match_any: true, if_match: None }
         }
-        other => WriteCondition { if_none_match_any: false, if_match: if_match(other) },
+        conditions::WriteCondition::Present | conditions::WriteCondition::Matches(_) => {
+            WriteCondition { if_none_match_any: false, if_match: if_match(condition) }
+        }
     }
 }
 

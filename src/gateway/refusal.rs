@@ -6,7 +6,7 @@ use anode_shards::command::{Refusal, Reply};
 use crate::mesh::AskError;
 
 /// What a command's refusal is to a client who asked about `bucket` and `key`.
-pub(crate) fn of_command(refusal: Refusal, bucket: &str, key: &str) -> s3::Error {
+pub(crate) fn of_command(refusal: &Refusal, bucket: &str, key: &str) -> s3::Error {
     match refusal {
         Refusal::PreconditionFailed => s3::Error::new(ErrorCode::PreconditionFailed),
         Refusal::NoSuchKey => s3::Error::no_such_key(key),
@@ -44,10 +44,10 @@ pub(crate) fn of_command(refusal: Refusal, bucket: &str, key: &str) -> s3::Error
 
 /// The reply of a command that was not refused.
 pub(crate) fn accepted(reply: Reply, bucket: &str, key: &str) -> Result<Reply, s3::Error> {
-    match reply {
-        Reply::Refused(refusal) => Err(of_command(refusal, bucket, key)),
-        other => Ok(other),
+    if let Reply::Refused(refusal) = &reply {
+        return Err(of_command(refusal, bucket, key));
     }
+    Ok(reply)
 }
 
 impl From<AskError> for s3::Error {

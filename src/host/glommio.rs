@@ -2,6 +2,8 @@
 //!
 //! glommio is named in this file and its folder only: it is hardly maintained, so nothing else may lean on it.
 
+#![expect(clippy::disallowed_types, reason = "this host is where the clock is read")]
+
 mod files;
 mod network;
 
@@ -42,7 +44,7 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// The CPUs that the process's affinity mask allows (taskset, cgroup cpusets, systemd's CPUAffinity).
+    /// The CPUs that the process's affinity mask allows (taskset, cgroup cpusets, systemd's `CPUAffinity`).
     pub fn allowed() -> Self {
         let set = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0))
             .expect("the affinity mask of the calling process can always be read");
@@ -65,8 +67,8 @@ struct Inner {
 }
 
 impl std::fmt::Debug for GlommioHost {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "GlommioHost(shard {})", self.0.shard)
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "GlommioHost(shard {})", self.0.shard)
     }
 }
 
@@ -282,12 +284,12 @@ impl Host for GlommioHost {
     }
 
     async fn receive(&self) -> Message {
-        poll_fn(|context| match self.0.inbox.borrow_mut().pop_front() {
-            Some(message) => Poll::Ready(message),
-            None => {
-                self.0.receiver.set(Some(context.waker().clone()));
-                Poll::Pending
+        poll_fn(|context| {
+            if let Some(message) = self.0.inbox.borrow_mut().pop_front() {
+                return Poll::Ready(message);
             }
+            self.0.receiver.set(Some(context.waker().clone()));
+            Poll::Pending
         })
         .await
     }
@@ -303,9 +305,9 @@ impl anode_shards::raft::runtime::Handle for GlommioHost {
         glommio::spawn_local(task).detach();
     }
 
-    fn sleep(&self, nanoseconds: u64) -> LocalBoxFuture<'static, ()> {
+    fn sleep(&self, nanos: u64) -> LocalBoxFuture<'static, ()> {
         Box::pin(async move {
-            glommio::timer::sleep(Duration::from_nanos(nanoseconds)).await;
+            glommio::timer::sleep(Duration::from_nanos(nanos)).await;
         })
     }
 

@@ -38,6 +38,9 @@ impl Owner {
     pub const CLIENT: Self = Self { node: usize::MAX, shard: 0 };
 }
 
+/// Who waits for a time, by the time and then in the order of asking.
+type Timers = BTreeMap<(u64, u64), Waker>;
+
 /// The simulated world: its clock, its dice, its tasks.
 #[derive(Clone)]
 pub struct World(Rc<Inner>);
@@ -52,7 +55,7 @@ struct Inner {
     current: Cell<Owner>,
     tasks: RefCell<BTreeMap<u64, Task>>,
     spawned: RefCell<VecDeque<(u64, Task)>>,
-    timers: RefCell<BTreeMap<(u64, u64), Waker>>,
+    timers: RefCell<Timers>,
     ready: RefCell<BTreeSet<u64>>,
 }
 
@@ -73,8 +76,8 @@ impl Wake for Flag {
 }
 
 impl std::fmt::Debug for World {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "World(at {} ns, step {})", self.0.now.get(), self.0.steps.get())
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "World(at {} ns, step {})", self.0.now.get(), self.0.steps.get())
     }
 }
 
@@ -259,14 +262,14 @@ pub struct Sleep {
 impl Future for Sleep {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         if self.world.now() >= self.at {
             return Poll::Ready(());
         }
         let inner = &self.world.0;
         let timer =
             self.timer.unwrap_or_else(|| inner.timer_next.replace(inner.timer_next.get() + 1));
-        inner.timers.borrow_mut().insert((self.at, timer), context.waker().clone());
+        inner.timers.borrow_mut().insert((self.at, timer), cx.waker().clone());
         self.timer = Some(timer);
         Poll::Pending
     }

@@ -32,7 +32,7 @@ pub struct SimHost {
     network: Network,
     disk: SimDisk,
     owner: Owner,
-    inboxes: Rc<Vec<Inbox>>,
+    inboxes: Rc<[Inbox]>,
 }
 
 #[derive(Default)]
@@ -42,8 +42,8 @@ struct Inbox {
 }
 
 impl std::fmt::Debug for SimHost {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "SimHost({:?})", self.owner)
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SimHost({:?})", self.owner)
     }
 }
 
@@ -56,7 +56,7 @@ impl SimHost {
         node: usize,
         shard_count: usize,
     ) -> Vec<Self> {
-        let inboxes: Rc<Vec<Inbox>> = Rc::new((0..shard_count).map(|_| Inbox::default()).collect());
+        let inboxes: Rc<[Inbox]> = (0..shard_count).map(|_| Inbox::default()).collect();
         let host = |shard| Self {
             world: world.clone(),
             network: network.clone(),
@@ -134,12 +134,12 @@ impl Host for SimHost {
     async fn receive(&self) -> Message {
         let inbox = &self.inboxes[self.owner.shard];
         loop {
-            let at = poll_fn(|context| match inbox.messages.borrow().front() {
-                Some((at, _)) => Poll::Ready(*at),
-                None => {
-                    inbox.waker.set(Some(context.waker().clone()));
-                    Poll::Pending
+            let at = poll_fn(|context| {
+                if let Some((at, _)) = inbox.messages.borrow().front() {
+                    return Poll::Ready(*at);
                 }
+                inbox.waker.set(Some(context.waker().clone()));
+                Poll::Pending
             })
             .await;
             if at <= self.world.now() {
@@ -165,8 +165,8 @@ impl anode_shards::raft::runtime::Handle for SimRuntime {
         self.0.spawn(self.0.current(), task);
     }
 
-    fn sleep(&self, nanoseconds: u64) -> LocalBoxFuture<'static, ()> {
-        Box::pin(self.0.sleep(Duration::from_nanos(nanoseconds)))
+    fn sleep(&self, nanos: u64) -> LocalBoxFuture<'static, ()> {
+        Box::pin(self.0.sleep(Duration::from_nanos(nanos)))
     }
 
     fn random(&self) -> u64 {

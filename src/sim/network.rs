@@ -25,12 +25,16 @@ const DELAY_NANOSECONDS_MAX: u64 = 200_000;
 /// Bytes under way in one direction before the sender waits.
 const WINDOW_BYTES_MAX: usize = 256 << 10;
 
+type Listeners = BTreeMap<(SocketAddr, Owner), Rc<Backlog>>;
+/// Each direction, with who reads it or writes it.
+type Connections = Vec<(Owner, Rc<Direction>)>;
+
 /// All listeners and connections.
 #[derive(Clone)]
 pub struct Network {
     world: World,
-    listeners: Rc<RefCell<BTreeMap<(SocketAddr, Owner), Rc<Backlog>>>>,
-    connections: Rc<RefCell<Vec<(Owner, Rc<Direction>)>>>,
+    listeners: Rc<RefCell<Listeners>>,
+    connections: Rc<RefCell<Connections>>,
 }
 
 #[derive(Default)]
@@ -64,8 +68,8 @@ impl Direction {
 }
 
 impl std::fmt::Debug for Network {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "Network({} listeners)", self.listeners.borrow().len())
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Network({} listeners)", self.listeners.borrow().len())
     }
 }
 
@@ -139,8 +143,8 @@ pub struct SimListener {
 }
 
 impl std::fmt::Debug for SimListener {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "SimListener({})", self.address)
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SimListener({})", self.address)
     }
 }
 
@@ -152,12 +156,12 @@ impl Listener for SimListener {
     }
 
     async fn accept(&self) -> Result<SimStream, Error> {
-        poll_fn(|context| match self.backlog.waiting.borrow_mut().pop_front() {
-            Some(stream) => Poll::Ready(Ok(stream)),
-            None => {
-                self.backlog.waker.set(Some(context.waker().clone()));
-                Poll::Pending
+        poll_fn(|context| {
+            if let Some(stream) = self.backlog.waiting.borrow_mut().pop_front() {
+                return Poll::Ready(Ok(stream));
             }
+            self.backlog.waker.set(Some(context.waker().clone()));
+            Poll::Pending
         })
         .await
     }
@@ -172,8 +176,8 @@ pub struct SimStream {
 }
 
 impl std::fmt::Debug for SimStream {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "SimStream({})", self.peer)
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SimStream({})", self.peer)
     }
 }
 
@@ -207,6 +211,19 @@ impl SimStream {
             waker.wake();
         }
         length
+    }
+
+    /// Waits until bytes are under way to this end, or none will be.
+    async fn stirred(&self) {
+        let direction = &self.incoming;
+        poll_fn(|context| {
+            if direction.aborted.get() || direction.ended.get() || self.arrival().is_some() {
+                return Poll::Ready(());
+            }
+            direction.reader.set(Some(context.waker().clone()));
+            Poll::Pending
+        })
+        .await;
     }
 
     async fn send(&self, mut part: Bytes) -> Result<(), Error> {
@@ -258,20 +275,7 @@ impl Stream for SimStream {
                 Some(at) if at <= self.world.now() => return Ok(self.take(target, length_max)),
                 Some(at) => self.world.sleep(Duration::from_nanos(at - self.world.now())).await,
                 None if self.incoming.ended.get() => return Ok(0),
-                None => {
-                    poll_fn(|context| {
-                        let direction = &self.incoming;
-                        if direction.aborted.get()
-                            || direction.ended.get()
-                            || self.arrival().is_some()
-                        {
-                            return Poll::Ready(());
-                        }
-                        direction.reader.set(Some(context.waker().clone()));
-                        Poll::Pending
-                    })
-                    .await;
-                }
+                None => self.stirred().await,
             }
         }
     }

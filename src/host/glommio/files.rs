@@ -281,6 +281,10 @@ fn failed(action: &str, path: impl AsRef<Path>, error: &GlommioError<()>) -> Err
     refused(action, path, &system)
 }
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the system has many errors; these have reactions"
+)]
 fn refused(action: &str, path: impl AsRef<Path>, error: &std::io::Error) -> Error {
     let name = path.as_ref().display().to_string();
     match error.kind() {
