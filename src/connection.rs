@@ -81,9 +81,8 @@ async fn read_head<H: Host>(shard: &Shard<H>, wire: &mut Wire<H>) -> Result<Head
         let Wire { stream, buffer } = &mut *wire;
         match within(host, pause, stream.read(buffer, limits::READ_BYTES)).await {
             Some(Ok(0) | Err(_)) => return Err(NoHead::Closed),
-            Some(Ok(_)) => {}
             None if deadline.is_some() => return Err(NoHead::TooSlow),
-            None => {}
+            Some(Ok(_)) | None => {}
         }
     }
 }

@@ -62,7 +62,7 @@ async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>,
         return Err(kind
             .answer("", &exchange.shard.owner())
             .err()
-            .unwrap_or(s3::ErrorCode::AccessForbidden.into()));
+            .unwrap_or_else(|| s3::ErrorCode::AccessForbidden.into()));
     }
     let caller = authorize::authorize(&exchange.shard, &request, routed.route)?;
     s3::headers::check_expected_owner(headers, exchange.shard.account())?;

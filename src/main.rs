@@ -16,9 +16,9 @@ use bytesize::ByteSize;
 #[expect(clippy::print_stderr, reason = "a message to whoever typed the command")]
 fn main() -> ExitCode {
     let done = match Cli::read().command {
-        Command::Serve(flags) => {
-            Settings::load(&flags).map_err(|error| error.to_string()).and_then(serve::serve)
-        }
+        Command::Serve(flags) => Settings::load(&flags)
+            .map_err(|error| error.to_string())
+            .and_then(|settings| serve::serve(&settings)),
         Command::Config(ConfigCommand::Check(flags)) => Settings::load(&flags)
             .map_err(|error| error.to_string())
             .and_then(|settings| check(&settings)),
@@ -45,7 +45,7 @@ fn check(settings: &Settings) -> Result<(), String> {
     println!("credentials  {:?}", settings.credentials);
     match &settings.tls {
         Some(files) => {
-            println!("tls          {}, {}", files.certificate.display(), files.key.display())
+            println!("tls          {}, {}", files.certificate.display(), files.key.display());
         }
         None => println!("tls          none (HTTP)"),
     }

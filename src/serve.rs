@@ -1,5 +1,10 @@
 //! `anode serve`: the process around the shards: signals, certificates, and what people are told.
 
+#![expect(
+    clippy::disallowed_types,
+    reason = "the process times its start and shares one certificate between shards"
+)]
+
 use std::{
     sync::{
         Arc, RwLock,
@@ -37,10 +42,6 @@ struct Process {
 }
 
 /// The certificate in use. Read at every accept and written at a reload, so threads hardly ever meet here.
-#[expect(
-    clippy::disallowed_types,
-    reason = "one certificate for all shards, replaced while they run"
-)]
 struct Certificate(RwLock<Option<Arc<ServerConfig>>>);
 
 impl Supervisor for Process {
@@ -59,12 +60,11 @@ impl Supervisor for Process {
 }
 
 /// Serves until a signal ends it.
-#[expect(clippy::disallowed_types, reason = "the process measures how long it took to recover")]
-pub(crate) fn serve(settings: Settings) -> Result<(), String> {
+pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
     let started = std::time::Instant::now();
     observe::start_logs(&settings.log).map_err(|error| error.to_string())?;
-    let locks = preflight::check(&settings)?;
-    let certificate = read_tls(&settings)?;
+    let locks = preflight::check(settings)?;
+    let certificate = read_tls(settings)?;
     let credentials = Credentials::configured(&settings.credentials)?;
     let volumes: Vec<String> =
         settings.data.iter().map(|path| path.display().to_string()).collect();
@@ -104,7 +104,7 @@ pub(crate) fn serve(settings: Settings) -> Result<(), String> {
         run_shards(shard_count, &cores, body)
     };
     let shards = shards.map_err(|error| format!("the shards can't be started: {error}"))?;
-    let ended = supervise(&settings, &layout, (&process, &inbox), started);
+    let ended = supervise(settings, &layout, (&process, &inbox), started);
     process.stopping.store(true, Ordering::Relaxed);
     if ended.is_ok() {
         for shard in shards {
@@ -123,7 +123,6 @@ fn prepare(volumes: &[String], shard_count: usize) -> Result<Layout, String> {
 }
 
 /// Watches signals, events and the certificate until the node is to end.
-#[expect(clippy::disallowed_types, reason = "see serve")]
 #[expect(clippy::disallowed_methods, reason = "the process's own thread has nothing else to do")]
 fn supervise(
     settings: &Settings,
@@ -188,7 +187,6 @@ pub(crate) fn read_tls(settings: &Settings) -> Result<Option<Arc<ServerConfig>>,
     config.map(Some).map_err(named)
 }
 
-#[expect(clippy::disallowed_types, reason = "a file's time of change, compared with itself")]
 fn certificate_time(settings: &Settings) -> Option<SystemTime> {
     let files = settings.tls.as_ref()?;
     let time = |path| std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
@@ -204,7 +202,7 @@ fn reload(settings: &Settings, process: &Process) {
             tracing::info!("the certificate was read again");
         }
         Err(reason) => {
-            tracing::error!(reason, "the certificate was not read again; the old one stays")
+            tracing::error!(reason, "the certificate was not read again; the old one stays");
         }
     }
 }

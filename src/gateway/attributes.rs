@@ -52,9 +52,11 @@ pub async fn attributes<H: Host>(
 }
 
 /// Here AWS shows a composite checksum without the number of its parts.
-fn without_count(shown: ChecksumText) -> ChecksumText {
-    let value = shown.value.split('-').next().unwrap_or_default().to_owned();
-    ChecksumText { value, ..shown }
+fn without_count(mut shown: ChecksumText) -> ChecksumText {
+    if let Some(length) = shown.value.find('-') {
+        shown.value.truncate(length);
+    }
+    shown
 }
 
 fn parts(query: &GetObjectAttributes, object: &Object) -> objects::AttributeParts {
