@@ -167,6 +167,13 @@ def write_until_killed(node: Node, ledger: Ledger, turn: int, seconds: float) ->
             raise writer.failure
 
 
+def kill_in_recovery(node: Node, seconds: float) -> None:
+    """Starts the node and kills it again, most likely before it has recovered."""
+    node.launch()
+    time.sleep(seconds)
+    node.kill()
+
+
 def check(node: Node, ledger: Ledger, prefix: str) -> None:
     """Holds every key with a prefix to the ledger; what is found settles what was uncertain."""
     signer = Signer(node.address)
@@ -213,6 +220,8 @@ def test_what_was_acknowledged_survives_kill_9(
     recoveries: list[int] = []
     for turn in range(ROUNDS):
         write_until_killed(node, ledger, turn, choose.uniform(0.3, 2.0))
+        if choose.random() < 0.5:
+            kill_in_recovery(node, choose.uniform(0, 0.4))
         recoveries.append(round(node.start() * 1000))
         check(node, ledger, f"{turn}-")
         there = sorted(key for key, expected in ledger.keys.items() if expected.certain is not None)

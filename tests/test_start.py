@@ -150,6 +150,16 @@ def test_sigterm_lets_requests_under_way_end(make_node: MakeNode) -> None:
     assert wire.exchange(node.port, signer.sign(Request("GET", "/drained/k"))).body == body
 
 
+def test_sigterm_does_not_wait_for_idle_connections(make_node: MakeNode, tmp_path: Path) -> None:
+    path = tmp_path / "anode.toml"
+    path.write_text("drain_seconds = 3600\n")
+    node = make_node("--config", str(path))
+    node.start()
+    with wire.Connection(node.port) as used, wire.Connection(node.port):
+        used.exchange(Signer(node.address).sign(LIST))
+        assert node.stop() == 0
+
+
 def test_sigint_ends_it_as_well(make_node: MakeNode) -> None:
     node = make_node()
     node.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from signing import Request
 
@@ -42,7 +42,7 @@ class Connection:
     def __init__(self, port: int, timeout: float = TIMEOUT_SECONDS) -> None:
         self._socket = socket.create_connection(("127.0.0.1", port), timeout)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._buffer = b""
+        self._buffer = bytearray()
 
     def __enter__(self) -> Connection:
         return self
@@ -68,16 +68,28 @@ class Connection:
 
     def response(self, method: str = "GET") -> Response:
         """Reads one response to a request with this method."""
+        head = self.response_head()
+        if method == "HEAD" or head.status in (204, 304) or head.status < 200:
+            return head
+        if head.headers.get("transfer-encoding") == "chunked":
+            return replace(head, body=self._take_chunks())
+        return replace(head, body=self.take(int(head.headers["content-length"])))
+
+    def response_head(self) -> Response:
+        """Reads the head of a response and nothing more."""
         head = self._take_until(b"\r\n\r\n").decode("latin-1")
         status_line, *lines = head[:-4].split("\r\n")
         assert re.fullmatch(r"HTTP/1\.1 \d{3} [ -~]*", status_line), f"not a status line: {status_line!r}"
-        status = int(status_line[9:12])
         headers = {name.lower(): value.strip() for name, value in (line.split(":", 1) for line in lines)}
-        if method == "HEAD" or status in (204, 304) or status < 200:
-            return Response(status, headers, b"")
-        if headers.get("transfer-encoding") == "chunked":
-            return Response(status, headers, self._take_chunks())
-        return Response(status, headers, self._take(int(headers["content-length"])))
+        return Response(int(status_line[9:12]), headers, b"")
+
+    def take(self, count: int) -> bytes:
+        """Reads so many bytes."""
+        while len(self._buffer) < count:
+            self._receive()
+        taken = bytes(self._buffer[:count])
+        del self._buffer[:count]
+        return taken
 
     def is_closed(self) -> bool:
         """Whether the node closes the connection without sending anything more."""
@@ -91,26 +103,20 @@ class Connection:
     def _take_chunks(self) -> bytes:
         body = b""
         while size := int(self._take_until(b"\r\n"), 16):
-            body += self._take(size)
-            assert self._take(2) == b"\r\n"
+            body += self.take(size)
+            assert self.take(2) == b"\r\n"
         assert self._take_until(b"\r\n") == b"\r\n", "trailers in a response"
         return body
 
     def _take_until(self, end: bytes) -> bytes:
         while end not in self._buffer:
             self._receive()
-        return self._take(self._buffer.index(end) + len(end))
-
-    def _take(self, count: int) -> bytes:
-        while len(self._buffer) < count:
-            self._receive()
-        taken, self._buffer = self._buffer[:count], self._buffer[count:]
-        return taken
+        return self.take(self._buffer.index(end) + len(end))
 
     def _receive(self) -> None:
         received = self._socket.recv(1 << 20)
         if not received:
-            raise ConnectionError(f"the node closed the connection after {self._buffer[:200]!r}")
+            raise ConnectionError(f"the node closed the connection after {bytes(self._buffer[:200])!r}")
         self._buffer += received
 
 
