@@ -6,7 +6,8 @@
 //!    there. One that knew of a durable batch above the last applied one proves damage.
 //! 3. The newest of these segments is flushed: what was read is durable before anything is built on it.
 //!
-//! Files without a valid batch are spare: one being made, or renamed, or whose first batch was torn.
+//! Files without a valid batch are spare: one being made, or renamed, or whose first batch was torn. They are flushed
+//! before they are used again.
 
 use std::{collections::BTreeMap, rc::Rc};
 
@@ -57,6 +58,8 @@ pub(super) async fn recover<D: Directory>(
         if used {
             newest = Some(file.generation);
         } else if file.device.size() == options.segment_bytes {
+            // Whoever made it may have been killed before its length was durable.
+            file.device.sync().await?;
             replay.segments.add_spare(file);
         } else {
             useless.push(file);

@@ -12,7 +12,7 @@ use futures::future::join;
 
 use super::{Record, Slot, Wal, WalFigures, WalOptions, flushed, segments::SPARE_MAX};
 use crate::{
-    device::SECTOR_BYTES,
+    device::{Directory, Durability, Fill, SECTOR_BYTES},
     error::Error,
     testing::{SimDirectory, SimDisk, block_on},
 };
@@ -349,4 +349,30 @@ fn options_that_the_format_cannot_have_are_refused() {
 fn a_new_wal_is_empty() {
     let figures = session(&SimDisk::new(0), small(), async |wal| wal.figures()).unwrap();
     assert_eq!(WalFigures { spare_count: 0, ..figures }, WalFigures::default());
+}
+
+#[test]
+fn a_segment_that_was_being_made_at_a_kill_keeps_its_records_over_a_power_cut() {
+    for seed in 0..40 {
+        let disk = SimDisk::new(seed);
+        block_on(async {
+            // All of its length is there, and nothing of it durable: the maker was killed.
+            let (directory, fill) = (disk.root(), Fill::Zeros(small().segment_bytes));
+            let made = directory.create("wal-00000001", fill, Durability::EachWrite);
+            futures::pin_mut!(made);
+            assert!(futures::poll!(&mut made).is_pending());
+        });
+        let ended = block_on(async {
+            let wal = Wal::open(disk.root(), small()).await.unwrap();
+            let scenario = async {
+                append(&wal, 1, (1..20).map(|index| record(index, 900)).collect()).await.unwrap();
+                disk.crash();
+                wal.stop();
+            };
+            join(wal.run(), scenario).await.0
+        });
+        assert!(matches!(ended, Err(Error::Stopped)), "seed {seed}: {ended:?}");
+        let range = session(&disk, small(), async |wal| wal.range(1)).unwrap();
+        assert_eq!(range, Some((1, 19)), "seed {seed}");
+    }
 }
