@@ -43,8 +43,12 @@ impl<D: Directory> Volume<D> {
     /// [`Error::Limit`] for more shards than [`SHARDS_PER_VOLUME_MAX`], or none.
     pub async fn format(directory: &D, identity: &VolumeIdentity) -> Result<(), Error> {
         let sector = superblock::encode(identity)?;
-        refuse_used(directory).await?;
-        let file = directory.create(UNFINISHED_NAME, Fill::Empty, Durability::AtSync).await?;
+        let file = if is_unfinished(directory).await? {
+            // Written over, never removed: shards' directories may be there, and it is what tells that they are empty.
+            directory.open(UNFINISHED_NAME, Durability::AtSync).await?
+        } else {
+            directory.create(UNFINISHED_NAME, Fill::Empty, Durability::AtSync).await?
+        };
         let mut buffer = file.buffer(2 * SECTOR_BYTES);
         for copy in buffer.chunks_exact_mut(SECTOR_BYTES) {
             copy.copy_from_slice(&sector);
@@ -67,6 +71,8 @@ impl<D: Directory> Volume<D> {
     /// [`Error::Corrupt`] where both copies are damaged.
     pub async fn open(directory: D) -> Result<Self, Error> {
         let file = directory.open(NAME, Durability::AtSync).await?;
+        // Whoever formatted it may have been killed before the last name was durable.
+        directory.sync().await?;
         let location = |copy: u64| format!("{}/{NAME} at {}", directory.path(), copy * SECTOR);
         let mut found = Vec::new();
         for copy in 0..COPY_COUNT {
@@ -133,9 +139,27 @@ impl<D: Directory> Volume<D> {
         }
         self.directory.directory(&shard_name(shard)).await
     }
+
+    /// Whether no storage was ever opened in it: what it was formatted for never began.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::shard`], and whatever the device says.
+    pub async fn is_unused(&self) -> Result<bool, Error> {
+        for shard in &self.identity.shards {
+            let shard = self.shard(*shard).await?;
+            for inner in crate::storage::DIRECTORIES {
+                if !shard.directory(inner).await?.list().await?.is_empty() {
+                    return Ok(false);
+                }
+            }
+        }
+        Ok(true)
+    }
 }
 
-async fn refuse_used<D: Directory>(directory: &D) -> Result<(), Error> {
+/// Whether a formatting was cut off there; refuses a directory in use.
+async fn is_unfinished<D: Directory>(directory: &D) -> Result<bool, Error> {
     let names = directory.list().await?;
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
     let shard = names.iter().find(|name| name.starts_with(SHARD_PREFIX));
@@ -143,11 +167,11 @@ async fn refuse_used<D: Directory>(directory: &D) -> Result<(), Error> {
         return Err(Error::Exists { name: format!("{}/{NAME}", directory.path()) });
     }
     if has(UNFINISHED_NAME) {
-        return directory.remove(UNFINISHED_NAME).await;
+        return Ok(true);
     }
     match shard {
         Some(shard) => Err(Error::Exists { name: format!("{}/{shard}", directory.path()) }),
-        None => Ok(()),
+        None => Ok(false),
     }
 }
 

@@ -139,3 +139,44 @@ fn as_many_shards_as_fit_and_no_more() {
         superblock::encode(&VolumeIdentity { shards: shards(count), ..identity() }).unwrap_err();
     }
 }
+
+/// Formats in so many steps at most, and is killed there.
+async fn format_for(disk: &SimDisk, steps: u64) {
+    let (root, identity) = (disk.root(), identity());
+    let mut formatting = Box::pin(Volume::format(&root, &identity));
+    for _ in 0..steps {
+        if futures::poll!(&mut formatting).is_ready() {
+            break;
+        }
+    }
+}
+
+#[test]
+fn a_volume_that_was_opened_once_stays_formatted() {
+    for seed in 0..200 {
+        let disk = SimDisk::new(seed);
+        block_on(async {
+            format_for(&disk, seed / 4).await;
+            let opened_before = opened(&disk).await.is_ok();
+            disk.crash();
+            assert!(!opened_before || opened(&disk).await.is_ok(), "seed {seed}");
+        });
+    }
+}
+
+#[test]
+fn a_formatting_that_is_cut_off_twice_is_done_again() {
+    for seed in 0..600 {
+        let disk = SimDisk::new(seed);
+        for steps in [seed % 30, seed / 30] {
+            block_on(format_for(&disk, steps));
+            disk.crash();
+        }
+        block_on(async {
+            if let Err(Error::Absent { .. }) = opened(&disk).await {
+                formatted(&disk).await;
+            }
+            assert_eq!(opened(&disk).await.unwrap().identity(), &identity(), "seed {seed}");
+        });
+    }
+}
