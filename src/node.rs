@@ -92,78 +92,105 @@ pub trait Supervisor: Clone + 'static {
     fn tls(&self) -> Option<Arc<ServerConfig>>;
 }
 
-/// Opens the volumes of a node, or formats them where all are empty.
+/// Opens the volumes of a node, or formats them where all are empty. A formatting that was cut off is finished.
 pub async fn prepare<H: Host>(
     host: &H,
     paths: &[String],
     shard_count: usize,
 ) -> Result<Layout, String> {
-    let mut directories = Vec::new();
+    let said = |error: Error| error.to_string();
+    let (mut volumes, mut unformatted) = (Vec::new(), Vec::new());
     for path in paths {
-        directories.push(host.open(path).await.map_err(|error| error.to_string())?);
-    }
-    let mut identities = Vec::new();
-    let mut unformatted = Vec::new();
-    for directory in directories {
-        let path = directory.path();
-        match open_identity(directory).await {
-            Ok(Some(identity)) => identities.push(identity),
-            Ok(None) => unformatted.push(path),
-            Err(error) => return Err(error.to_string()),
+        let directory = host.open(path).await.map_err(said)?;
+        match Volume::open(directory).await {
+            Ok(volume) => volumes.push((volume, path.clone())),
+            Err(Error::Absent { .. }) => unformatted.push(path.clone()),
+            Err(error) => return Err(said(error)),
         }
     }
-    if identities.is_empty() {
+    if volumes.is_empty() {
         return format(host, paths, shard_count).await;
     }
-    if let Some(path) = unformatted.first() {
-        return Err(format!(
-            "{path} is empty, but other data directories of this node hold data: name the directories it was \
-             formatted with (adding a volume is not possible in this release)"
-        ));
+    let mut identities: Vec<_> = Vec::new();
+    for (volume, path) in &volumes {
+        identities.push((volume.identity().clone(), path.clone()));
     }
+    if let Some(path) = unformatted.first() {
+        let first = &identities[0].0;
+        let is_whole = u32::try_from(paths.len()).is_ok_and(|count| count == first.volume_count);
+        if !is_whole || !are_unused(&volumes).await.map_err(said)? {
+            return Err(format!(
+                "{path} is empty, but other data directories of this node hold data: name the directories it was \
+                 formatted with (adding a volume is not possible in this release)"
+            ));
+        }
+        let missing = (0..first.volume_count)
+            .filter(|index| identities.iter().all(|(known, _)| known.volume_index != *index));
+        let first = first.clone();
+        for (index, path) in missing.collect::<Vec<_>>().into_iter().zip(unformatted) {
+            let identity = format_volume(host, &path, &first, index).await?;
+            identities.push((identity, path));
+        }
+    }
+    let position = |path: &str| paths.iter().position(|known| known == path);
+    identities.sort_by_key(|(_, path)| position(path));
+    let identities: Vec<_> = identities.into_iter().map(|(identity, _)| identity).collect();
     layout(&identities, paths)
 }
 
-async fn open_identity<D: Directory>(directory: D) -> Result<Option<VolumeIdentity>, Error> {
-    match Volume::open(directory).await {
-        Ok(volume) => Ok(Some(volume.identity().clone())),
-        Err(Error::Absent { .. }) => Ok(None),
-        Err(error) => Err(error),
+/// Whether no shard has ever run on these volumes: a node serves only when all have, so nothing was ever acknowledged.
+async fn are_unused<D: Directory>(volumes: &[(Volume<D>, String)]) -> Result<bool, Error> {
+    for (volume, _) in volumes {
+        if !volume.is_unused().await? {
+            return Ok(false);
+        }
     }
+    Ok(true)
 }
 
 async fn format<H: Host>(host: &H, paths: &[String], shard_count: usize) -> Result<Layout, String> {
-    let random = || u128::from(host.random()) << 64 | u128::from(host.random());
-    let cluster = random();
     let count = u32::try_from(shard_count.max(paths.len())).expect("shards are as few as cores");
-    let volume_count = u32::try_from(paths.len()).expect("volumes are few");
-    let group_count = group_count_default(usize::try_from(count).expect("it was one"));
-    let mut shards = Vec::new();
-    for (index, path) in paths.iter().enumerate() {
-        let index_32 = u32::try_from(index).expect("volumes are few");
-        // Shard ids are never used again: the upper half is drawn for this formatting.
-        let base = host.random() & 0x7fff_ffff_0000_0000;
-        let own: Vec<u64> = (0..count)
-            .filter(|shard| shard % volume_count == index_32)
-            .map(|shard| base | u64::from(shard + 1))
-            .collect();
-        shards.extend(own.iter().map(|id| (*id, index)));
-        let identity = VolumeIdentity {
-            cluster,
-            volume: random(),
-            created_ms: host.wall_clock().0 / 1_000_000,
-            group_count,
-            node_shard_count: count,
-            volume_count,
-            volume_index: index_32,
-            shards: own,
-        };
-        let directory = host.open(path).await.map_err(|error| error.to_string())?;
-        check_empty(&directory).await?;
-        Volume::format(&directory, &identity).await.map_err(|error| error.to_string())?;
+    let node = VolumeIdentity {
+        cluster: random_u128(host),
+        volume: 0,
+        created_ms: host.wall_clock().0 / 1_000_000,
+        group_count: group_count_default(usize::try_from(count).expect("it was one")),
+        node_shard_count: count,
+        volume_count: u32::try_from(paths.len()).expect("volumes are few"),
+        volume_index: 0,
+        shards: Vec::new(),
+    };
+    let mut identities = Vec::new();
+    for (index, path) in (0..).zip(paths) {
+        identities.push(format_volume(host, path, &node, index).await?);
     }
-    shards.sort_by_key(|(id, _)| id & 0xffff_ffff);
-    Ok(Layout { cluster, group_count, shards, is_new: true })
+    Ok(Layout { is_new: true, ..layout(&identities, paths)? })
+}
+
+/// Formats volume `index` of the node that `node` describes.
+async fn format_volume<H: Host>(
+    host: &H,
+    path: &str,
+    node: &VolumeIdentity,
+    index: u32,
+) -> Result<VolumeIdentity, String> {
+    // Shard ids are never used again: the upper half is drawn for this formatting.
+    let base = host.random() & 0x7fff_ffff_0000_0000;
+    let own = (0..node.node_shard_count).filter(|shard| shard % node.volume_count == index);
+    let identity = VolumeIdentity {
+        volume: random_u128(host),
+        volume_index: index,
+        shards: own.map(|shard| base | u64::from(shard + 1)).collect(),
+        ..node.clone()
+    };
+    let directory = host.open(path).await.map_err(|error| error.to_string())?;
+    check_empty(&directory).await?;
+    Volume::format(&directory, &identity).await.map_err(|error| error.to_string())?;
+    Ok(identity)
+}
+
+fn random_u128(host: &impl Host) -> u128 {
+    u128::from(host.random()) << 64 | u128::from(host.random())
 }
 
 /// Refuses to format a directory that holds something else.
