@@ -323,7 +323,7 @@ async fn recover<H: Host>(
     let options = StorageOptions {
         memory_bytes: share.storage_bytes,
         wal_identity: volume.wal_identity(id),
-        ..StorageOptions::default()
+        ..shard.settings().storage.clone()
     };
     let storage = Storage::open(directory, options).await.map_err(|error| said(&error))?;
     let record_count = storage.wal.figures().recovery.record_count;

@@ -87,6 +87,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         drain_seconds: settings.drain_seconds,
         credentials,
         timing: anode_shards::group::Timing::default(),
+        storage: anode_disk::storage::StorageOptions::default(),
     });
     let (events, inbox) = mpsc::channel();
     let process = Process {

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use anode_disk::wal::GroupId;
+use anode_disk::{storage::StorageOptions, wal::GroupId};
 use anode_net::{
     s3::{self, ErrorCode, xml::Owner},
     sigv4::{self, Expected, KeyCache, RequestParts, Signed, Verified},
@@ -58,6 +58,8 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// Raft's times.
     pub timing: Timing,
+    /// The sizes of the shards' files; memory and identity are set for each shard.
+    pub storage: StorageOptions,
 }
 
 /// What a shard is doing.

@@ -7,6 +7,15 @@
 pub mod executor;
 pub mod host;
 pub mod network;
+pub mod node;
+pub mod client;
+pub mod history;
+pub mod workload;
+pub mod scenario;
+
+#[cfg(test)]
+mod tests;
 
 pub use executor::{Owner, World};
 pub use host::SimHost;
+pub use scenario::{Report, Violation, run};

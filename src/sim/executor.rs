@@ -6,7 +6,7 @@
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
     future::Future,
     pin::Pin,
     rc::Rc,
@@ -23,6 +23,9 @@ const STEP_COUNT_MAX: u64 = 50_000_000;
 const START_NANOSECONDS: u64 = 1_000_000_000_000;
 /// The wall clock at the start of time: 2026-01-01T00:00:00Z, in nanoseconds since 1970.
 const WALL_START_NANOSECONDS: u64 = 1_767_225_600_000_000_000;
+
+/// The number of the task that [`World::run`] is given.
+const MAIN: u64 = 0;
 
 /// Whom a task belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +59,16 @@ struct Inner {
     tasks: RefCell<BTreeMap<u64, Task>>,
     spawned: RefCell<VecDeque<(u64, Task)>>,
     timers: RefCell<Timers>,
-    ready: RefCell<BTreeSet<u64>>,
+    ready: RefCell<Vec<u64>>,
+    /// Tells this world's wakes from those of an earlier one on the thread.
+    number: u64,
+}
+
+thread_local! {
+    static WORLD_NEXT: Cell<u64> = const { Cell::new(0) };
+    /// Tasks that were woken since the last look, in the order of their wakes: world and task. It is no part of the
+    /// world because wakers must be `Sync` and the world is not.
+    static WOKEN: RefCell<Vec<(u64, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
 struct Task {
@@ -65,13 +77,33 @@ struct Task {
     flag: Arc<Flag>,
 }
 
-/// Set by a waker. Wakers must be `Sync`; the tasks they wake are not, so the flag is all they share.
-#[derive(Default)]
-struct Flag(AtomicBool);
+/// What a waker knows of its task. Everything happens on one thread; wakers must be `Sync` all the same.
+struct Flag {
+    world: u64,
+    task: u64,
+    /// Woken, and not polled since.
+    woken: AtomicBool,
+}
+
+impl Flag {
+    fn new(world: u64, task: u64) -> Arc<Self> {
+        Arc::new(Self { world, task, woken: AtomicBool::new(false) })
+    }
+
+    fn set(&self) {
+        if !self.woken.swap(true, Ordering::Relaxed) {
+            WOKEN.with_borrow_mut(|woken| woken.push((self.world, self.task)));
+        }
+    }
+}
 
 impl Wake for Flag {
     fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::Relaxed);
+        self.set();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.set();
     }
 }
 
@@ -96,6 +128,7 @@ impl World {
             spawned: RefCell::default(),
             timers: RefCell::default(),
             ready: RefCell::default(),
+            number: WORLD_NEXT.replace(WORLD_NEXT.get() + 1),
         }))
     }
 
@@ -128,6 +161,11 @@ impl World {
         self.0.trace.get()
     }
 
+    /// How many times a task was polled.
+    pub fn steps(&self) -> u64 {
+        self.0.steps.get()
+    }
+
     /// Adds to the trace.
     pub fn record(&self, value: u64) {
         self.0.trace.set((self.0.trace.get() ^ value).wrapping_mul(0x0000_0100_0000_01b3));
@@ -141,7 +179,9 @@ impl World {
     /// Starts a task.
     pub fn spawn(&self, owner: Owner, future: LocalBoxFuture<'static, ()>) {
         let id = self.0.task_next.replace(self.0.task_next.get() + 1);
-        let task = Task { owner, future, flag: Arc::new(Flag(AtomicBool::new(true))) };
+        let flag = Flag::new(self.0.number, id);
+        flag.set();
+        let task = Task { owner, future, flag };
         self.0.spawned.borrow_mut().push_back((id, task));
     }
 
@@ -178,9 +218,10 @@ impl World {
     /// When nothing can make progress any more, or after far too many steps: the simulated code hangs.
     pub fn run<T>(&self, main: impl Future<Output = T>) -> T {
         let mut main = std::pin::pin!(main);
-        let flag = Arc::new(Flag(AtomicBool::new(true)));
+        let flag = Flag::new(self.0.number, MAIN);
+        flag.set();
         loop {
-            self.collect(&flag);
+            self.collect();
             let Some(id) = self.pick() else {
                 self.jump();
                 continue;
@@ -188,11 +229,11 @@ impl World {
             self.0.steps.set(self.0.steps.get() + 1);
             assert!(self.0.steps.get() < STEP_COUNT_MAX, "the simulation takes too many steps");
             self.record(id);
-            if id != 0 {
+            if id != MAIN {
                 self.poll(id);
                 continue;
             }
-            flag.0.store(false, Ordering::Relaxed);
+            flag.woken.store(false, Ordering::Relaxed);
             self.0.current.set(Owner::CLIENT);
             let waker = Waker::from(Arc::clone(&flag));
             if let Poll::Ready(value) = main.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -201,20 +242,14 @@ impl World {
         }
     }
 
-    /// Takes in new tasks and finds out which are ready; task 0 is the main future.
-    fn collect(&self, main: &Flag) {
+    /// Takes in new tasks and those that were woken.
+    fn collect(&self) {
         self.0.tasks.borrow_mut().extend(self.0.spawned.take());
         let mut ready = self.0.ready.borrow_mut();
-        if main.0.load(Ordering::Relaxed) {
-            ready.insert(0);
-        } else {
-            ready.remove(&0);
-        }
-        for (id, task) in self.0.tasks.borrow().iter() {
-            if task.flag.0.swap(false, Ordering::Relaxed) {
-                ready.insert(*id);
-            }
-        }
+        WOKEN.with_borrow_mut(|woken| {
+            let own = woken.drain(..).filter(|(world, _)| *world == self.0.number);
+            ready.extend(own.map(|(_, task)| task));
+        });
     }
 
     fn pick(&self) -> Option<u64> {
@@ -223,9 +258,7 @@ impl World {
             return None;
         }
         let nth = usize::try_from(self.below(ready.len() as u64)).expect("below a length");
-        let id = *ready.iter().nth(nth).expect("below its length");
-        ready.remove(&id);
-        Some(id)
+        Some(ready.swap_remove(nth))
     }
 
     fn jump(&self) {
@@ -238,7 +271,9 @@ impl World {
     }
 
     fn poll(&self, id: u64) {
+        // A dropped task may have been woken before.
         let Some(mut task) = self.0.tasks.borrow_mut().remove(&id) else { return };
+        task.flag.woken.store(false, Ordering::Relaxed);
         self.0.current.set(task.owner);
         let waker = Waker::from(Arc::clone(&task.flag));
         let polled = task.future.as_mut().poll(&mut Context::from_waker(&waker));
