@@ -457,12 +457,18 @@ async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
 
 /// Takes connections in.
 async fn accept<H: Host>(shard: Shard<H>, listener: H::Listener, supervisor: impl Supervisor) {
+    // An accept under way is never dropped while the shard serves: the kernel may have handed it a connection
+    // already, which nobody would ever answer.
+    let mut accepting = Box::pin(listener.accept());
     while !shard.is_draining() {
-        let accepted = within(shard.host(), limits::STOP_POLL, listener.accept()).await;
+        let Some(accepted) = within(shard.host(), limits::STOP_POLL, accepting.as_mut()).await
+        else {
+            continue;
+        };
+        accepting = Box::pin(listener.accept());
         let stream = match accepted {
-            None => continue,
-            Some(Ok(stream)) => stream,
-            Some(Err(error)) => {
+            Ok(stream) => stream,
+            Err(error) => {
                 // Out of file descriptors, most likely: the next connection may find one.
                 tracing::warn!(%error, "a connection could not be accepted");
                 shard.host().sleep(Duration::from_millis(100)).await;

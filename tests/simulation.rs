@@ -1,5 +1,7 @@
 //! A seed runs the same in every process.
 
+#![expect(clippy::tests_outside_test_module, reason = "the whole file is a test")]
+
 use std::process::Command;
 
 #[test]

@@ -317,6 +317,7 @@ mod tests {
         Name { bucket: "bucket".to_owned(), key: "key".to_owned() }
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a value may be none: the object is gone")]
     fn value(number: u64) -> Value {
         Some(vec![Piece { number, length: 100 }])
     }

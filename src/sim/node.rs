@@ -234,23 +234,11 @@ impl SimNode {
             }
             self.world.sleep(POLL).await;
         }
-        match self.failure() {
-            Some(reason) => Err(format!("the node failed as it stopped: {reason}")),
-            None => {
-                self.crash(Crash::Kill);
-                Ok(())
-            }
+        if let Some(reason) = self.failure() {
+            return Err(format!("the node failed as it stopped: {reason}"));
         }
-    }
-
-    /// Waits until its disk has crashed by itself, for at most `limit`; whether it has.
-    pub async fn disk_crashed(&self, count_before: u64, limit: Duration) -> bool {
-        let nanoseconds = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-        let deadline = self.world.now().saturating_add(nanoseconds);
-        while self.disk.crash_count() == count_before && self.world.now() < deadline {
-            self.world.sleep(POLL).await;
-        }
-        self.disk.crash_count() != count_before
+        self.crash(Crash::Kill);
+        Ok(())
     }
 
     /// Made credentials are told once, in the life that made them.

@@ -22,7 +22,7 @@ use crate::credentials::Credentials;
 /// The node's number in the world.
 const NODE: usize = 0;
 /// How long a round may take in virtual time before it counts as stuck.
-const ROUND_WAIT: Duration = Duration::from_secs(120);
+const ROUND_WAIT: Duration = Duration::from_mins(2);
 /// How often a round's end is looked for.
 const POLL: Duration = Duration::from_micros(200);
 /// A disk that is to crash at an operation does so within as many of them.
@@ -357,7 +357,7 @@ impl Scenario {
                 }
                 let names = self.ledger.history.borrow().names(bucket);
                 for name in &names {
-                    self.ledger.get(&mut client, &self.world, name).await?;
+                    self.ledger.get(&mut client, name).await?;
                 }
                 self.ledger.list(&mut client, &self.world, bucket).await?;
             }

@@ -115,7 +115,7 @@ impl Worker {
             45..60 => self.delete(client).await,
             60..72 => {
                 let name = self.any_name();
-                self.ledger.get(client, &self.world, &name).await
+                self.ledger.get(client, &name).await
             }
             72..80 => {
                 let bucket = self.own_bucket();
@@ -407,7 +407,7 @@ impl Ledger {
     }
 
     /// Reads an object and compares all its bytes.
-    pub async fn get(&self, client: &mut Client, _world: &World, name: &Name) -> Result<(), Over> {
+    pub async fn get(&self, client: &mut Client, name: &Name) -> Result<(), Over> {
         let start = self.history.borrow_mut().moment();
         let answer = client.send(&Request::new("GET", &path(name))).await;
         let answer = self.expect(answer, "get an object", &[200, 404])?.ok_or(Over)?;
