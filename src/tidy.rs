@@ -93,6 +93,30 @@ fn glommio_is_named_in_its_host_only() {
 }
 
 #[test]
+fn unsafe_code_is_in_one_file_only() {
+    assert_none("unsafe code belongs to src/host/glommio/uring.rs", |name, text| {
+        if name == "src/host/glommio/uring.rs" || name == "src/tidy.rs" {
+            return Vec::new();
+        }
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        code.filter(|line| line.contains("unsafe ") || line.contains("(unsafe_code"))
+            .filter(|line| !line.contains("forbid(unsafe_code)"))
+            .map(str::to_owned)
+            .collect()
+    });
+    for name in ["disk", "net", "shards", "bench", "perf"] {
+        let folder = root().join(name).join("src");
+        let root = ["lib.rs", "main.rs"]
+            .iter()
+            .find_map(|root| fs::read_to_string(folder.join(root)).ok());
+        assert!(
+            root.is_some_and(|text| text.contains("#![forbid(unsafe_code)]")),
+            "{name} forbids unsafe code"
+        );
+    }
+}
+
+#[test]
 fn every_file_opens_with_its_purpose() {
     assert_none("a file opens with `//!`", |name, text| {
         let header = text.starts_with("//! ") && !text.starts_with("//! (in work)");

@@ -5,6 +5,8 @@
 //! `connection` sends them and takes the response apart, `operation` says what it must be, `tally` counts it, `report`
 //! prints. `load` is the loop around them; nothing else waits or reads a clock.
 
+#![forbid(unsafe_code)]
+
 mod arguments;
 mod failure;
 mod shares;

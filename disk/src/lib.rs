@@ -4,6 +4,8 @@
 //! through [`Directory`] and [`Device`], which have a real form (`src/host/glommio.rs`) and a simulated one
 //! (`testing`).
 
+#![forbid(unsafe_code)]
+
 pub mod checksum;
 pub mod device;
 pub mod error;

@@ -2,6 +2,8 @@
 //!
 //! Protocol logic is pure: it takes bytes and returns what to do. Only [`stream`] and [`tls`] do I/O.
 
+#![forbid(unsafe_code)]
+
 pub mod checksum;
 pub mod http;
 pub mod s3;

@@ -1,5 +1,7 @@
 //! What the micro-benchmarks share: one small PUT as a client sends it.
 
+#![forbid(unsafe_code)]
+
 use anode_net::{
     http::{Head, Limits, client::RequestHead, parse_head},
     sigv4::{PayloadMode, RequestParts, Signer},

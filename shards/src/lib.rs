@@ -2,6 +2,8 @@
 //!
 //! Nothing here spawns, sleeps or reads a clock, but openraft, which is given [`raft::runtime`] for that.
 
+#![forbid(unsafe_code)]
+
 pub mod command;
 pub mod group;
 pub mod keeper;

@@ -1,11 +1,17 @@
 //! The real host: one pinned io_uring executor a shard.
 //!
-//! glommio is named in this file and its folder only: it is hardly maintained, so nothing else may lean on it.
+//! glommio is named in this file and its folder only: it is hardly maintained, so nothing else may lean on it. It gives
+//! the threads, the tasks and the timers. Files and sockets are on a uring of the
+//! shard's own (`uring`), which costs a fraction of the system calls; `poller` is the shard's turn between them.
 
 #![expect(clippy::disallowed_types, reason = "this host is where the clock is read")]
 
+mod aside;
 mod files;
+mod memory;
 mod network;
+mod poller;
+mod uring;
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,24 +23,25 @@ use std::{
     time::Duration,
 };
 
-pub use files::{DmaDevice, DmaDirectory, DmaMemory};
-use futures::future::LocalBoxFuture;
-use glommio::{
-    ExecutorJoinHandle, LocalExecutorBuilder, Placement,
-    channels::shared_channel::{self, ConnectedSender, SharedReceiver, SharedSender},
-};
+use aside::Aside;
+pub use files::{FileDevice, FileDirectory};
+use futures::{SinkExt as _, channel::mpsc, future::LocalBoxFuture, lock::Mutex};
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+pub use memory::Memory;
 pub use network::{TcpConnection, TcpListener};
+use poller::{Counted, Poller};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
+use uring::Uring;
 
 use super::{Host, Instant, WallTime};
 use crate::mesh::Message;
 
-/// Messages that may wait between two shards before the sender waits.
+/// Messages that may wait for one shard before their senders wait.
 const MESH_QUEUE_COUNT_MAX: usize = 1024;
-/// How long an idle shard polls before it parks: a round trip between shards takes 15 us instead of 83 us.
-const SPIN_BEFORE_PARK: Duration = Duration::from_micros(50);
-/// Registered I/O memory of a shard; what doesn't fit comes from the allocator.
-const IO_MEMORY_BYTES: usize = 4 << 20;
+/// Memory that glommio registers for files; they are not on its rings, so as little as it takes.
+const IO_MEMORY_BYTES: usize = 64 << 10;
+/// How often a busy shard looks at its timers: the poller keeps the executor from its own rings in between.
+const TICK: Duration = Duration::from_millis(1);
 
 /// Where the shards run.
 #[derive(Clone, Debug)]
@@ -61,7 +68,10 @@ struct Inner {
     shard: usize,
     started: std::time::Instant,
     random: RefCell<StdRng>,
-    senders: Vec<Option<ConnectedSender<Message>>>,
+    uring: Rc<Uring>,
+    aside: Aside,
+    /// To each shard; a sender waits in line for the lock where the queue is full, so messages keep their order.
+    senders: Vec<Mutex<mpsc::Sender<Message>>>,
     inbox: RefCell<VecDeque<Message>>,
     receiver: Cell<Option<Waker>>,
 }
@@ -83,21 +93,21 @@ where
     F: Future<Output = ()> + 'static,
 {
     let started = std::time::Instant::now();
-    let mut ends = mesh(shard_count);
+    let (senders, receivers) = mesh(shard_count);
     let mut threads = Vec::with_capacity(shard_count);
-    for shard in 0..shard_count {
-        let (senders, receivers) = ends.remove(0);
+    for (shard, receiver) in receivers.into_iter().enumerate() {
+        let senders = senders.clone();
         let body = body.clone();
         let handle =
             LocalExecutorBuilder::new(Placement::Fixed(cores.cpus[shard % cores.cpus.len()]))
                 .name(&format!("shard-{shard}"))
-                .spin_before_park(SPIN_BEFORE_PARK)
                 .io_memory(IO_MEMORY_BYTES)
-                .ring_depth(512)
+                .preempt_timer(TICK)
                 .spawn(move || async move {
-                    let host = GlommioHost::connect_mesh(shard, started, senders, receivers).await;
+                    let host = GlommioHost::new(shard, started, senders, receiver)
+                        .expect("the start-up check has made a uring");
                     super::install_runtime(&host);
-                    body(host).await;
+                    Counted::new(body(host)).await;
                 })
                 .map_err(std::io::Error::from)?;
         threads.push(ShardThread(handle));
@@ -116,13 +126,15 @@ where
     let handle = LocalExecutorBuilder::new(Placement::Unbound)
         .name("alone")
         .io_memory(IO_MEMORY_BYTES)
+        .preempt_timer(TICK)
         .spawn(move || async move {
-            let host = GlommioHost::connect_mesh(0, started, vec![None], vec![None]).await;
+            let (senders, mut receivers) = mesh(1);
+            let host = GlommioHost::new(0, started, senders, receivers.remove(0))?;
             super::install_runtime(&host);
-            body(host).await
+            Ok(Counted::new(body(host)).await)
         })
         .map_err(std::io::Error::from)?;
-    handle.join().map_err(std::io::Error::from)
+    handle.join().map_err(std::io::Error::from)?
 }
 
 /// Starts executors for openraft's own test suite.
@@ -137,9 +149,11 @@ impl anode_shards::raft::runtime::Launcher for GlommioLauncher {
             .expect("the test machine allows io_uring");
         executor.run(async {
             let started = std::time::Instant::now();
-            let host = GlommioHost::connect_mesh(0, started, vec![None], vec![None]).await;
+            let (senders, mut receivers) = mesh(1);
+            let host = GlommioHost::new(0, started, senders, receivers.remove(0))
+                .expect("the test machine allows io_uring");
             super::install_runtime(&host);
-            task.await;
+            Counted::new(task).await;
         });
     }
 }
@@ -155,65 +169,41 @@ impl ShardThread {
     }
 }
 
-type MeshEnds = (Vec<Option<SharedSender<Message>>>, Vec<Option<SharedReceiver<Message>>>);
+/// The ways to every shard, in order.
+type Senders = Vec<mpsc::Sender<Message>>;
 
-/// A channel from each shard to each other.
-fn mesh(shard_count: usize) -> Vec<MeshEnds> {
-    let mut ends: Vec<MeshEnds> = (0..shard_count)
-        .map(|_| {
-            ((0..shard_count).map(|_| None).collect(), (0..shard_count).map(|_| None).collect())
-        })
-        .collect();
-    for source in 0..shard_count {
-        for target in (0..shard_count).filter(|&target| target != source) {
-            let (sender, receiver) = shared_channel::new_bounded(MESH_QUEUE_COUNT_MAX);
-            ends[source].0[target] = Some(sender);
-            ends[target].1[source] = Some(receiver);
-        }
-    }
-    ends
+/// A queue a shard: the ways to all of them, and where each takes its messages from.
+fn mesh(shard_count: usize) -> (Senders, Vec<mpsc::Receiver<Message>>) {
+    (0..shard_count).map(|_| mpsc::channel(MESH_QUEUE_COUNT_MAX)).unzip()
 }
 
 impl GlommioHost {
-    async fn connect_mesh(
+    /// The host of this thread, with its poller running.
+    fn new(
         shard: usize,
         started: std::time::Instant,
-        senders: Vec<Option<SharedSender<Message>>>,
-        receivers: Vec<Option<SharedReceiver<Message>>>,
-    ) -> Self {
-        // Both ends wait for their peer to connect, so all of them connect at once.
-        let senders = futures::future::join_all(senders.into_iter().map(|sender| async {
-            match sender {
-                Some(sender) => Some(sender.connect().await),
-                None => None,
-            }
-        }));
-        let receivers =
-            futures::future::join_all(receivers.into_iter().flatten().map(SharedReceiver::connect));
-        let (senders, receivers) = futures::future::join(senders, receivers).await;
-        let host = Self(Rc::new(Inner {
+        senders: Senders,
+        receiver: mpsc::Receiver<Message>,
+    ) -> std::io::Result<Self> {
+        let inner = Rc::new(Inner {
             shard,
             started,
             random: RefCell::new(StdRng::from_seed(seed())),
-            senders,
+            uring: Rc::new(Uring::new()?),
+            aside: Aside::start(shard)?,
+            senders: senders.into_iter().map(Mutex::new).collect(),
             inbox: RefCell::default(),
             receiver: Cell::default(),
-        }));
-        for receiver in receivers {
-            let host = host.clone();
-            glommio::spawn_local(async move {
-                while let Some(message) = receiver.recv().await {
-                    host.deliver(message);
-                }
-            })
-            .detach();
-        }
-        host
+        });
+        glommio::spawn_local(Poller::new(Rc::clone(&inner), receiver)).detach();
+        Ok(Self(inner))
     }
+}
 
+impl Inner {
     fn deliver(&self, message: Message) {
-        self.0.inbox.borrow_mut().push_back(message);
-        if let Some(waker) = self.0.receiver.take() {
+        self.inbox.borrow_mut().push_back(message);
+        if let Some(waker) = self.receiver.take() {
             waker.wake();
         }
     }
@@ -226,7 +216,7 @@ fn seed() -> [u8; 32] {
 }
 
 impl Host for GlommioHost {
-    type Directory = DmaDirectory;
+    type Directory = FileDirectory;
     type Stream = TcpConnection;
     type Listener = TcpListener;
 
@@ -257,30 +247,30 @@ impl Host for GlommioHost {
     }
 
     fn spawn(&self, _name: &'static str, task: impl Future<Output = ()> + 'static) {
-        glommio::spawn_local(task).detach();
+        glommio::spawn_local(Counted::new(task)).detach();
     }
 
-    async fn open(&self, path: &str) -> Result<DmaDirectory, anode_disk::Error> {
-        DmaDirectory::open_volume(path).await
+    async fn open(&self, path: &str) -> Result<FileDirectory, anode_disk::Error> {
+        FileDirectory::open_volume(&self.0.uring, &self.0.aside, path).await
     }
 
     async fn listen(&self, address: SocketAddr) -> Result<TcpListener, anode_net::stream::Error> {
-        TcpListener::bind(address)
+        TcpListener::bind(&self.0.uring, address)
     }
 
     async fn connect(
         &self,
         address: SocketAddr,
     ) -> Result<TcpConnection, anode_net::stream::Error> {
-        TcpConnection::connect(address).await
+        TcpConnection::connect(&self.0.uring, address).await
     }
 
     async fn send(&self, shard: usize, message: Message) {
-        match &self.0.senders[shard] {
-            // A closed channel is a shard that has ended: the node is going down, nobody waits for this.
-            Some(sender) => drop(sender.send(message).await),
-            None => self.deliver(message),
+        if shard == self.0.shard {
+            return self.0.deliver(message);
         }
+        // A closed queue is a shard that has ended: the node is going down, nobody waits for this.
+        drop(self.0.senders[shard].lock().await.send(message).await);
     }
 
     async fn receive(&self) -> Message {
@@ -302,7 +292,7 @@ impl anode_shards::raft::runtime::Handle for GlommioHost {
     }
 
     fn spawn(&self, task: LocalBoxFuture<'static, ()>) {
-        glommio::spawn_local(task).detach();
+        glommio::spawn_local(Counted::new(task)).detach();
     }
 
     fn sleep(&self, nanos: u64) -> LocalBoxFuture<'static, ()> {

@@ -1,13 +1,14 @@
-//! Files by direct I/O.
+//! Files by direct I/O, on the shard's uring.
 //!
-//! **The probe.** The first `DmaFile` opened on a device makes glommio read once on an IOPOLL uring; where that
-//! read "succeeds" on an empty file, polling is believed supported and later reads fail with EOPNOTSUPP in the
-//! whole process. So before any other file of a volume, an ordinary file of 8 KiB is written and opened once.
+//! Reads, writes and flushes are operations of the uring. What is rare, and has no asynchronous form that is worth its
+//! care (opening, renaming, removing, listing, flushing a directory), runs on a thread beside the shard
+//! (`aside`).
 
 use std::{
-    ops::{Deref, DerefMut},
-    os::unix::fs::DirBuilderExt as _,
+    fs::{File, OpenOptions},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    rc::Rc,
 };
 
 use anode_disk::{
@@ -15,79 +16,59 @@ use anode_disk::{
     device::{Fill, SECTOR_BYTES},
 };
 use bytes::Bytes;
-use glommio::{
-    GlommioError,
-    io::{DmaBuffer, DmaFile, OpenOptions},
+use nix::{
+    fcntl::{FallocateFlags, fallocate},
+    libc,
+};
+
+use super::{
+    aside::Aside,
+    memory::Memory,
+    uring::{Descriptor, Outcome, Uring},
 };
 
 /// How many bytes of zeros one write carries when a file is filled.
 const FILL_BYTES: usize = 1 << 20;
-const PROBE_NAME: &str = "direct-io-probe";
 
 /// A directory on the volume's file system.
 #[derive(Clone, Debug)]
-pub struct DmaDirectory {
+pub struct FileDirectory {
     path: PathBuf,
+    uring: Rc<Uring>,
+    aside: Aside,
 }
 
 /// An open file.
-#[derive(Debug)]
-pub struct DmaDevice {
-    // Taken when dropped: the file is closed by a task of its own, as closing is an operation on the uring.
-    file: Option<DmaFile>,
+pub struct FileDevice {
+    file: Rc<File>,
+    uring: Rc<Uring>,
+    aside: Aside,
     name: String,
     size: std::cell::Cell<u64>,
 }
 
-/// Sector-aligned memory.
-#[derive(Debug)]
-pub struct DmaMemory(DmaBuffer);
-
-impl Deref for DmaMemory {
-    type Target = [u8];
-    fn deref(&self) -> &[u8] {
-        self.0.as_bytes()
+impl std::fmt::Debug for FileDevice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "FileDevice({}, {} bytes)", self.name, self.size.get())
     }
 }
 
-impl DerefMut for DmaMemory {
-    fn deref_mut(&mut self) -> &mut [u8] {
-        self.0.as_bytes_mut()
-    }
-}
-
-impl DmaDirectory {
-    /// Opens a data directory, making it where it is absent, and gets past the probe.
-    pub(super) async fn open_volume(path: &str) -> Result<Self, Error> {
-        // glommio opens directories relative to none: a path must be absolute.
+impl FileDirectory {
+    /// Opens a data directory, making it where it is absent.
+    pub(super) async fn open_volume(
+        uring: &Rc<Uring>,
+        aside: &Aside,
+        path: &str,
+    ) -> Result<Self, Error> {
+        // Absolute, so that messages name a place that people find.
         let path = std::path::absolute(path)
             .map_err(|error| refused("name the directory", path, &error))?;
-        let made = blocking({
+        let made = aside.call({
             let path = path.clone();
             move || private_directories().recursive(true).create(&path)
         });
         made.await.map_err(|error| refused("make the directory", &path, &error))?;
-        let directory = Self { path };
-        directory.probe().await?;
-        Ok(directory)
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "the probe file must be an ordinary write, on another thread"
-    )]
-    async fn probe(&self) -> Result<(), Error> {
-        // Every shard gets past its own probe.
-        let path = self.path.join(format!("{PROBE_NAME}-{}", glommio::executor().id()));
-        let target = path.clone();
-        blocking(move || std::fs::write(target, [0_u8; 2 * SECTOR_BYTES]))
-            .await
-            .map_err(|error| refused("write", &path, &error))?;
-        let file = DmaFile::open(&path)
-            .await
-            .map_err(|error| failed("open by direct I/O", &path, &error))?;
-        file.close().await.map_err(|error| failed("close", &path, &error))?;
-        glommio::io::remove(&path).await.map_err(|error| failed("remove", &path, &error))
+        Ok(Self { path, uring: Rc::clone(uring), aside: aside.clone() })
     }
 
     async fn open_with(
@@ -95,22 +76,33 @@ impl DmaDirectory {
         name: &str,
         durability: Durability,
         make: bool,
-    ) -> Result<DmaDevice, Error> {
+    ) -> Result<FileDevice, Error> {
         let path = self.path.join(name);
-        let mut options = OpenOptions::new();
-        options.read(true).write(true).create_new(make).mode(0o600);
-        if durability == Durability::EachWrite {
-            options.custom_flags(nix::libc::O_DSYNC);
-        }
-        let file = options.dma_open(&path).await.map_err(|error| failed("open", &path, &error))?;
-        let size =
-            file.file_size().await.map_err(|error| failed("read the size of", &path, &error))?;
-        Ok(DmaDevice { file: Some(file), name: path.display().to_string(), size: size.into() })
+        let flags = match durability {
+            Durability::EachWrite => libc::O_DIRECT | libc::O_DSYNC,
+            Durability::AtSync => libc::O_DIRECT,
+        };
+        let target = path.clone();
+        let opened = self.aside.call(move || {
+            let mut options = OpenOptions::new();
+            options.read(true).write(true).create_new(make).mode(0o600).custom_flags(flags);
+            let file = options.open(target)?;
+            let size = file.metadata()?.len();
+            Ok((file, size))
+        });
+        let (file, size) = opened.await.map_err(|error| refused("open", &path, &error))?;
+        Ok(FileDevice {
+            file: Rc::new(file),
+            uring: Rc::clone(&self.uring),
+            aside: self.aside.clone(),
+            name: path.display().to_string(),
+            size: size.into(),
+        })
     }
 }
 
-impl Directory for DmaDirectory {
-    type Device = DmaDevice;
+impl Directory for FileDirectory {
+    type Device = FileDevice;
 
     fn path(&self) -> String {
         self.path.display().to_string()
@@ -119,7 +111,7 @@ impl Directory for DmaDirectory {
     async fn directory(&self, name: &str) -> Result<Self, Error> {
         let path = self.path.join(name);
         let target = path.clone();
-        let made = blocking(move || match private_directories().create(target) {
+        let made = self.aside.call(move || match private_directories().create(target) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(false),
             Err(error) => Err(error),
@@ -127,10 +119,10 @@ impl Directory for DmaDirectory {
         if made.await.map_err(|error| refused("make the directory", &path, &error))? {
             self.sync().await?;
         }
-        Ok(Self { path })
+        Ok(Self { path, uring: Rc::clone(&self.uring), aside: self.aside.clone() })
     }
 
-    async fn open(&self, name: &str, durability: Durability) -> Result<DmaDevice, Error> {
+    async fn open(&self, name: &str, durability: Durability) -> Result<FileDevice, Error> {
         self.open_with(name, durability, false).await
     }
 
@@ -139,15 +131,13 @@ impl Directory for DmaDirectory {
         name: &str,
         fill: Fill,
         durability: Durability,
-    ) -> Result<DmaDevice, Error> {
+    ) -> Result<FileDevice, Error> {
         let device = self.open_with(name, durability, true).await?;
         match fill {
             Fill::Empty => {}
             Fill::Zeros(length) => device.write_zeros(length).await?,
             Fill::Reserved(length) => {
-                let reserved = device.file().pre_allocate(length, false).await;
-                reserved.map_err(|error| failed("reserve space for", &device.name, &error))?;
-                device.size.set(length);
+                device.reserve(length).await?;
             }
         }
         Ok(device)
@@ -155,18 +145,21 @@ impl Directory for DmaDirectory {
 
     async fn rename(&self, source: &str, target: &str) -> Result<(), Error> {
         let (source, target) = (self.path.join(source), self.path.join(target));
-        let renamed = glommio::io::rename(&source, target).await;
-        renamed.map_err(|error| failed("rename", &source, &error))
+        let from = source.clone();
+        let renamed = self.aside.call(move || std::fs::rename(from, target));
+        renamed.await.map_err(|error| refused("rename", &source, &error))
     }
 
     async fn remove(&self, name: &str) -> Result<(), Error> {
         let path = self.path.join(name);
-        glommio::io::remove(&path).await.map_err(|error| failed("remove", &path, &error))
+        let target = path.clone();
+        let removed = self.aside.call(move || std::fs::remove_file(target));
+        removed.await.map_err(|error| refused("remove", &path, &error))
     }
 
     async fn list(&self) -> Result<Vec<String>, Error> {
         let path = self.path.clone();
-        let listed = blocking(move || {
+        let listed = self.aside.call(move || {
             let mut names = Vec::new();
             for entry in std::fs::read_dir(path)? {
                 // A name that is not UTF-8 is none of ours.
@@ -178,18 +171,17 @@ impl Directory for DmaDirectory {
         listed.await.map_err(|error| refused("list", &self.path, &error))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a directory, opened beside the shard")]
     async fn sync(&self) -> Result<(), Error> {
-        let directory = glommio::io::Directory::open(&self.path)
-            .await
-            .map_err(|error| failed("open", &self.path, &error))?;
-        directory.sync().await.map_err(|error| failed("flush", &self.path, &error))?;
-        directory.close().await.map_err(|error| failed("close", &self.path, &error))
+        let path = self.path.clone();
+        let flushed = self.aside.call(move || File::open(path)?.sync_all());
+        flushed.await.map_err(|error| refused("flush", &self.path, &error))
     }
 }
 
-impl DmaDevice {
-    fn file(&self) -> &DmaFile {
-        self.file.as_ref().expect("the file is there until the device is dropped")
+impl FileDevice {
+    fn descriptor(&self) -> Descriptor {
+        Rc::<File>::clone(&self.file)
     }
 
     async fn write_zeros(&self, length: u64) -> Result<(), Error> {
@@ -202,60 +194,74 @@ impl DmaDevice {
         }
         self.sync().await
     }
+
+    async fn reserve(&self, length: u64) -> Result<(), Error> {
+        let file = self.file.try_clone();
+        let reserved = self.aside.call(move || {
+            let bytes = i64::try_from(length).map_err(std::io::Error::other)?;
+            Ok(fallocate(file?, FallocateFlags::empty(), 0, bytes)?)
+        });
+        reserved.await.map_err(|error| refused("reserve space for", &self.name, &error))?;
+        self.size.set(length);
+        Ok(())
+    }
+
+    /// Whether an operation moved all the bytes it was to move.
+    fn check(
+        &self,
+        action: &str,
+        outcome: std::io::Result<usize>,
+        length: usize,
+    ) -> Result<(), Error> {
+        match outcome {
+            Ok(moved) if moved == length => Ok(()),
+            Ok(moved) => Err(Error::Device {
+                attempted: format!("{action} {}", self.name),
+                reason: format!("{moved} of {length} bytes were taken"),
+            }),
+            Err(error) => Err(refused(action, &self.name, &error)),
+        }
+    }
 }
 
-impl Device for DmaDevice {
-    type Buffer = DmaMemory;
+impl Device for FileDevice {
+    type Buffer = Memory;
 
     fn size(&self) -> u64 {
         self.size.get()
     }
 
-    fn buffer(&self, length: usize) -> DmaMemory {
+    fn buffer(&self, length: usize) -> Memory {
         assert!(length.is_multiple_of(SECTOR_BYTES), "buffers are whole sectors");
-        let mut memory = DmaMemory(self.file().alloc_dma_buffer(length));
-        memory.fill(0);
-        memory
+        Memory::zeroed(length)
     }
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes, Error> {
-        let read = self.file().read_at_aligned(offset, length).await;
-        let read = read.map_err(|error| failed("read", &self.name, &error))?;
-        if read.len() != length {
+        let flight = self.uring.read(&self.descriptor(), offset, self.buffer(length));
+        let Outcome { result, memory } = flight.await;
+        if let Ok(read) = result
+            && read < length
+        {
             return Err(Error::Corrupt {
                 location: format!("{} at {offset}", self.name),
-                finding: format!("it ends after {} of {length} bytes", read.len()),
+                finding: format!("it ends after {read} of {length} bytes"),
             });
         }
-        Ok(Bytes::copy_from_slice(&read))
+        self.check("read", result, length)?;
+        Ok(memory.expect("what was lent comes back").into_bytes())
     }
 
-    async fn write(&self, offset: u64, source: DmaMemory) -> Result<(), Error> {
+    async fn write(&self, offset: u64, source: Memory) -> Result<(), Error> {
         let length = source.len();
-        let written = self.file().write_at(source.0, offset).await;
-        let written = written.map_err(|error| failed("write", &self.name, &error))?;
-        if written != length {
-            let attempted = format!("write {}", self.name);
-            return Err(Error::Device {
-                attempted,
-                reason: format!("{written} of {length} bytes were taken"),
-            });
-        }
+        let Outcome { result, .. } = self.uring.write(&self.descriptor(), offset, source).await;
+        self.check("write", result, length)?;
         self.size.set(self.size.get().max(offset + length as u64));
         Ok(())
     }
 
     async fn sync(&self) -> Result<(), Error> {
-        self.file().fdatasync().await.map_err(|error| failed("flush", &self.name, &error))
-    }
-}
-
-impl Drop for DmaDevice {
-    fn drop(&mut self) {
-        if let Some(file) = self.file.take() {
-            // A failed close loses nothing that a completed flush promised.
-            glommio::spawn_local(async move { drop(file.close().await) }).detach();
-        }
+        let Outcome { result, .. } = self.uring.sync(&self.descriptor()).await;
+        self.check("flush", result, 0)
     }
 }
 
@@ -264,21 +270,6 @@ fn private_directories() -> std::fs::DirBuilder {
     let mut builder = std::fs::DirBuilder::new();
     builder.mode(0o700);
     builder
-}
-
-/// Runs what the kernel offers no asynchronous form for on the executor's own helper thread.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> std::io::Result<T> {
-    glommio::executor().spawn_blocking(work).await
-}
-
-fn failed(action: &str, path: impl AsRef<Path>, error: &GlommioError<()>) -> Error {
-    let system = match error.raw_os_error() {
-        Some(number) => std::io::Error::from_raw_os_error(number),
-        None => std::io::Error::other(error.to_string()),
-    };
-    refused(action, path, &system)
 }
 
 #[expect(

@@ -1,9 +1,13 @@
-use std::{rc::Rc, sync::mpsc};
+use std::{cell::Cell, rc::Rc, sync::mpsc};
 
 use anode_disk::{Device as _, Directory as _, Durability, Error, device::Fill};
+use anode_net::Stream as _;
 use anode_shards::raft::runtime::{ShardRuntime, install_launcher};
 
+use bytes::{Bytes, BytesMut};
+
 use super::*;
+use crate::host::{Listener as _, within};
 
 /// A directory on the real file system, removed at the end.
 struct Scratch(std::path::PathBuf);
@@ -91,4 +95,119 @@ fn every_shard_has_its_own_thread_and_clock() {
         [(0, 3), (1, 3), (2, 3)]
     );
     assert!(found[0].2 != found[1].2 && found[1].2 != found[2].2);
+}
+
+#[test]
+fn connections_carry_more_than_their_sockets_hold() {
+    const BYTES: usize = 32 << 20;
+    run_alone(|host| async move {
+        let listener = Host::listen(&host, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let address = listener.address();
+        let (sent, received) = (Rc::new(Cell::new(false)), Rc::new(Cell::new(0_usize)));
+        let (client, is_sent) = (host.clone(), Rc::clone(&sent));
+        host.spawn("client", async move {
+            let mut stream = Host::connect(&client, address).await.unwrap();
+            let parts =
+                vec![Bytes::from(vec![1; BYTES - 5]), Bytes::new(), Bytes::from_static(b"after")];
+            stream.write(parts).await.unwrap();
+            is_sent.set(true);
+            stream.shutdown().await.unwrap();
+        });
+        let mut stream = listener.accept().await.unwrap();
+        // The socket fills: the sender waits, and nothing is lost.
+        host.sleep(Duration::from_millis(50)).await;
+        assert!(!sent.get(), "nobody reads yet");
+        let mut target = BytesMut::new();
+        let mut last = Bytes::new();
+        while stream.read(&mut target, 64 << 10).await.unwrap() > 0 {
+            received.set(received.get() + target.len());
+            last = target.split().freeze();
+        }
+        assert_eq!(received.get(), BYTES);
+        assert!(last.ends_with(b"after"));
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_wait_that_is_dropped_ends_and_leaves_the_connection_as_it_was() {
+    run_alone(|host| async move {
+        let listener = Host::listen(&host, "127.0.0.1:0".parse().unwrap()).await.unwrap();
+        let mut client = Host::connect(&host, listener.address()).await.unwrap();
+        let mut server = listener.accept().await.unwrap();
+        let mut target = BytesMut::new();
+        for round in 0..100_u8 {
+            let read = within(&host, Duration::from_micros(50), server.read(&mut target, 10)).await;
+            assert!(read.is_none(), "nothing was sent");
+            client.write(vec![Bytes::copy_from_slice(&[round])]).await.unwrap();
+            assert_eq!(server.read(&mut target, 10).await, Ok(1));
+            assert_eq!(target.split().as_ref(), [round]);
+        }
+        // The dropped waits were cancelled: only what is waited for now is with the kernel.
+        host.sleep(Duration::from_millis(5)).await;
+        assert_eq!(host.0.uring.in_flight(), 0);
+    })
+    .unwrap();
+}
+
+#[test]
+fn memory_lent_to_the_kernel_outlives_the_read_that_is_dropped() {
+    let scratch = Scratch::new("dropped");
+    let path = scratch.path();
+    run_alone(move |host| async move {
+        let root = host.open(&path).await.unwrap();
+        let device = root.create("a", Fill::Zeros(1 << 20), Durability::AtSync).await.unwrap();
+        for _ in 0..50 {
+            let read = futures::FutureExt::now_or_never(device.read(0, 1 << 20));
+            assert!(read.is_none(), "it was only begun");
+        }
+        assert!(host.0.uring.in_flight() >= 1);
+        // The executor ends with reads in flight: the uring waits for them before it frees their memory.
+    })
+    .unwrap();
+}
+
+#[test]
+fn messages_keep_their_order_through_a_full_queue() {
+    const COUNT: u64 = 20_000;
+    let (sender, receiver) = mpsc::channel();
+    let threads = run_shards(2, &Cores::allowed(), move |host| {
+        let sender = sender.clone();
+        async move {
+            if host.shard() == 0 {
+                for version in 0..COUNT {
+                    host.send(1, Message::Seen { version }).await;
+                }
+                return;
+            }
+            for expected in 0..COUNT {
+                if expected == 0 {
+                    // Long enough for the queue to fill.
+                    host.sleep(Duration::from_millis(20)).await;
+                }
+                let Message::Seen { version } = host.receive().await else { return };
+                assert_eq!(version, expected);
+            }
+            sender.send(()).unwrap();
+        }
+    })
+    .unwrap();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    assert_eq!(receiver.iter().count(), 1, "every message came");
+}
+
+#[test]
+fn an_idle_shard_sleeps() {
+    run_alone(|host| async move {
+        let used =
+            || nix::time::clock_gettime(nix::time::ClockId::CLOCK_THREAD_CPUTIME_ID).unwrap();
+        host.sleep(Duration::from_millis(50)).await;
+        let before = Duration::from(used());
+        host.sleep(Duration::from_millis(500)).await;
+        let spent = Duration::from(used()).saturating_sub(before);
+        assert!(spent < Duration::from_millis(50), "an idle half second took {spent:?} of CPU");
+    })
+    .unwrap();
 }
