@@ -12,6 +12,12 @@ use anode::{
     observe, preflight,
 };
 use bytesize::ByteSize;
+use tikv_jemallocator::Jemalloc;
+
+/// glibc's allocator grows a thread's heap by a system call for every few pages and keeps what it once had; this one
+/// does neither.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[expect(clippy::print_stderr, reason = "a message to whoever typed the command")]
 fn main() -> ExitCode {
