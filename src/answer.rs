@@ -124,6 +124,7 @@ impl<H: Host> Holdings<H> {
             if needs_space(&command) {
                 // Back-pressure: a writer waits here while flushes catch up, before it is in the log.
                 self.storage.index.room().await.map_err(of_storage)?;
+                self.storage.index.room_in_segments().await;
                 self.storage.wal.room().await;
             }
             if let Some(body) = settle {
@@ -229,6 +230,8 @@ impl<H: Host> Shard<H> {
                 if holdings.is_short_of_space() {
                     return Err(AskError::Full);
                 }
+                // Back-pressure where overwrites are faster than what gets the space of the old bytes back.
+                holdings.storage.index.room_in_segments().await;
                 let staged = holdings.staging.stage(group, body, chunk, data).await;
                 staged.map_err(of_storage)?;
                 Ok(Answer::Done)

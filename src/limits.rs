@@ -59,7 +59,7 @@ pub const STOP_POLL: Duration = Duration::from_millis(100);
 /// What other shards get to finish before a drained shard stops, and storage to write its last batch.
 pub const STOP_GRACE: Duration = Duration::from_millis(200);
 /// How long the reclaimer rests when there is nothing to free.
-pub const RECLAIM_PAUSE: Duration = Duration::from_millis(500);
+pub const RECLAIM_PAUSE: Duration = Duration::from_millis(100);
 /// How long it rests between two steps: foreground requests go first.
 pub const RECLAIM_STEP_PAUSE: Duration = Duration::from_millis(2);
 

@@ -46,6 +46,7 @@ mod notify;
 mod options;
 mod payload;
 mod shared;
+mod space;
 mod table;
 mod view;
 
@@ -55,6 +56,7 @@ mod tests;
 pub use entry::{Batch, Entry, Payload};
 pub use figures::IndexFigures;
 pub use options::{IndexOptions, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub use space::{RESERVE_SEGMENTS, Space};
 pub use view::{Page, ScanLimit, View};
 
 /// How often a payload that was relocated meanwhile is looked for again.
@@ -97,15 +99,21 @@ impl<D: Directory> Index<D> {
     /// An entry with [`Payload::Extent`] brings one pin of it along (that of the append, or of `pin`); it is undone
     /// when the entry is replaced or flushed.
     pub fn write(&self, batch: Batch) {
-        let wanted = self.wants_flush();
         let mut state = self.0.state.borrow_mut();
+        let mut released_bytes = batch.released_bytes;
         for (key, change) in batch.changes {
             if let Some(extent) = state.active.insert(&key, &change) {
                 self.0.segments.unpin(extent);
+                if change.is_none() {
+                    released_bytes = released_bytes.saturating_sub(u64::from(extent.data_bytes));
+                }
             }
         }
+        state.active.released_bytes += released_bytes;
         drop(state);
-        if !wanted && self.wants_flush() {
+        // Appends to segments can make a flush wanted, too: whether it is news is not to be seen from this write alone.
+        let asks = self.wants_flush() && !self.0.flush_asked.replace(true);
+        if self.0.segments.take_freed() || asks {
             self.0.moved.notify();
         }
     }
@@ -191,17 +199,22 @@ impl<D: Directory> Index<D> {
         Ok(View::now(&self.0))
     }
 
-    /// Whether the active memtable has its share of the budget: half, so that writes go on while it is flushed.
+    /// Whether the active memtable has its share of the budget (half, so that writes go on while it is flushed), or
+    /// segments hold so much that is dead that a flush is the way to get at it.
     pub fn wants_flush(&self) -> bool {
         let state = self.0.state.borrow();
         let budget = self.0.options.memtable_bytes_max;
-        state.active.bytes() >= budget / 2 || memory(&state) >= budget
+        state.active.bytes() >= budget / 2
+            || memory(&state) >= budget
+            || space::flush_frees(&self.0, &state)
     }
 
     /// Waits until [`Self::wants_flush`], or the index stops.
     pub async fn flush_wanted(&self) {
         loop {
             let seen = self.0.moved.count();
+            // What was wanted when it was asked for may not be by now: who waits again is to be asked again.
+            self.0.flush_asked.set(false);
             if self.wants_flush() || self.is_stopping() {
                 return;
             }
@@ -217,7 +230,13 @@ impl<D: Directory> Index<D> {
             if self.0.state.borrow().stopping {
                 return Ok(());
             }
-            match self.upkeep().await {
+            self.0.tidying.set(true);
+            let done = self.upkeep().await;
+            if !matches!(done, Ok(true)) {
+                self.0.tidying.set(false);
+                self.0.eased.notify();
+            }
+            match done {
                 Ok(true) => give_way().await,
                 Ok(false) | Err(Error::NoSpace { .. }) => self.0.moved.moved(seen).await,
                 Err(error) => return Err(error),

@@ -9,7 +9,7 @@
 //!
 //! - a segment's number is never used again while anything may remember it; appends after a restart go to a new one;
 //! - an extent is durable after a [`Segments::sync`] that was called after its append returned;
-//! - a segment is removed only when no table refers to it, nobody pins it, no write to it is in flight and no
+//! - a segment is removed only when no table refers to it, nobody pins or keeps it, no write to it is in flight and no
 //!   [`Hold`] is older than the last of these;
 //! - a failed write or flush stops everything here for good; a full device does not.
 
@@ -35,7 +35,7 @@ use bytes::Bytes;
 
 pub use extent::Extent;
 pub use header::{EXTENT_DATA_BYTES_MAX, EXTENT_KEY_BYTES_MAX};
-pub use ledger::Hold;
+pub use ledger::{Hold, Thinness};
 
 use self::{append::Appender, files::Files, flush::Flusher, ledger::Ledger};
 use crate::{
@@ -213,6 +213,18 @@ impl<D: Directory> Segments<D> {
         self.0.ledger.borrow_mut().unpin(extent);
     }
 
+    /// Keeps the segment of a pinned extent although nothing needs the extent any more: for who may have to take it up
+    /// again after a crash. Unlike a pin it counts as no need for space, and a segment that is thin otherwise is
+    /// rewritten all the same.
+    pub fn keep(&self, extent: Extent) {
+        self.0.ledger.borrow_mut().keep(extent);
+    }
+
+    /// Ends a [`Self::keep`].
+    pub fn let_go(&self, extent: Extent) {
+        self.0.ledger.borrow_mut().let_go(extent);
+    }
+
     /// Keeps every segment of now from being removed while the hold exists: for readers that look extents up
     /// and read them later, such as a view of the tables.
     pub fn hold(&self) -> Hold {
@@ -240,11 +252,40 @@ impl<D: Directory> Segments<D> {
         Ok(freed_bytes)
     }
 
-    /// The sealed segment with the smallest share of live bytes, if that is below the ratio and above nothing, and
-    /// nothing in it is pinned.
-    pub fn thin(&self, live_ratio_percent: u32) -> Option<u32> {
-        let below_bytes = self.0.options.segment_bytes * u64::from(live_ratio_percent) / 100;
-        self.0.ledger.borrow().thin(below_bytes)
+    /// The sealed segment that is most worth a rewrite, if there is one that is thin enough, has live bytes and no pinned
+    /// ones. Never one of `excluded`.
+    pub fn thin(&self, thinness: Thinness, excluded: &BTreeSet<u32>) -> Option<u32> {
+        self.0.ledger.borrow().thin(thinness, self.0.options.segment_bytes, excluded)
+    }
+
+    /// Whether a segment has become free since the last call, so that a [`Self::sweep`] has something to do.
+    pub fn take_freed(&self) -> bool {
+        self.0.ledger.borrow_mut().take_freed()
+    }
+
+    /// Bytes written since the start.
+    pub fn written_bytes(&self) -> u64 {
+        self.0.counts.write_bytes.get()
+    }
+
+    /// What segments take on the device, in bytes.
+    pub fn held_bytes(&self) -> u64 {
+        self.0.ledger.borrow().segment_count() * self.0.options.segment_bytes
+    }
+
+    /// What tables refer to, in bytes.
+    pub fn live_bytes(&self) -> u64 {
+        self.0.ledger.borrow().live_bytes()
+    }
+
+    /// What memory refers to, in bytes.
+    pub fn pinned_bytes(&self) -> u64 {
+        self.0.ledger.borrow().pinned_bytes()
+    }
+
+    /// The length of a segment, in bytes.
+    pub fn segment_bytes(&self) -> u64 {
+        self.0.options.segment_bytes
     }
 
     /// A number above that of every segment so far: to be written down with the live bytes.

@@ -5,8 +5,9 @@
 //! applied: the pin goes over to the index, with the entry), or *discarded*. The WAL keeps the order of submission,
 //! so a command is never durable without the records of its chunks: a restart finds them, and replays the command.
 //!
-//! A claimed chunk keeps its record until the index has flushed the entry, for a crash before that brings the
-//! command's replay. So whoever flushes the index takes a [`Mark`] before, and gives it back to
+//! A claimed chunk keeps its record and its bytes until the index has flushed the entry, for a crash before that brings
+//! the command's replay, also where later commands removed the chunk: a replay that refused the command would decide
+//! the commands behind it in another way. So whoever flushes the index takes a [`Mark`] before, and gives it back to
 //! [`Staging::after_flush`]: all that was claimed before the mark is in the flushed state (a claim and its write into
 //! the index are one step, with no await between), everything else is recorded again before the records are purged.
 
@@ -180,7 +181,14 @@ impl<D: Directory> Staging<D> {
     pub async fn after_flush(&self, mark: Mark) -> Result<(), Error> {
         let (upto, kept) = {
             let mut inner = self.inner.borrow_mut();
-            inner.claimed.retain(|_, claimed| claimed.claim >= mark.claims);
+            let segments = self.storage.index.segments();
+            inner.claimed.retain(|_, claimed| {
+                let kept = claimed.claim >= mark.claims;
+                if !kept {
+                    segments.let_go(claimed.extent);
+                }
+                kept
+            });
             let old = |index: Option<u64>| index.is_some_and(|index| index < mark.records);
             let staged = inner.staged.iter().filter(|(_, staged)| old(staged.index));
             let claimed = inner.claimed.iter().filter(|(_, claimed)| old(claimed.index));
@@ -188,6 +196,7 @@ impl<D: Directory> Staging<D> {
                 staged.map(|(name, _)| *name).chain(claimed.map(|(name, _)| *name)).collect();
             (mark.records.saturating_sub(1), kept)
         };
+        self.storage.index.look_after_space();
         let Some((first, _)) = self.storage.wal.range(LOCAL) else { return Ok(()) };
         if upto < first {
             return Ok(());
@@ -220,7 +229,10 @@ impl<D: Directory> Staging<D> {
             warn!(%body, chunk, "a chunk was claimed before it was settled");
         }
         let claimed = Claimed { extent: staged.extent, index: staged.index, claim };
-        inner.claimed.insert(name, claimed);
+        self.storage.index.segments().keep(staged.extent);
+        if let Some(before) = inner.claimed.insert(name, claimed) {
+            self.storage.index.segments().let_go(before.extent);
+        }
         Some(staged.extent)
     }
 

@@ -14,6 +14,7 @@ use crate::{
         notify::give_way,
         payload::{Lot, MOVE_BYTES_MAX, MOVE_ENTRIES_MAX, in_segment, move_extents},
         shared::{Install, Shared},
+        space,
         table::{
             reader::{Reading, Table},
             run::RunCursor,
@@ -131,8 +132,12 @@ fn next_job<D: Directory>(shared: &Shared<D>) -> Option<Job<D>> {
     if let Some(job) = state.version.wanted(&shared.options, &state.turns) {
         return Some(job);
     }
-    let thin = shared.segments.thin(shared.options.reclaim_percent)?;
-    if state.damaged.contains(&thin) { None } else { state.version.relocation(thin) }
+    if space::level_zero_frees(shared, &state) {
+        return Some(state.version.flushed_job(None));
+    }
+    let thinness = space::thinness(shared, &state);
+    let thin = shared.segments.thin(thinness, &state.damaged)?;
+    state.version.relocation(thin)
 }
 
 /// The next compaction of that level goes on behind this one.

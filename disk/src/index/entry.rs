@@ -62,6 +62,8 @@ pub(crate) type Change = Option<Entry>;
 #[derive(Debug, Default)]
 pub struct Batch {
     pub(crate) changes: Vec<(Bytes, Change)>,
+    /// Payload bytes in segments that its deletes let go of.
+    pub(crate) released_bytes: u64,
 }
 
 impl Batch {
@@ -87,6 +89,17 @@ impl Batch {
     pub fn delete(&mut self, key: Bytes) {
         assert!((1..=KEY_BYTES_MAX).contains(&key.len()), "key of {} bytes", key.len());
         self.changes.push((key, None));
+    }
+
+    /// Deletes a key with a payload of `bytes` in a segment, so that upkeep knows what there is to be won before tables
+    /// are compacted.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::delete`].
+    pub fn release(&mut self, key: Bytes, bytes: u64) {
+        self.delete(key);
+        self.released_bytes += bytes;
     }
 
     /// How many changes it has.

@@ -69,6 +69,7 @@ async fn make_way<D: Directory>(shared: &Shared<D>) -> Result<(), Error> {
 fn freeze<D: Directory>(shared: &Shared<D>) {
     let mut state = shared.state.borrow_mut();
     state.freezes += 1;
+    state.written_before = shared.segments.written_bytes();
     if !state.active.is_empty() {
         let memtable = Rc::new(std::mem::take(&mut state.active));
         state.frozen.push_back(memtable);

@@ -19,6 +19,8 @@ const ENTRY_OVERHEAD_BYTES: usize = 192;
 pub(crate) struct Memtable {
     entries: BTreeMap<Bytes, Change>,
     bytes: usize,
+    /// Payload bytes that only older memtables and tables refer to, and that its tombstones let go of.
+    pub(crate) released_bytes: u64,
 }
 
 impl Memtable {

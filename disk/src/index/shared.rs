@@ -42,6 +42,12 @@ pub(crate) struct Shared<D: Directory> {
     releasing: Mutex<()>,
     /// Moves when a memtable fills or empties, the tables change, a view goes, or the index stops.
     pub(crate) moved: Notify,
+    /// Moves when space came back, or upkeep has nothing to do any more.
+    pub(crate) eased: Notify,
+    /// Who waits for a flush to be wanted was told so.
+    pub(crate) flush_asked: Cell<bool>,
+    /// Upkeep is at work.
+    pub(crate) tidying: Cell<bool>,
     pub(crate) counters: Counters,
 }
 
@@ -59,6 +65,10 @@ pub(crate) struct State<D: Directory> {
     pub(crate) turns: Vec<Bytes>,
     /// Segments with extents that could not be read: not reclaimed.
     pub(crate) damaged: BTreeSet<u32>,
+    /// What the tombstones of a flushed table let go of, in bytes, by table.
+    pub(crate) released: BTreeMap<u32, u64>,
+    /// What was ever written to segments when the active memtable was begun, in bytes.
+    pub(crate) written_before: u64,
     pub(crate) stopping: bool,
     failed: bool,
 }
@@ -109,6 +119,8 @@ impl<D: Directory> Shared<D> {
                 flushed: 0,
                 turns: vec![Bytes::new(); LEVEL_COUNT],
                 damaged: BTreeSet::new(),
+                released: BTreeMap::new(),
+                written_before: 0,
                 stopping: false,
                 failed: false,
             }),
@@ -117,6 +129,9 @@ impl<D: Directory> Shared<D> {
             compacting: Mutex::new(()),
             releasing: Mutex::new(()),
             moved: Notify::default(),
+            eased: Notify::default(),
+            flush_asked: Cell::new(false),
+            tidying: Cell::new(false),
             counters: Counters::default(),
         }
     }
@@ -191,10 +206,16 @@ impl<D: Directory> Shared<D> {
             install.removed.into_iter().filter(|table| !added.contains(&table.meta.id)).collect();
         if !tables.is_empty() {
             let freed = sum(&tables.iter().collect::<Vec<_>>(), -1);
+            for table in &tables {
+                state.released.remove(&table.meta.id);
+            }
             state.retired.push_back(Retired { tables, freed });
         }
         if install.flushed {
             let memtable = state.frozen.pop_front().expect("the flushed memtable is still frozen");
+            if memtable.released_bytes > 0 {
+                state.released.extend(added.iter().map(|id| (*id, memtable.released_bytes)));
+            }
             for extent in memtable.extents() {
                 self.segments.unpin(extent);
             }
@@ -216,6 +237,7 @@ impl<D: Directory> Shared<D> {
         }
         let swept = self.segments.sweep().await.map_err(|error| self.note(error));
         drop(guard);
+        self.eased.notify();
         swept.map(|_bytes| ())
     }
 

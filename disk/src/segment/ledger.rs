@@ -40,10 +40,22 @@ struct Account {
     live_bytes: u64,
     pin_count: u64,
     pinned_bytes: u64,
+    keep_count: u64,
     writer_count: u64,
     sealed: bool,
     /// The newest hold when something last let go of the segment.
     released_at: u64,
+}
+
+impl Account {
+    fn is_removable(&self, oldest_hold: u64) -> bool {
+        self.sealed
+            && self.live_bytes == 0
+            && self.pin_count == 0
+            && self.keep_count == 0
+            && self.writer_count == 0
+            && oldest_hold > self.released_at
+    }
 }
 
 /// The accounts of all segments.
@@ -53,6 +65,21 @@ pub(super) struct Ledger {
     next_segment: u32,
     ticket: u64,
     holds: BTreeSet<u64>,
+    /// Sums over all accounts.
+    live_bytes: u64,
+    pinned_bytes: u64,
+    /// The last reference to a sealed segment has gone since somebody asked.
+    freed: bool,
+}
+
+/// Which segments are worth a rewrite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thinness {
+    /// Those with a smaller share of live bytes than this, in percent: first where the most space comes back for what is
+    /// moved, weighed by age (what is left in an old segment is likely to stay, what is left in a young one may yet die).
+    Calm(u32),
+    /// Those with a smaller share of live bytes than this, in percent: the thinnest first.
+    Pressing(u32),
 }
 
 impl Ledger {
@@ -76,6 +103,9 @@ impl Ledger {
             next_segment: next_segment.max(above),
             ticket: 0,
             holds: BTreeSet::new(),
+            live_bytes: found.iter().filter_map(|segment| live.get(segment)).sum(),
+            pinned_bytes: 0,
+            freed: false,
         })
     }
 
@@ -94,6 +124,7 @@ impl Ledger {
 
     pub(super) fn seal(&mut self, segment: u32) {
         self.account(segment).sealed = true;
+        self.note_freed(segment);
     }
 
     pub(super) fn contains(&self, segment: u32) -> bool {
@@ -108,6 +139,7 @@ impl Ledger {
         let account = self.account(segment);
         assert!(account.writer_count > 0, "a write to segment {segment} ended twice");
         account.writer_count -= 1;
+        self.note_freed(segment);
     }
 
     pub(super) fn pin(&mut self, extent: Extent) -> bool {
@@ -116,6 +148,7 @@ impl Ledger {
         let Some(account) = self.accounts.get_mut(&extent.segment) else { return false };
         account.pin_count += 1;
         account.pinned_bytes += extent.total_bytes();
+        self.pinned_bytes += extent.total_bytes();
         true
     }
 
@@ -129,6 +162,21 @@ impl Ledger {
             .checked_sub(extent.total_bytes())
             .expect("an extent is unpinned with the lengths it was pinned with");
         account.released_at = ticket;
+        self.pinned_bytes -= extent.total_bytes();
+        self.note_freed(extent.segment);
+    }
+
+    pub(super) fn keep(&mut self, extent: Extent) {
+        self.account(extent.segment).keep_count += 1;
+    }
+
+    pub(super) fn let_go(&mut self, extent: Extent) {
+        let ticket = self.ticket;
+        let account = self.account(extent.segment);
+        assert!(account.keep_count > 0, "{extent:?} was let go more often than kept");
+        account.keep_count -= 1;
+        account.released_at = ticket;
+        self.note_freed(extent.segment);
     }
 
     pub(super) fn apply(&mut self, deltas: &BTreeMap<u32, i64>) {
@@ -142,23 +190,18 @@ impl Ledger {
             if *delta < 0 {
                 account.released_at = ticket;
             }
+            let sum = self.live_bytes.checked_add_signed(*delta);
+            self.live_bytes = sum.expect("the sum is that of the accounts");
         }
     }
 
     /// Takes the segments out that can be removed.
     pub(super) fn sweep(&mut self) -> Vec<u32> {
         let oldest_hold = self.holds.first().copied().unwrap_or(u64::MAX);
-        let removable = |account: &Account| {
-            account.sealed
-                && account.live_bytes == 0
-                && account.pin_count == 0
-                && account.writer_count == 0
-                && oldest_hold > account.released_at
-        };
         let swept: Vec<u32> = self
             .accounts
             .iter()
-            .filter(|(_, account)| removable(account))
+            .filter(|(_, account)| account.is_removable(oldest_hold))
             .map(|(segment, _)| *segment)
             .collect();
         for segment in &swept {
@@ -167,13 +210,47 @@ impl Ledger {
         swept
     }
 
-    pub(super) fn thin(&self, below_bytes: u64) -> Option<u32> {
-        self.accounts
+    pub(super) fn thin(
+        &self,
+        thinness: Thinness,
+        segment_bytes: u64,
+        excluded: &BTreeSet<u32>,
+    ) -> Option<u32> {
+        let (Thinness::Calm(percent) | Thinness::Pressing(percent)) = thinness;
+        let below_bytes = segment_bytes * u64::from(percent) / 100;
+        let thin = self
+            .accounts
             .iter()
+            .filter(|(segment, _)| !excluded.contains(segment))
             .filter(|(_, account)| account.sealed && account.pin_count == 0)
-            .filter(|(_, account)| (1..below_bytes).contains(&account.live_bytes))
-            .min_by_key(|(_, account)| account.live_bytes)
-            .map(|(segment, _)| *segment)
+            .filter(|(_, account)| (1..below_bytes).contains(&account.live_bytes));
+        let chosen = match thinness {
+            Thinness::Pressing(_) => thin.min_by_key(|(_, account)| account.live_bytes),
+            Thinness::Calm(_) => thin.max_by(|one, other| {
+                let (gain, cost) = self.worth(*one.0, one.1, segment_bytes);
+                let (other_gain, other_cost) = self.worth(*other.0, other.1, segment_bytes);
+                (gain * other_cost).cmp(&(other_gain * cost))
+            }),
+        };
+        chosen.map(|(segment, _)| *segment)
+    }
+
+    /// What a rewrite of a segment frees, times its age, and what is read and written for it.
+    fn worth(&self, segment: u32, account: &Account, segment_bytes: u64) -> (u128, u128) {
+        let age = u128::from(self.next_segment.saturating_sub(segment)).max(1);
+        let freed = segment_bytes.saturating_sub(account.live_bytes);
+        (u128::from(freed) * age, u128::from(segment_bytes + account.live_bytes))
+    }
+
+    /// Whether a segment has become free since the last call.
+    pub(super) fn take_freed(&mut self) -> bool {
+        std::mem::take(&mut self.freed)
+    }
+
+    fn note_freed(&mut self, segment: u32) {
+        let oldest_hold = self.holds.first().copied().unwrap_or(u64::MAX);
+        let freed = self.accounts.get(&segment).is_some_and(|it| it.is_removable(oldest_hold));
+        self.freed |= freed;
     }
 
     pub(super) fn next_segment(&self) -> u32 {
@@ -185,11 +262,11 @@ impl Ledger {
     }
 
     pub(super) fn live_bytes(&self) -> u64 {
-        self.accounts.values().map(|account| account.live_bytes).sum()
+        self.live_bytes
     }
 
     pub(super) fn pinned_bytes(&self) -> u64 {
-        self.accounts.values().map(|account| account.pinned_bytes).sum()
+        self.pinned_bytes
     }
 
     fn account(&mut self, segment: u32) -> &mut Account {
@@ -200,9 +277,13 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+    use std::{
+        cell::RefCell,
+        collections::{BTreeMap, BTreeSet},
+        rc::Rc,
+    };
 
-    use super::{Hold, Ledger};
+    use super::{Hold, Ledger, Thinness};
     use crate::segment::Extent;
 
     const EXTENT: Extent = Extent { segment: 3, offset: 0, header_bytes: 40, data_bytes: 60 };
@@ -252,12 +333,42 @@ mod tests {
     }
 
     #[test]
-    fn the_thinnest_sealed_and_unpinned_segment_is_named() {
+    fn the_thinnest_sealed_and_unpinned_segment_is_named_under_pressure() {
         let live = BTreeMap::from([(1, 50), (2, 20), (3, 0), (4, 10)]);
         let mut ledger = Ledger::new(&[1, 2, 3, 4].into(), &live, 5).unwrap();
-        assert_eq!(ledger.thin(100), Some(4));
+        assert_eq!(ledger.thin(Thinness::Pressing(100), 100, &BTreeSet::new()), Some(4));
         ledger.pin(Extent { segment: 4, ..EXTENT });
-        assert_eq!(ledger.thin(100), Some(2));
-        assert_eq!(ledger.thin(20), None);
+        assert_eq!(ledger.thin(Thinness::Pressing(100), 100, &BTreeSet::new()), Some(2));
+        assert_eq!(ledger.thin(Thinness::Pressing(20), 100, &BTreeSet::new()), None);
+        assert_eq!(ledger.thin(Thinness::Pressing(100), 100, &[2].into()), Some(1));
+    }
+
+    #[test]
+    fn in_calm_an_old_segment_is_worth_more_than_a_young_one_that_is_a_little_thinner() {
+        let live = BTreeMap::from([(1, 30), (8, 25), (9, 0)]);
+        let ledger = Ledger::new(&[1, 8, 9].into(), &live, 10).unwrap();
+        assert_eq!(ledger.thin(Thinness::Calm(50), 100, &BTreeSet::new()), Some(1));
+        assert_eq!(ledger.thin(Thinness::Pressing(50), 100, &BTreeSet::new()), Some(8));
+        assert_eq!(ledger.thin(Thinness::Calm(25), 100, &BTreeSet::new()), None);
+    }
+
+    #[test]
+    fn what_is_kept_stays_and_counts_as_nothing() {
+        let mut ledger = one_segment(0);
+        ledger.keep(EXTENT);
+        assert_eq!((ledger.sweep(), ledger.pinned_bytes()), (vec![], 0));
+        ledger.let_go(EXTENT);
+        assert!(ledger.take_freed());
+        assert_eq!(ledger.sweep(), [3]);
+    }
+
+    #[test]
+    fn the_last_reference_that_goes_is_told_once() {
+        let mut ledger = one_segment(0);
+        assert!(ledger.pin(EXTENT) && ledger.pin(EXTENT));
+        ledger.unpin(EXTENT);
+        assert!(!ledger.take_freed());
+        ledger.unpin(EXTENT);
+        assert!(ledger.take_freed() && !ledger.take_freed());
     }
 }

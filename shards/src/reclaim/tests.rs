@@ -1,7 +1,7 @@
 use super::*;
 
 fn condemned(body: u128, removed: u32, chunks: u32) -> (BodyId, Condemned) {
-    (BodyId(body), Condemned { chunks, removed })
+    (BodyId(body), Condemned { chunks, removed, bytes: u64::from(chunks) })
 }
 
 fn step(body: u128, start: u32, end: u32) -> ReclaimStep {

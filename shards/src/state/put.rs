@@ -122,7 +122,7 @@ impl<D: Directory> State<D> {
     pub(super) fn condemn(&self, body: BodyId, bytes: u64, draft: &mut Draft) {
         let chunks = chunk_count(bytes);
         if chunks > 0 {
-            draft.put(keys::condemned(self.group, body), &Condemned { chunks, removed: 0 });
+            draft.put(keys::condemned(self.group, body), &Condemned { chunks, removed: 0, bytes });
         }
     }
 

@@ -7,7 +7,7 @@ use minicbor::{Decode, Encode};
 use super::{State, draft::Draft, keys, read};
 use crate::{
     command::{ReclaimStep, Refusal, Reply},
-    limits::{RECLAIM_BODIES_MAX, RECLAIM_CHUNKS_MAX},
+    limits::{CHUNK_BYTES_MAX, RECLAIM_BODIES_MAX, RECLAIM_CHUNKS_MAX},
     object::BodyId,
 };
 
@@ -20,6 +20,17 @@ pub struct Condemned {
     /// How many of them, from the first, are removed.
     #[n(1)]
     pub removed: u32,
+    /// Its length in bytes.
+    #[n(2)]
+    pub bytes: u64,
+}
+
+impl Condemned {
+    /// The length of one of its chunks, in bytes.
+    fn chunk_bytes(&self, chunk: u32) -> u64 {
+        let start = u64::from(chunk) * CHUNK_BYTES_MAX;
+        self.bytes.saturating_sub(start).min(CHUNK_BYTES_MAX)
+    }
 }
 
 impl<D: Directory> State<D> {
@@ -64,7 +75,8 @@ impl<D: Directory> State<D> {
                 continue;
             }
             for chunk in step.start..step.end {
-                draft.delete(keys::chunk(self.group, step.body, chunk));
+                let key = keys::chunk(self.group, step.body, chunk);
+                draft.batch.release(key, condemned.chunk_bytes(chunk));
             }
             if step.end == condemned.chunks {
                 draft.delete(key);

@@ -3,6 +3,7 @@
 mod cases;
 mod model;
 mod rig;
+mod storm;
 
 use anode_disk::testing::{Random, SimDisk};
 

@@ -1,9 +1,9 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{SMALL, append_one, key, open, read_all};
 use crate::{
     error::Error,
-    segment::Segments,
+    segment::{Segments, Thinness},
     testing::{Fault, SimDisk, block_on},
 };
 
@@ -19,8 +19,8 @@ fn a_segment_is_removed_when_nothing_refers_to_it() {
         segments.apply(&BTreeMap::from([(first.segment, bytes)]));
         segments.unpin(first);
         assert_eq!(segments.sweep().await, Ok(0));
-        assert_eq!(segments.thin(50), None);
-        assert_eq!(segments.thin(90), Some(first.segment));
+        assert_eq!(segments.thin(Thinness::Calm(50), &BTreeSet::new()), None);
+        assert_eq!(segments.thin(Thinness::Calm(90), &BTreeSet::new()), Some(first.segment));
         let hold = segments.hold();
         segments.apply(&BTreeMap::from([(first.segment, -bytes)]));
         assert_eq!(segments.sweep().await, Ok(0));

@@ -1,9 +1,9 @@
 //! Single cases that random commands seldom meet.
 
-use anode_disk::{Error, testing::SimDisk};
+use anode_disk::{Error, storage::StorageOptions, testing::SimDisk};
 use bytes::Bytes;
 
-use super::rig::{Rig, run};
+use super::rig::{Rig, run, run_with};
 use crate::{
     command::{
         Command, CompleteUpload, CreateBucket, CreateUpload, NamedPart, PutObject, ReclaimStep,
@@ -275,5 +275,29 @@ fn another_upload_of_the_key_is_not_taken_for_the_completed_one() {
         assert_eq!(rig.propose(&complete(UploadId(3), 7)).await, no_such);
         put(rig, &key, b"over it", 8).await;
         assert_eq!(rig.propose(&complete(UploadId(1), 9)).await, no_such);
+    });
+}
+
+// H11: what was claimed and removed again since the last flush must be found by a replay all the same.
+#[test]
+fn a_replay_decides_as_before_though_a_body_was_reclaimed_since() {
+    let disk = SimDisk::new(10);
+    let options = StorageOptions { segment_bytes: 2 << 20, ..StorageOptions::default() };
+    run_with(&disk, options.clone(), async |rig| {
+        put(rig, "k", &vec![1; 1 << 20], 1).await;
+        let condition =
+            WriteCondition { if_match: Some("etag-1".to_owned()), ..WriteCondition::default() };
+        let second = rig.put((1, "k"), &vec![2; 1 << 20], condition, 2).await;
+        assert!(matches!(rig.propose(&second).await, Reply::Stored(_)));
+        rig.reclaim().await;
+        put(rig, "other", &vec![3; 1 << 20], 3).await;
+        rig.storage.index.segments().sweep().await.unwrap();
+    });
+    disk.crash();
+    run_with(&disk, options, async |rig| {
+        assert_eq!(rig.read(1, "k").await, vec![2; 1 << 20]);
+        let held = rig.storage.index.segments().figures().segment_count;
+        rig.flush().await;
+        assert!(rig.storage.index.segments().figures().segment_count < held, "kept for good");
     });
 }

@@ -34,9 +34,13 @@ pub(super) struct Rig {
 
 /// Opens what is on the disk, replays the log, runs the scenario, and stops.
 pub(super) fn run(disk: &SimDisk, scenario: impl AsyncFnOnce(&Rig)) {
+    run_with(disk, StorageOptions::default(), scenario);
+}
+
+/// As [`run`], with other sizes.
+pub(super) fn run_with(disk: &SimDisk, options: StorageOptions, scenario: impl AsyncFnOnce(&Rig)) {
     block_on(async {
-        let root = disk.reopen();
-        let storage = Storage::open(root, StorageOptions::default()).await.unwrap();
+        let storage = Storage::open(disk.reopen(), options).await.unwrap();
         let main = async {
             let rig = Rig::open(Rc::clone(&storage)).await;
             scenario(&rig).await;
@@ -52,6 +56,11 @@ pub(super) fn everything() -> ListQuery {
 }
 
 impl Rig {
+    /// Opens a disk with other sizes. Nothing runs yet: the log is empty.
+    pub(super) async fn start(disk: &SimDisk, options: StorageOptions) -> Self {
+        Self::open(Storage::open(disk.reopen(), options).await.unwrap()).await
+    }
+
     async fn open(storage: Rc<Storage<SimDirectory>>) -> Self {
         let staging = Staging::open(Rc::clone(&storage)).await.unwrap();
         let mut state = State::open(GROUP, Rc::clone(&storage), Rc::clone(&staging));

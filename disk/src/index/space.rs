@@ -1,0 +1,147 @@
+//! How much of the data segments is needed, and what is done when it is too little.
+//!
+//! Bytes die in four places, and each has its way back: in memory only (a memtable's pins go at once, [`Index::write`]
+//! asks for a sweep); behind tombstones that are not flushed (a flush for the sake of space); behind tombstones and
+//! overwrites in level zero (a compaction of level zero); in segments that are partly live (a rewrite of the segment).
+//!
+//! What is *needed* is what tables and memory refer to, less what tombstones have let go of. Above a quarter more than
+//! that and [`SLACK_SEGMENTS`] all four are pressed: then every sealed segment that is less than four fifths live is
+//! rewritten, so that what upkeep leaves is within the quarter again. Above half more and [`RESERVE_SEGMENTS`] writers
+//! wait, for as long as upkeep has something to do.
+//!
+//! What tombstones have let go of is known since the start, for the tables of level zero. Deeper, where levels differ
+//! by a factor in size, the share of tombstones alone decides, as for tables themselves.
+
+use crate::{
+    device::Directory,
+    index::{
+        Index,
+        shared::{Shared, State},
+    },
+    segment::Thinness,
+};
+
+/// Segments that may be held for nothing before upkeep is pressed: the one being filled, and one that is half dead.
+const SLACK_SEGMENTS: u64 = 2;
+/// Segments that may be held for nothing before writers wait.
+pub const RESERVE_SEGMENTS: u64 = 4;
+/// Under pressure a segment with a smaller share of live bytes is rewritten, in percent.
+const PRESSING_PERCENT: u32 = 80;
+
+const _: () = assert!(SLACK_SEGMENTS < RESERVE_SEGMENTS, "upkeep is pressed before writers wait");
+
+/// What data segments take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Space {
+    /// Bytes of all segments.
+    pub used_bytes: u64,
+    /// Bytes of them that something refers to.
+    pub needed_bytes: u64,
+    /// Bytes of one segment.
+    pub segment_bytes: u64,
+}
+
+impl Space {
+    /// Whether upkeep is to get space back with urgency.
+    pub fn is_pressing(&self) -> bool {
+        let allowed = self.needed_bytes + self.needed_bytes / 4;
+        self.used_bytes > allowed + SLACK_SEGMENTS * self.segment_bytes
+    }
+
+    /// Whether writers are to wait for upkeep.
+    pub fn is_excessive(&self) -> bool {
+        let allowed = self.needed_bytes + self.needed_bytes / 2;
+        self.used_bytes > allowed + RESERVE_SEGMENTS * self.segment_bytes
+    }
+
+    /// Dead bytes that are worth a flush or a compaction of level zero.
+    fn worthwhile_bytes(&self) -> u64 {
+        self.needed_bytes / 16 + self.segment_bytes / 2
+    }
+}
+
+impl<D: Directory> Index<D> {
+    /// What its segments take, and what of it is needed.
+    pub fn space(&self) -> Space {
+        space(&self.0, &self.0.state.borrow())
+    }
+
+    /// Back-pressure for the sake of space: waits while segments hold too much that is dead and upkeep is getting it
+    /// back. Where there is nothing that upkeep can do, nobody waits.
+    pub async fn room_in_segments(&self) {
+        loop {
+            let seen = self.0.eased.count();
+            if !self.space().is_excessive() || self.is_stopping() {
+                return;
+            }
+            if !self.0.tidying.get() && !self.0.flushing_now() {
+                return;
+            }
+            self.0.eased.moved(seen).await;
+        }
+    }
+}
+
+impl<D: Directory> Index<D> {
+    /// Wakes upkeep where a segment has become free by something else than a write: to be called after a
+    /// [`crate::segment::Segments::let_go`].
+    pub fn look_after_space(&self) {
+        if self.0.segments.take_freed() {
+            self.0.moved.notify();
+        }
+    }
+}
+
+impl<D: Directory> Shared<D> {
+    fn flushing_now(&self) -> bool {
+        self.flushing.try_lock().is_none()
+    }
+}
+
+/// How thin a segment must be to be rewritten now.
+pub(super) fn thinness<D: Directory>(shared: &Shared<D>, state: &State<D>) -> Thinness {
+    if space(shared, state).is_pressing() {
+        Thinness::Pressing(PRESSING_PERCENT)
+    } else {
+        Thinness::Calm(shared.options.reclaim_percent)
+    }
+}
+
+/// Whether a flush now brings space back: tombstones have let go of enough, or enough was written since the last one
+/// for pins of the memtable to be what keeps thin segments.
+pub(super) fn flush_frees<D: Directory>(shared: &Shared<D>, state: &State<D>) -> bool {
+    if state.active.is_empty() {
+        return false;
+    }
+    let written_bytes = shared.segments.written_bytes() - state.written_before;
+    let space = space(shared, state);
+    written_bytes + state.active.released_bytes >= space.worthwhile_bytes() && space.is_pressing()
+}
+
+/// Whether compacting level zero brings space back: by its tombstones, or by what its entries may replace in deeper
+/// tables (no more than they refer to themselves, where sizes are alike).
+pub(super) fn level_zero_frees<D: Directory>(shared: &Shared<D>, state: &State<D>) -> bool {
+    let level_zero = &state.version.levels[0];
+    let released: u64 =
+        level_zero.iter().filter_map(|table| state.released.get(&table.meta.id)).sum();
+    let space = space(shared, state);
+    if released >= space.worthwhile_bytes() {
+        return true;
+    }
+    let references = level_zero.iter().flat_map(|table| table.meta.references.iter());
+    let replacing: u64 = references.map(|(_, bytes)| *bytes).sum();
+    let deeper = shared.segments.live_bytes().saturating_sub(replacing);
+    replacing.min(deeper) > deeper / 4 + SLACK_SEGMENTS * space.segment_bytes
+}
+
+fn space<D: Directory>(shared: &Shared<D>, state: &State<D>) -> Space {
+    let in_memory = state.frozen.iter().map(|memtable| memtable.released_bytes).sum::<u64>()
+        + state.active.released_bytes;
+    let released = in_memory + state.released.values().sum::<u64>();
+    let referred = shared.segments.live_bytes() + shared.segments.pinned_bytes();
+    Space {
+        used_bytes: shared.segments.held_bytes(),
+        needed_bytes: referred.saturating_sub(released),
+        segment_bytes: shared.segments.segment_bytes(),
+    }
+}
