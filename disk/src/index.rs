@@ -47,6 +47,7 @@ mod options;
 mod payload;
 mod shared;
 mod table;
+pub(crate) mod verify;
 mod view;
 
 #[cfg(test)]
