@@ -157,7 +157,10 @@ async fn said(disk: &SimDisk, rig: &Rig) -> Vec<(String, Range<u64>)> {
             |at: usize| u64::from(u32::from_le_bytes(content[at..at + 4].try_into().unwrap()));
         let sectors = (0..content.len() / 4096).map(|sector| sector * 4096);
         if path.contains("/table-") {
-            found.push((path, 0..bytes));
+            // Each part as often as the others, whatever its length: blocks, filter, block index, footer.
+            let footer = content.len() - 4096;
+            let parts = [0, word(footer + 24), word(footer + 36), footer as u64, bytes];
+            found.extend(parts.windows(2).map(|part| (path.clone(), part[0]..part[1])));
         } else if path.contains("/wal-") {
             let headers = sectors.filter(|at| content[*at..].starts_with(b"ANODEWAL"));
             let batch = |at: usize| (path.clone(), at as u64..at as u64 + word(at + 48));
