@@ -48,6 +48,7 @@ mod payload;
 mod shared;
 mod space;
 mod table;
+pub(crate) mod verify;
 mod view;
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ pub mod checksum;
 pub mod device;
 pub mod error;
 pub mod index;
+pub mod scrub;
 pub mod segment;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]

@@ -29,6 +29,8 @@ pub struct Storage<D: Directory> {
     pub wal: Wal<D>,
     /// The state of all groups of the shard, and its data segments.
     pub index: Index<D>,
+    directory: D,
+    identity: u64,
 }
 
 /// The sizes of a shard's storage.
@@ -85,7 +87,17 @@ impl<D: Directory> Storage<D> {
         let tables = directory.directory(TABLES_DIRECTORY).await?;
         let segments = directory.directory(SEGMENTS_DIRECTORY).await?;
         let index = Index::open(tables, segments, index_options, segment_options).await?;
-        Ok(Rc::new(Self { wal, index }))
+        Ok(Rc::new(Self { wal, index, directory, identity: options.wal_identity }))
+    }
+
+    /// The shard's own directory: scrub keeps its progress there.
+    pub(crate) fn directory(&self) -> &D {
+        &self.directory
+    }
+
+    /// What tells the shard's files from those of another.
+    pub(crate) fn identity(&self) -> u64 {
+        self.identity
     }
 }
 
@@ -94,7 +106,7 @@ impl<D: Directory> fmt::Debug for Storage<D> {
         f.debug_struct("Storage")
             .field("wal", &self.wal.figures())
             .field("index", &self.index.figures())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

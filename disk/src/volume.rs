@@ -11,6 +11,7 @@
 //! them: a volume with a superblock is whole, and one that lost it is never formatted over.
 
 mod superblock;
+mod verify;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 

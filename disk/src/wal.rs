@@ -29,6 +29,7 @@ mod signal;
 mod state;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod walk;
 
 use std::{cell::RefCell, fmt, ops::Range, rc::Rc};
@@ -37,6 +38,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 
 pub use self::options::{RECORD_BYTES_MAX, SLOT_BYTES_MAX, WalOptions};
+pub(crate) use self::verify::WalCursor;
 use self::{
     signal::Signal,
     state::{Phase, State},

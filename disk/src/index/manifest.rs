@@ -38,6 +38,7 @@ use crate::{
 };
 
 pub(crate) mod edit;
+mod verify;
 
 const HEADER_MAGIC: [u8; 8] = *b"ANODEMAN";
 const MARK_MAGIC: [u8; 8] = *b"ANODEMRK";

@@ -25,6 +25,7 @@ use crate::{
         options::{IndexOptions, LEVEL_COUNT},
         table::{reader::Table, table_name},
     },
+    scrub::finding::Finding,
     segment::{Extent, Segments},
 };
 
@@ -187,6 +188,12 @@ impl<D: Directory> Shared<D> {
         drop(manifest);
         self.moved.notify();
         Ok(())
+    }
+
+    /// Compares the manifest on the device with what was committed; commits wait.
+    pub(crate) async fn verify_manifest(&self) -> Result<(u64, Vec<Finding>), Error> {
+        let manifest = self.manifest.lock().await;
+        manifest.verify(&self.directory).await
     }
 
     fn install(&self, install: Install<D>) {

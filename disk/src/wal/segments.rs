@@ -104,6 +104,12 @@ impl<F: Device> Segments<F> {
         self.current
     }
 
+    /// The segments in use above `generation`, oldest first.
+    pub(super) fn above(&self, generation: Option<u32>) -> impl Iterator<Item = u32> {
+        let above = move |live: &&u32| generation.is_none_or(|generation| **live > generation);
+        self.live.keys().filter(above).copied()
+    }
+
     /// Whether a batch of `length` bytes fits into the segment being filled.
     pub(super) fn has_room(&self, length: usize) -> bool {
         let Some((generation, offset)) = self.current else { return false };

@@ -17,6 +17,8 @@ use crate::{
     },
 };
 
+mod verify;
+
 /// A walk past the cache reads this much at once.
 const WINDOW_BYTES: u64 = 128 << 10;
 

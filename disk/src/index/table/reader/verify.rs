@@ -1,0 +1,83 @@
+//! Reads the parts of a table from the device, past every cache: what scrub compares with what was written.
+
+use bytes::Bytes;
+
+use super::{Table, handle_of, in_memory};
+use crate::{
+    device::{Device, Directory, SECTOR_BYTES},
+    error::Error,
+    index::{
+        block::BlockCursor,
+        cache::Cache,
+        codec::Malformed,
+        table::{FOOTER_BYTES, Footer, FrameKind, Handle},
+    },
+};
+
+impl<D: Directory> Table<D> {
+    /// The footer, and the zeros before and behind it.
+    pub(crate) async fn verify_footer(&self) -> Result<(), Error> {
+        let sector_at = self.meta.bytes - SECTOR_BYTES as u64;
+        let frames_end = self.footer.index.end(self.meta.bytes);
+        let frames_end =
+            frames_end.map_err(|malformed| self.corrupt(self.footer.index.offset, malformed))?;
+        let start = (frames_end / SECTOR_BYTES as u64 * SECTOR_BYTES as u64).min(sector_at);
+        let bytes = self.device.read(start, in_memory(self.meta.bytes - start)).await?;
+        let (before, sector) = bytes.split_at(in_memory(sector_at - start));
+        let footer = Footer::decode(sector).map_err(|found| self.corrupt(sector_at, found))?;
+        if footer != self.footer {
+            return Err(self.corrupt(sector_at, Malformed("it is not the footer that was read")));
+        }
+        let padding = before.get(in_memory(frames_end.saturating_sub(start))..).unwrap_or_default();
+        if padding.iter().chain(&sector[FOOTER_BYTES..]).any(|byte| *byte != 0) {
+            return Err(self.corrupt(start, Malformed("the zeros around the footer are none")));
+        }
+        Ok(())
+    }
+
+    /// The filter.
+    pub(crate) async fn verify_filter(&self, cache: &Cache) -> Result<(), Error> {
+        self.uncached(self.footer.filter, FrameKind::Filter, cache).await.map(drop)
+    }
+
+    /// The block index, as it lies on the device.
+    pub(crate) async fn verify_index(&self, cache: &Cache) -> Result<Bytes, Error> {
+        self.uncached(self.footer.index, FrameKind::Index, cache).await
+    }
+
+    /// The data block that an index cursor stands on, and where it is.
+    pub(crate) async fn verify_block(
+        &self,
+        index: &BlockCursor,
+        cache: &Cache,
+    ) -> (Handle, Result<BlockCursor, Error>) {
+        let handle = match handle_of(index) {
+            Ok(handle) => handle,
+            Err(malformed) => {
+                return (self.footer.index, Err(self.corrupt(self.footer.index.offset, malformed)));
+            }
+        };
+        let content = self.uncached(handle, FrameKind::Data, cache).await;
+        let block = content.and_then(|content| {
+            BlockCursor::new(content).map_err(|malformed| self.corrupt(handle.offset, malformed))
+        });
+        (handle, block)
+    }
+
+    /// What [`Self::verify_footer`], [`Self::verify_filter`] and [`Self::verify_index`] read, in bytes.
+    pub(crate) fn structure_bytes(&self) -> u64 {
+        let Footer { filter, index, .. } = self.footer;
+        u64::from(filter.length) + u64::from(index.length) + SECTOR_BYTES as u64
+    }
+
+    async fn uncached(
+        &self,
+        handle: Handle,
+        kind: FrameKind,
+        cache: &Cache,
+    ) -> Result<Bytes, Error> {
+        // Just this frame: a bad sector behind it is not its damage.
+        let frame = self.read(handle, u64::from(handle.length), cache).await?;
+        self.unframe(handle, kind, &frame)
+    }
+}
