@@ -4,6 +4,7 @@
 //! through [`Directory`] and [`Device`], which have a real form (`src/host/glommio.rs`) and a simulated one
 //! (`testing`).
 
+pub mod check;
 pub mod checksum;
 pub mod device;
 pub mod error;
