@@ -38,6 +38,7 @@ mod entry;
 mod figures;
 mod filter;
 mod flush;
+mod inspect;
 mod levels;
 mod manifest;
 mod memtable;
@@ -56,6 +57,7 @@ mod tests;
 
 pub use entry::{Batch, Entry, Payload};
 pub use figures::IndexFigures;
+pub use inspect::{Inspection, Sight, TableFacts};
 pub use options::{IndexOptions, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use space::{RESERVE_SEGMENTS, Space};
 pub use view::{Page, ScanLimit, View};

@@ -74,34 +74,27 @@ impl<D: Directory> Volume<D> {
         let file = directory.open(NAME, Durability::AtSync).await?;
         // Whoever formatted it may have been killed before the last name was durable.
         directory.sync().await?;
-        let location = |copy: u64| format!("{}/{NAME} at {}", directory.path(), copy * SECTOR);
-        let mut found = Vec::new();
-        for copy in 0..COPY_COUNT {
-            let sector = read_copy(&file, copy).await?;
-            found.push(superblock::decode(&sector, &location(copy)));
-        }
-        let version = found.iter().find(|copy| matches!(copy, Err(Error::Version { .. })));
-        if let Some(Err(version)) = version {
-            return Err(version.clone());
-        }
-        let whole: Vec<&VolumeIdentity> =
-            found.iter().filter_map(|copy| copy.as_ref().ok()).collect();
-        let identity = match whole.as_slice() {
-            [] => return Err(found.into_iter().find_map(Result::err).expect("both are damaged")),
-            [one, others @ ..] => {
-                if others.iter().any(|other| other != one) {
-                    let finding = "the two copies of the superblock differ".to_owned();
-                    return Err(Error::Corrupt { location: location(0), finding });
-                }
-                (*one).clone()
-            }
-        };
+        let found = read_copies(&directory, &file).await?;
+        let identity = agreed(&directory, &found)?;
         for (copy, found) in (0..COPY_COUNT).zip(&found) {
             if found.is_err() {
                 write_copy(&file, copy, &identity).await?;
             }
         }
         Ok(Self { directory, identity })
+    }
+
+    /// Looks at a formatted directory and changes nothing: the volume, and what is wrong with a copy of its superblock.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::open`].
+    pub async fn inspect(directory: D) -> Result<(Self, Vec<Error>), Error> {
+        let file = directory.open(NAME, Durability::AtSync).await?;
+        let found = read_copies(&directory, &file).await?;
+        let identity = agreed(&directory, &found)?;
+        let damages = found.into_iter().filter_map(Result::err).collect();
+        Ok((Self { directory, identity }, damages))
     }
 
     /// What the superblock says.
@@ -174,6 +167,46 @@ async fn is_unfinished<D: Directory>(directory: &D) -> Result<bool, Error> {
         Some(shard) => Err(Error::Exists { name: format!("{}/{shard}", directory.path()) }),
         None => Ok(false),
     }
+}
+
+/// Each copy of the superblock, or what is wrong with it.
+async fn read_copies<D: Directory>(
+    directory: &D,
+    file: &D::Device,
+) -> Result<Vec<Result<VolumeIdentity, Error>>, Error> {
+    let mut found = Vec::new();
+    for copy in 0..COPY_COUNT {
+        let sector = read_copy(file, copy).await?;
+        found.push(superblock::decode(&sector, &location(directory, copy)));
+    }
+    Ok(found)
+}
+
+/// What the copies that can be read say together.
+fn agreed<D: Directory>(
+    directory: &D,
+    found: &[Result<VolumeIdentity, Error>],
+) -> Result<VolumeIdentity, Error> {
+    let version = found.iter().find(|copy| matches!(copy, Err(Error::Version { .. })));
+    if let Some(Err(version)) = version {
+        return Err(version.clone());
+    }
+    let whole: Vec<&VolumeIdentity> = found.iter().filter_map(|copy| copy.as_ref().ok()).collect();
+    match whole.as_slice() {
+        [] => {
+            let first = found.iter().find_map(|copy| copy.as_ref().err());
+            Err(first.expect("both are damaged").clone())
+        }
+        [one, others @ ..] if others.iter().all(|other| other == one) => Ok((*one).clone()),
+        [..] => {
+            let finding = "the two copies of the superblock differ".to_owned();
+            Err(Error::Corrupt { location: location(directory, 0), finding })
+        }
+    }
+}
+
+fn location<D: Directory>(directory: &D, copy: u64) -> String {
+    format!("{}/{NAME} at {}", directory.path(), copy * SECTOR)
 }
 
 async fn shard_directory<D: Directory>(directory: &D, shard: u64) -> Result<(), Error> {

@@ -130,19 +130,7 @@ pub(crate) struct Manifest<D: Directory> {
 impl<D: Directory> Manifest<D> {
     /// Reads the manifest of a directory and starts a new one with the same state; an empty directory gets an empty one.
     pub(crate) async fn open(directory: &D, bytes_min: u64) -> Result<Self, Error> {
-        let names = directory.list().await?;
-        let mut ids: Vec<u32> = names.iter().filter_map(|name| manifest_id(name)).collect();
-        ids.sort_unstable();
-        let state = match ids.last() {
-            Some(&id) => read_state(directory, id).await?,
-            None if names.iter().any(|name| name.starts_with("table-")) => {
-                return Err(Error::Corrupt {
-                    location: directory.path(),
-                    finding: "there are tables but no manifest".to_owned(),
-                });
-            }
-            None => TableState::default(),
-        };
+        let (ids, state) = newest(directory).await?;
         let id = ids.last().map_or(1, |id| id + 1);
         let manifest = Self::start(directory, id, bytes_min, state).await?;
         for id in ids {
@@ -278,6 +266,24 @@ fn read_fields(sector: &[u8], magic: [u8; 8], id: u32) -> Result<(u32, u64), Mal
     }
     reader.u32()?;
     Ok((version, reader.u64()?))
+}
+
+/// The ids of the manifests of a directory, and what the newest says; changes nothing.
+pub(crate) async fn newest<D: Directory>(directory: &D) -> Result<(Vec<u32>, TableState), Error> {
+    let names = directory.list().await?;
+    let mut ids: Vec<u32> = names.iter().filter_map(|name| manifest_id(name)).collect();
+    ids.sort_unstable();
+    let state = match ids.last() {
+        Some(&id) => read_state(directory, id).await?,
+        None if names.iter().any(|name| name.starts_with("table-")) => {
+            return Err(Error::Corrupt {
+                location: directory.path(),
+                finding: "there are tables but no manifest".to_owned(),
+            });
+        }
+        None => TableState::default(),
+    };
+    Ok((ids, state))
 }
 
 async fn read_state<D: Directory>(directory: &D, id: u32) -> Result<TableState, Error> {

@@ -98,6 +98,11 @@ impl<D: Directory> Table<D> {
         decode_change(&stored).map(Some).map_err(at_block)
     }
 
+    /// Reads and verifies its filter.
+    pub(crate) async fn check_filter(&self, cache: &Cache) -> Result<(), Error> {
+        self.cached(self.footer.filter, FrameKind::Filter, cache).await.map(drop)
+    }
+
     /// A cursor over its block index.
     pub(crate) async fn index(&self, cache: &Cache) -> Result<BlockCursor, Error> {
         let content = self.cached(self.footer.index, FrameKind::Index, cache).await?;

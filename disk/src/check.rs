@@ -1,0 +1,173 @@
+//! Checking a shard's directory without changing it: the log, the table manifest, every table block, every extent that
+//! tables refer to.
+//!
+//! Damage doesn't end the check: each is reported with its file, its offset and what it takes along, and the rest is
+//! looked at all the same. Only what hangs on it can't be: without a manifest nobody knows which tables count.
+
+mod read_only;
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+
+pub use self::read_only::{ReadOnly, ReadOnlyFile};
+use crate::{
+    device::Directory,
+    error::Error,
+    index::{Entry, Inspection, Payload, Sight, TableFacts},
+    segment::{Extent, SegmentOptions},
+    storage::DIRECTORIES,
+    wal::{Recovery, Wal, WalOptions},
+};
+
+/// Something that is not as it was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// What is wrong, with file and offset.
+    pub error: Error,
+    /// What can't be read for it.
+    pub taken: Taken,
+}
+
+/// What damage takes along.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Taken {
+    /// The whole shard: it doesn't open.
+    Shard,
+    /// Every index key from behind `after`, or from the first on, to `upto`, unless a newer table has it.
+    Keys {
+        /// The last key before it.
+        after: Option<Bytes>,
+        /// The last key that may be in it.
+        upto: Bytes,
+    },
+    /// The payload of one index key.
+    Payload(Bytes),
+    /// Nothing that anybody would read: the key was overwritten since.
+    Outdated(Bytes),
+}
+
+/// What a check tells on its way.
+#[derive(Debug)]
+pub enum Notice {
+    /// It goes on with this file or kind of files.
+    Began(String),
+    /// So many bytes more were read and verified.
+    Verified(u64),
+    /// It found damage.
+    Damaged(Damage),
+}
+
+/// What was looked at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ShardFacts {
+    /// What the log holds; none where it doesn't open.
+    pub wal: Option<Recovery>,
+    /// Tables of the manifest.
+    pub table_count: u64,
+    /// Their entries that could be read.
+    pub entry_count: u64,
+    /// Extents that they refer to.
+    pub extent_count: u64,
+}
+
+/// A shard's log and index, looked at.
+#[derive(Debug)]
+pub struct ShardFiles<D: Directory> {
+    /// The log.
+    pub wal: Result<Wal<ReadOnly<D>>, Error>,
+    /// Tables and segments.
+    pub index: Result<Inspection<ReadOnly<D>>, Error>,
+}
+
+impl<D: Directory> ShardFiles<D> {
+    /// Opens what can be opened of a shard's directory. `identity` is what the batches of its log carry.
+    pub async fn open(directory: D, identity: u64) -> Self {
+        let directory = ReadOnly::new(directory);
+        let [wal, tables, segments] = DIRECTORIES;
+        let wal = async {
+            let options = WalOptions { identity, ..WalOptions::default() };
+            Wal::open(directory.directory(wal).await?, options).await
+        };
+        let wal = wal.await;
+        let index = async {
+            let tables = directory.directory(tables).await?;
+            let segments = directory.directory(segments).await?;
+            Inspection::open(tables, segments, SegmentOptions::default()).await
+        };
+        let index = index.await;
+        Self { wal, index }
+    }
+
+    /// Reads and verifies everything; what is found goes to `tell` as it comes.
+    pub async fn check(&self, tell: &mut impl FnMut(Notice)) -> ShardFacts {
+        let mut facts = ShardFacts::default();
+        match &self.wal {
+            Ok(wal) => {
+                let figures = wal.figures();
+                tell(Notice::Verified(figures.bytes_held));
+                facts.wal = Some(figures.recovery);
+            }
+            Err(error) => tell(lost(error)),
+        }
+        match &self.index {
+            Ok(index) => check_tables(index, &mut facts, tell).await,
+            Err(error) => tell(lost(error)),
+        }
+        facts
+    }
+}
+
+fn lost(error: &Error) -> Notice {
+    Notice::Damaged(Damage { error: error.clone(), taken: Taken::Shard })
+}
+
+async fn check_tables<D: Directory>(
+    index: &Inspection<D>,
+    facts: &mut ShardFacts,
+    tell: &mut impl FnMut(Notice),
+) {
+    for table in index.tables() {
+        tell(Notice::Began(format!("table {:08x} of level {}", table.id, table.level)));
+        facts.table_count += 1;
+        let extents = check_table(index, &table, facts, tell).await;
+        facts.extent_count += extents.len() as u64;
+        for (extent, key) in extents {
+            match index.verify(extent, &key).await {
+                Ok(()) => tell(Notice::Verified(extent.total_bytes())),
+                Err(error) => {
+                    let is_current = index.is_current(&key, extent).await;
+                    let taken = if is_current { Taken::Payload(key) } else { Taken::Outdated(key) };
+                    tell(Notice::Damaged(Damage { error, taken }));
+                }
+            }
+        }
+    }
+}
+
+/// Walks through a table; the extents it refers to, as they lie on the device.
+async fn check_table<D: Directory>(
+    index: &Inspection<D>,
+    table: &TableFacts,
+    facts: &mut ShardFacts,
+    tell: &mut impl FnMut(Notice),
+) -> Vec<(Extent, Bytes)> {
+    let mut extents = Vec::new();
+    index
+        .walk(table, |sight| match sight {
+            Sight::Entry(key, change) => {
+                facts.entry_count += 1;
+                if let Some(Entry { payload: Payload::Extent(extent), .. }) = change {
+                    extents.push((extent, key));
+                }
+            }
+            Sight::Damage { error, after, upto } => {
+                let taken = Taken::Keys { after, upto };
+                tell(Notice::Damaged(Damage { error, taken }));
+            }
+        })
+        .await;
+    tell(Notice::Verified(table.bytes));
+    extents.sort_unstable();
+    extents
+}

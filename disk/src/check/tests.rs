@@ -1,0 +1,187 @@
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::{Damage, Notice, ShardFacts, ShardFiles, Taken};
+use crate::{
+    device::Directory,
+    error::Error,
+    index::{Batch, Entry, Payload},
+    storage::{MEMORY_BYTES_MIN, Storage, StorageOptions},
+    testing::{SimDisk, block_on},
+    wal::{Record, flushed},
+};
+
+const IDENTITY: u64 = 7;
+const KEY_COUNT: usize = 300;
+
+fn key(number: usize) -> Bytes {
+    Bytes::from(format!("key-{number:05}"))
+}
+
+/// A shard with a table whose even keys have their payload in a segment, and a log of one record.
+fn shard(seed: u64) -> SimDisk {
+    let disk = SimDisk::new(seed);
+    block_on(async {
+        let options = StorageOptions {
+            memory_bytes: MEMORY_BYTES_MIN,
+            wal_segment_bytes: 64 << 10,
+            segment_bytes: 1 << 20,
+            wal_identity: IDENTITY,
+        };
+        let storage = Storage::open(disk.root(), options).await.unwrap();
+        let work = async {
+            let body = Bytes::from(vec![9; 5000]);
+            for index in 1..4 {
+                let record = Record { index, head: Bytes::new(), body: body.clone() };
+                flushed(|done| storage.wal.append(1, vec![record], done)).await.unwrap();
+            }
+            let mut batch = Batch::default();
+            for number in 0..KEY_COUNT {
+                let length = if number % 2 == 0 { 700 } else { 7 };
+                let payload = Payload::Inline(Bytes::from(vec![3; length]));
+                batch.put(key(number), Entry { value: Bytes::from(vec![1; 90]), payload });
+            }
+            storage.index.write(batch);
+            storage.index.flush().await.unwrap();
+            storage.wal.stop();
+        };
+        let (ran, ()) = futures::join!(storage.wal.run(), work);
+        ran.unwrap();
+    });
+    disk
+}
+
+fn check(disk: &SimDisk) -> (ShardFacts, Vec<Damage>) {
+    let mut damages = Vec::new();
+    let facts = block_on(async {
+        let files = ShardFiles::open(disk.root(), IDENTITY).await;
+        let mut tell = |notice| {
+            if let Notice::Damaged(damage) = notice {
+                damages.push(damage);
+            }
+        };
+        files.check(&mut tell).await
+    });
+    (facts, damages)
+}
+
+fn file(disk: &SimDisk, part: &str) -> (String, u64) {
+    disk.files().into_iter().find(|(name, _)| name.contains(part)).expect("it is there")
+}
+
+#[test]
+fn a_sound_shard_has_no_damage_and_is_left_as_it_was() {
+    let disk = shard(1);
+    let state = |disk: &SimDisk| {
+        let files = disk.files();
+        files.into_iter().map(|(name, _)| (disk.bytes(&name), name)).collect::<Vec<_>>()
+    };
+    let before = state(&disk);
+    let (facts, damages) = check(&disk);
+    assert_eq!(damages, []);
+    let extent_count = u64::try_from(KEY_COUNT / 2).unwrap();
+    assert_eq!((facts.table_count, facts.entry_count), (1, 2 * extent_count));
+    assert_eq!(facts.extent_count, extent_count);
+    assert_eq!(facts.wal.unwrap().record_count, 3);
+    assert!(state(&disk) == before, "a check changes nothing");
+}
+
+/// Flips a byte at each place of the first file of this kind, and says for which of them no damage was found.
+fn missed(part: &str, step: usize) -> Vec<usize> {
+    let disk = shard(2);
+    let (name, bytes) = file(&disk, part);
+    let mut missed = Vec::new();
+    for offset in (0..usize::try_from(bytes).unwrap()).step_by(step) {
+        let at = u64::try_from(offset).unwrap();
+        disk.flip(&name, at, 0x20);
+        if check(&disk).1.is_empty() {
+            missed.push(offset);
+        }
+        disk.flip(&name, at, 0x20);
+    }
+    missed
+}
+
+#[test]
+fn every_byte_of_a_table_that_means_something_is_verified() {
+    let disk = shard(2);
+    let (name, _) = file(&disk, "table-");
+    let content = disk.bytes(&name);
+    for offset in missed("table-", 7) {
+        assert_eq!(content[offset], 0, "byte {offset} of {name}");
+        let near = &content[offset.saturating_sub(4)..(offset + 4).min(content.len())];
+        assert!(near.iter().filter(|byte| **byte != 0).count() < 4, "{offset} isn't padding");
+    }
+}
+
+#[test]
+fn a_damaged_extent_takes_exactly_its_key_along() {
+    let disk = shard(3);
+    let (name, _) = file(&disk, "segment-");
+    let content = disk.bytes(&name);
+    let mut hit = BTreeSet::new();
+    for offset in (0..content.len()).filter(|at| content[*at] == 3).step_by(97) {
+        let at = u64::try_from(offset).unwrap();
+        disk.flip(&name, at, 1);
+        let (_, damages) = check(&disk);
+        disk.flip(&name, at, 1);
+        let [Damage { error: Error::Corrupt { location, .. }, taken: Taken::Payload(key) }] =
+            damages.as_slice()
+        else {
+            unreachable!("a flip at {offset}: {damages:?}");
+        };
+        assert!(location.contains(&name), "{location}");
+        hit.insert(key.clone());
+    }
+    assert!(hit.len() > KEY_COUNT / 4, "{} keys", hit.len());
+}
+
+#[test]
+fn a_damaged_block_takes_its_keys_along_and_no_others() {
+    let disk = shard(4);
+    let (name, _) = file(&disk, "table-");
+    // Behind the header of the first frame.
+    disk.flip(&name, 100, 1);
+    let (facts, damages) = check(&disk);
+    let [Damage { error, taken: Taken::Keys { after: None, upto } }] = damages.as_slice() else {
+        unreachable!("{damages:?}");
+    };
+    assert!(error.to_string().contains(&format!("{name} at 0")), "{error}");
+    assert!(*upto < key(KEY_COUNT - 1), "{upto:?}");
+    let taken = (0..KEY_COUNT).filter(|number| key(*number) <= *upto).count();
+    assert_eq!(facts.entry_count, u64::try_from(KEY_COUNT - taken).unwrap());
+}
+
+#[test]
+fn a_missing_segment_and_a_missing_table_are_damage_of_their_keys() {
+    for part in ["segment-", "table-"] {
+        let disk = shard(5);
+        let (name, _) = file(&disk, part);
+        let (folder, short) = name.rsplit_once('/').unwrap();
+        block_on(async {
+            let folder = disk.root().directory(folder.trim_start_matches('/')).await.unwrap();
+            folder.remove(short).await.unwrap();
+        });
+        let (_, damages) = check(&disk);
+        let expected = if part == "table-" { 1 } else { KEY_COUNT / 2 };
+        assert_eq!(damages.len(), expected, "{damages:?}");
+        assert!(damages.iter().all(|damage| matches!(damage.error, Error::Corrupt { .. })));
+    }
+}
+
+#[test]
+fn damage_in_the_log_or_the_manifest_takes_the_shard() {
+    for (part, offset) in [("wal-", 70), ("manifest-", 3 * 4096 + 40)] {
+        let disk = shard(6);
+        let (name, _) = file(&disk, part);
+        disk.flip(&name, offset, 1);
+        let (_, damages) = check(&disk);
+        let [Damage { error: Error::Corrupt { location, .. }, taken: Taken::Shard }] =
+            damages.as_slice()
+        else {
+            unreachable!("{part}: {damages:?}");
+        };
+        assert!(location.contains(&name), "{location}");
+    }
+}

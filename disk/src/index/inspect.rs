@@ -1,0 +1,278 @@
+//! An index that is only looked at: its manifest is read, nothing is opened for writing, and damage doesn't end the walk.
+//!
+//! Every frame of every table is read once and verified, and so are the entries in it: their order, their count, and
+//! that the bytes they refer to are as many as the manifest says. What can't be read is reported with the keys that it
+//! takes along.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::{
+    device::Directory,
+    error::Error,
+    index::{
+        Entry, Payload,
+        block::BlockCursor,
+        cache::Cache,
+        codec::Malformed,
+        entry::decode_change,
+        filter,
+        manifest::{self, TableState},
+        payload::read_payload,
+        table::{
+            TableMeta,
+            reader::{Reading, Table},
+        },
+    },
+    segment::{Extent, SegmentOptions, Segments},
+};
+
+/// Block indexes and filters that are kept while a table is walked, in bytes.
+const CACHE_BYTES_MAX: usize = 4 << 20;
+
+/// The tables of a shard, and the segments that they refer to.
+pub struct Inspection<D: Directory> {
+    directory: D,
+    state: TableState,
+    segments: Segments<D>,
+    cache: Cache,
+}
+
+/// What the manifest says of a table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TableFacts {
+    /// Its id, which its file name has.
+    pub id: u32,
+    /// Its level; 0 is the newest.
+    pub level: u8,
+    /// Length of the file.
+    pub bytes: u64,
+    /// Entries, tombstones among them.
+    pub entry_count: u64,
+    /// Tombstones.
+    pub tombstone_count: u64,
+    /// The first key.
+    pub smallest: Bytes,
+    /// The last key.
+    pub largest: Bytes,
+}
+
+/// What a walk through a table comes to.
+#[derive(Debug)]
+pub enum Sight {
+    /// A key and what it holds; nothing for a tombstone.
+    Entry(Bytes, Option<Entry>),
+    /// Something that can't be read, and with it the keys from behind `after`, or from the first, to `upto`.
+    Damage {
+        /// What is wrong, with file and offset.
+        error: Error,
+        /// The last key before it that could be read.
+        after: Option<Bytes>,
+        /// The last key that may be in it.
+        upto: Bytes,
+    },
+}
+
+impl<D: Directory> Inspection<D> {
+    /// Reads the manifest. A segment that is missing is no error here: what refers to it is found damaged.
+    pub async fn open(
+        directory: D,
+        segments_directory: D,
+        options: SegmentOptions,
+    ) -> Result<Self, Error> {
+        let (_, state) = manifest::newest(&directory).await?;
+        let nothing = BTreeMap::new();
+        let segments =
+            Segments::open(segments_directory, options, &nothing, state.next_segment).await?;
+        Ok(Self { directory, state, segments, cache: Cache::new(CACHE_BYTES_MAX) })
+    }
+
+    /// The tables, newest level first and newest table first.
+    pub fn tables(&self) -> Vec<TableFacts> {
+        let facts = |(level, meta): &(u8, TableMeta)| TableFacts {
+            id: meta.id,
+            level: *level,
+            bytes: meta.bytes,
+            entry_count: meta.entries,
+            tombstone_count: meta.tombstones,
+            smallest: meta.smallest.clone(),
+            largest: meta.largest.clone(),
+        };
+        let mut tables: Vec<_> = self.state.tables.values().map(facts).collect();
+        tables.sort_by_key(|table| (table.level, std::cmp::Reverse(table.id)));
+        tables
+    }
+
+    /// Per segment that tables refer to, how many bytes.
+    pub fn live(&self) -> BTreeMap<u32, u64> {
+        self.state.live()
+    }
+
+    /// Bytes of an entry's payload, verified.
+    pub async fn payload(&self, key: &[u8], entry: &Entry) -> Result<Bytes, Error> {
+        let length = u32::try_from(entry.payload.length()).unwrap_or(u32::MAX);
+        read_payload(&self.segments, key, &entry.payload, 0..length).await
+    }
+
+    /// Verifies all bytes of an extent that belongs to `key`.
+    pub async fn verify(&self, extent: Extent, key: &[u8]) -> Result<(), Error> {
+        match self.segments.read(extent, key, 0..extent.data_bytes).await {
+            Ok(_bytes) => Ok(()),
+            Err(Error::Absent { name }) => Err(Error::Corrupt {
+                location: name,
+                finding: "tables refer to it and it is missing".to_owned(),
+            }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a look-up of `key` leads to this extent. Also true where damage hides what is newer.
+    pub async fn is_current(&self, key: &[u8], extent: Extent) -> bool {
+        let hash = filter::key_hash(key);
+        for table in self.tables() {
+            let (_, meta) = &self.state.tables[&table.id];
+            if !meta.overlaps(key, key) {
+                continue;
+            }
+            let Ok(opened) = Table::open(&self.directory, meta.clone()).await else { return true };
+            match opened.get(key, hash, &self.cache).await {
+                Ok(None) => {}
+                Ok(Some(Some(entry))) => return entry.payload == Payload::Extent(extent),
+                Ok(Some(None)) => return false,
+                Err(_damage) => return true,
+            }
+        }
+        false
+    }
+
+    /// Walks through a table of [`Self::tables`].
+    pub async fn walk(&self, table: &TableFacts, mut visit: impl FnMut(Sight)) {
+        let (_, meta) = &self.state.tables[&table.id];
+        let whole = |error| Sight::Damage { error, after: None, upto: meta.largest.clone() };
+        let opened = match Table::open(&self.directory, meta.clone()).await {
+            Ok(opened) => opened,
+            Err(error) => return visit(whole(error)),
+        };
+        // Every look-up asks the filter first: without it no key of the table is found.
+        if let Err(error) = opened.check_filter(&self.cache).await {
+            visit(whole(error));
+        }
+        match opened.index(&self.cache).await {
+            Ok(index) => self.blocks(&opened, index, &mut visit).await,
+            Err(error) => visit(whole(error)),
+        }
+        self.cache.forget(table.id);
+    }
+
+    async fn blocks(
+        &self,
+        table: &Table<D>,
+        mut index: BlockCursor,
+        visit: &mut impl FnMut(Sight),
+    ) {
+        let mut reading = Reading::Streamed(None);
+        let mut seen = Seen::default();
+        loop {
+            match index.advance() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(malformed) => {
+                    let error = table.corrupt(table.index_offset(), malformed);
+                    let upto = table.meta.largest.clone();
+                    return visit(Sight::Damage { error, after: seen.last, upto });
+                }
+            }
+            let upto = Bytes::copy_from_slice(index.key().expect("the cursor stands on a key"));
+            let mut read = table.block(&index, &mut reading, &self.cache).await;
+            if read.is_err() {
+                // Alone: a bad sector of a neighbour says nothing about this block.
+                read = table.block(&index, &mut Reading::Cached, &self.cache).await;
+                reading = Reading::Streamed(None);
+            }
+            let walked = match read {
+                Ok((block, offset)) => {
+                    let entries = entries(block, &mut seen, &upto, visit);
+                    entries.map_err(|malformed| table.corrupt(offset, malformed))
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = walked {
+                seen.is_whole = false;
+                let after = seen.last.replace(upto.clone());
+                visit(Sight::Damage { error, after, upto });
+            }
+        }
+        if let Some(finding) = seen.contradiction(&table.meta) {
+            let error = table.corrupt(table.index_offset(), Malformed(finding));
+            visit(Sight::Damage { error, after: None, upto: table.meta.largest.clone() });
+        }
+    }
+}
+
+/// What a walk has seen so far.
+struct Seen {
+    last: Option<Bytes>,
+    entry_count: u64,
+    references: BTreeMap<u32, u64>,
+    /// Nothing was left out.
+    is_whole: bool,
+}
+
+impl Default for Seen {
+    fn default() -> Self {
+        Self { last: None, entry_count: 0, references: BTreeMap::new(), is_whole: true }
+    }
+}
+
+impl Seen {
+    /// What a table, all of it read, has otherwise than the manifest.
+    fn contradiction(&self, meta: &TableMeta) -> Option<&'static str> {
+        if !self.is_whole {
+            return None;
+        }
+        if self.entry_count != meta.entries {
+            return Some("it has another number of entries than the manifest says");
+        }
+        if self.last.as_ref() != Some(&meta.largest) {
+            return Some("its last key is not that of the manifest");
+        }
+        let found = self.references.iter().map(|(segment, bytes)| (*segment, *bytes));
+        (!found.eq(meta.references.iter().copied()))
+            .then_some("it refers to other segments than the manifest says")
+    }
+}
+
+fn entries(
+    mut block: BlockCursor,
+    seen: &mut Seen,
+    upto: &Bytes,
+    visit: &mut impl FnMut(Sight),
+) -> Result<(), Malformed> {
+    while block.advance()? {
+        let key = Bytes::copy_from_slice(block.key().expect("the cursor stands on a key"));
+        if seen.last.as_ref().is_some_and(|last| *last >= key) || key > *upto {
+            return Err(Malformed("its keys are not in order"));
+        }
+        let change = decode_change(&block.value().expect("the cursor stands on a key"))?;
+        if let Some(Entry { payload: Payload::Extent(extent), .. }) = &change {
+            *seen.references.entry(extent.segment).or_default() += extent.total_bytes();
+        }
+        seen.entry_count += 1;
+        seen.last = Some(key.clone());
+        visit(Sight::Entry(key, change));
+    }
+    if seen.last.as_ref() == Some(upto) {
+        Ok(())
+    } else {
+        Err(Malformed("a block ends before the key that the index gives it"))
+    }
+}
+
+impl<D: Directory> std::fmt::Debug for Inspection<D> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inspection")
+            .field("tables", &self.state.tables.len())
+            .finish_non_exhaustive()
+    }
+}
