@@ -202,15 +202,13 @@ pub async fn complete<H: Host>(
         );
     };
     let group = shard.group_of(bucket, &complete.key);
+    // Before the upload: one that is still there after its parts were read has lost none of them meanwhile.
+    let parts = all_parts(&shard, (bucket, group, id), &target).await?;
     // An upload that is gone may have been completed by this very request, sent before: apply knows.
     let upload = match find_upload(&shard, &target, &complete.upload).await {
         Ok(place) => Some(place.upload),
         Err(error) if error.code() == ErrorCode::NoSuchUpload => None,
         Err(error) => return Err(error),
-    };
-    let parts = match &upload {
-        Some(_) => all_parts(&shard, (bucket, group, id), &target).await?,
-        None => Vec::new(),
     };
     let whole = Whole::of(upload.as_ref(), &named, &parts)?;
     whole.check(complete)?;
