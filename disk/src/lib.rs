@@ -9,6 +9,8 @@ pub mod device;
 pub mod error;
 pub mod index;
 pub mod segment;
+#[cfg(test)]
+mod stages;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
