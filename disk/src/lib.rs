@@ -13,6 +13,8 @@ pub mod error;
 pub mod index;
 pub mod scrub;
 pub mod segment;
+#[cfg(test)]
+mod stages;
 pub mod storage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -24,6 +24,8 @@ pub use directory::SimDirectory;
 pub use disk::{Delay, SimDisk};
 pub use fault::Fault;
 pub use random::Random;
+#[cfg(test)]
+pub(crate) use random::mix;
 
 /// Runs a future to its end on this thread.
 pub fn block_on<F: Future>(future: F) -> F::Output {
