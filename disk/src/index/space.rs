@@ -21,10 +21,11 @@ use crate::{
     segment::Thinness,
 };
 
-/// Segments that may be held for nothing before upkeep is pressed: the one being filled, and one that is half dead.
-const SLACK_SEGMENTS: u64 = 2;
+/// Segments that may be held for nothing before upkeep is pressed. Under overwrites most of them die whole when they are left
+/// alone for a moment; to rewrite them sooner costs the writers more than the space is worth.
+const SLACK_SEGMENTS: u64 = 8;
 /// Segments that may be held for nothing before writers wait.
-pub const RESERVE_SEGMENTS: u64 = 4;
+pub const RESERVE_SEGMENTS: u64 = 16;
 /// Under pressure a segment with a smaller share of live bytes is rewritten, in percent.
 const PRESSING_PERCENT: u32 = 80;
 
