@@ -24,6 +24,10 @@ const OPEN_FILE_COUNT_MIN: u64 = 4096;
 /// The first kernel whose io_uring has every operation in use.
 const KERNEL_MIN: (u32, u32) = (5, 8);
 
+/// How often and how far apart somebody must answer on an address that is in use.
+const ANSWERED_CHECKS: u32 = 10;
+const ANSWERED_PAUSE: Duration = Duration::from_millis(100);
+
 const LOCK_NAME: &str = "lock";
 
 /// The data directories, held against every other process for as long as this lives.
@@ -170,7 +174,7 @@ fn check_address(address: SocketAddr) -> Result<(), String> {
     match TcpListener::bind(address) {
         Ok(_) => Ok(()),
         // Closed connections of a node that ran a moment ago keep the address for a minute; a listener answers.
-        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && !is_answered(address) => {
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse && !stays_answered(address) => {
             Ok(())
         }
         Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => Err(format!(
@@ -185,6 +189,18 @@ fn check_address(address: SocketAddr) -> Result<(), String> {
             Err(format!("can't listen on {address} ({error}): choose an address of this machine"))
         }
     }
+}
+
+/// Whether somebody listens there, now and a moment later: the kernel closes the listeners of a killed node some
+/// milliseconds after its process has gone, and a restart must not fail for that.
+#[expect(clippy::disallowed_methods, reason = "no shard runs yet that a sleep could stop")]
+fn stays_answered(address: SocketAddr) -> bool {
+    (0..ANSWERED_CHECKS).all(|check| {
+        if check > 0 {
+            std::thread::sleep(ANSWERED_PAUSE);
+        }
+        is_answered(address)
+    })
 }
 
 /// Whether somebody listens there.
@@ -219,6 +235,20 @@ mod tests {
         drop(held);
         drop(lock(&directory.join(LOCK_NAME)).unwrap());
         std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "the holder goes away in real time")]
+    fn an_address_whose_listener_goes_away_is_taken() {
+        let holder = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = holder.local_addr().unwrap();
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                std::thread::sleep(ANSWERED_PAUSE);
+                drop(holder);
+            });
+            assert!(!stays_answered(address));
+        });
     }
 
     #[test]
