@@ -226,7 +226,9 @@ impl<D: Directory> Index<D> {
     }
 
     /// The upkeep loop, to be run by the caller next to everything else: compacts, reclaims, removes what is free. Ends
-    /// after [`Self::stop`], or at the first error but a full volume. Like [`Self::flush`] it is never dropped midway.
+    /// after [`Self::stop`], or at the first error but a full volume and damage in what it reads: neither keeps the
+    /// rest from being served, and both may be over after the next flush. Like [`Self::flush`] it is never dropped
+    /// midway.
     pub async fn maintain(&self) -> Result<(), Error> {
         loop {
             let seen = self.0.moved.count();
@@ -241,7 +243,9 @@ impl<D: Directory> Index<D> {
             }
             match done {
                 Ok(true) => give_way().await,
-                Ok(false) | Err(Error::NoSpace { .. }) => self.0.moved.moved(seen).await,
+                Ok(false) | Err(Error::NoSpace { .. } | Error::Corrupt { .. }) => {
+                    self.0.moved.moved(seen).await;
+                }
                 Err(error) => return Err(error),
             }
         }

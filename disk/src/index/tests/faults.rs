@@ -1,6 +1,6 @@
 //! Damage is reported with its place; a full volume loses nothing; any other failed write stops the index.
 
-use super::{Model, contents, open, page_of, rig, write};
+use super::{Model, beside_upkeep, contents, open, page_of, rig, write};
 use crate::{
     error::Error,
     index::table::FRAME_HEADER_BYTES,
@@ -150,4 +150,25 @@ fn a_failed_write_or_flush_stops_the_index_and_is_not_retried() {
             }
         });
     }
+}
+
+#[test]
+fn damage_in_a_table_ends_neither_upkeep_nor_flushes() {
+    block_on(async {
+        let (disk, mut random) = rig(11);
+        let mut model = filled(&disk, &mut random).await;
+        let (path, _) = table_path(&disk);
+        disk.flip(&path, 100, 1);
+        let index = open(disk.reopen()).await.unwrap();
+        let work = Box::pin(async {
+            // Enough tables for compactions, each of which meets the damage.
+            for _ in 0..20 {
+                write(&index, &mut model, &mut random, 50).await.unwrap();
+                index.flush().await.unwrap();
+            }
+        });
+        beside_upkeep(&index, work).await.1.unwrap();
+        let error = contents(&index, page_of(50)).await.unwrap_err();
+        assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    });
 }
