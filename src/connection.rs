@@ -141,7 +141,8 @@ async fn send<H: Host>(
                     Ok(None) => return parts.is_empty() || wire.stream.write(parts).await.is_ok(),
                     Err(error) => {
                         // The status is out already: ending the connection early is all that tells the client.
-                        tracing::error!(request_id = delivery.request_id, %error, "reading an object failed");
+                        let (request_id, object) = (delivery.request_id, reader.subject());
+                        tracing::error!(request_id, object, %error, "reading an object failed");
                         return false;
                     }
                 }

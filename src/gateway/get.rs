@@ -68,7 +68,14 @@ pub async fn get<H: Host>(
         }
     }
     let selection = select(read, object)?;
-    Ok(respond(read, found, &selection, want))
+    let mut response = respond(read, found, &selection, want);
+    if let ResponseBody::Object(reader) = &mut response.body {
+        let begun = reader.begin_reading(&read.bucket, &read.key).await;
+        begun.inspect_err(|error| {
+            tracing::error!(object = reader.subject(), %error, "an object can't be read");
+        })?;
+    }
+    Ok(response)
 }
 
 /// The object under a key, its bodies pinned where their bytes are wanted.

@@ -107,6 +107,10 @@ pub struct ObjectReader<H: Host> {
     source: Source<H>,
     stretches: VecDeque<Stretch>,
     under_way: FuturesOrdered<Fetch>,
+    /// What [`Self::begin_reading`] has read already.
+    first: Option<Bytes>,
+    /// Bucket and key, for messages.
+    subject: String,
 }
 
 impl<H: Host> std::fmt::Debug for ObjectReader<H> {
@@ -119,11 +123,28 @@ impl<H: Host> ObjectReader<H> {
     /// A reader of these stretches; ranges lie within the object.
     pub fn new(source: Source<H>, stretches: impl IntoIterator<Item = Stretch>) -> Self {
         let stretches = stretches.into_iter().collect();
-        Self { source, stretches, under_way: FuturesOrdered::new() }
+        let under_way = FuturesOrdered::new();
+        Self { source, stretches, under_way, first: None, subject: String::new() }
+    }
+
+    /// Bucket and key, where [`Self::begin_reading`] was told.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Reads the first bytes, so that damage in them is an S3 error: once the status is out, all that is left is to end
+    /// the connection.
+    pub async fn begin_reading(&mut self, bucket: &str, key: &str) -> Result<(), AskError> {
+        self.subject = format!("{bucket}/{key}");
+        self.first = self.next().await?;
+        Ok(())
     }
 
     /// The next bytes; `None` after the last.
     pub async fn next(&mut self) -> Result<Option<Bytes>, AskError> {
+        if let Some(first) = self.first.take() {
+            return Ok(Some(first));
+        }
         while self.under_way.len() <= limits::READ_AHEAD_COUNT {
             let Some(stretch) = self.stretches.pop_front() else { break };
             self.begin(stretch);
