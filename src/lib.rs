@@ -17,6 +17,7 @@ pub mod meta;
 mod answer;
 mod chunk_cache;
 pub mod host;
+pub mod volume_tool;
 pub mod sim;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The `anode` command: serve, and check a configuration.
+//! The `anode` command: serve, check a configuration, look at the volumes of a stopped node.
 
 mod serve;
 
@@ -7,9 +7,9 @@ use std::process::ExitCode;
 use anode::{
     config::{
         Settings,
-        cli::{Cli, Command, ConfigCommand},
+        cli::{Cli, Command, ConfigCommand, VolumeCommand},
     },
-    observe, preflight,
+    observe, preflight, volume_tool,
 };
 use bytesize::ByteSize;
 use tikv_jemallocator::Jemalloc;
@@ -28,6 +28,8 @@ fn main() -> ExitCode {
         Command::Config(ConfigCommand::Check(flags)) => Settings::load(&flags)
             .map_err(|error| error.to_string())
             .and_then(|settings| check(&settings)),
+        Command::Volume(VolumeCommand::Check(check)) => return volume_tool::check(&check),
+        Command::Volume(VolumeCommand::Inspect(inspect)) => return volume_tool::inspect(&inspect),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -52,6 +52,11 @@ pub fn check(settings: &Settings) -> Result<DataLocks, String> {
     Ok(DataLocks(locks))
 }
 
+/// Takes one data directory, for a command that looks at a stopped node; it must be there.
+pub fn hold(path: &Path) -> Result<Flock<File>, String> {
+    lock(&path.join(LOCK_NAME)).map_err(|problem| format!("{}: {problem}", path.display()))
+}
+
 fn check_kernel() -> Result<(), String> {
     let uname = nix::sys::utsname::uname().map_err(|errno| format!("uname: {errno}"))?;
     let release = uname.release().to_string_lossy().into_owned();

@@ -40,6 +40,7 @@ pub(crate) mod keys;
 mod list;
 mod merge;
 mod multipart;
+pub mod named;
 mod page;
 mod put;
 mod read;

@@ -35,6 +35,99 @@ pub enum Command {
     /// Look at the configuration without serving
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Look at the data directories of a stopped node
+    #[command(subcommand)]
+    Volume(VolumeCommand),
+}
+
+const CHECK_EXAMPLES: &str = "\
+Exit status: 0 sound, 1 damage was found, 2 it could not be checked.
+
+Examples:
+  Verify everything, read-only:
+    anode volume check --data /var/lib/anode
+
+  A node with two volumes: name both, for the names of its buckets are on one of them:
+    anode volume check --data /mnt/nvme0 --data /mnt/nvme1
+
+  For a program:
+    anode volume check --data /var/lib/anode --json
+
+  Keep a copy of every damaged file and the report in /var/lib/anode/set-aside/TIME:
+    anode volume check --data /var/lib/anode --set-aside";
+
+const INSPECT_EXAMPLES: &str = "\
+Examples:
+  What the volume is:
+    anode volume inspect --data /var/lib/anode superblock
+
+  Sorted tables and data segments, with their sizes:
+    anode volume inspect --data /var/lib/anode tables
+    anode volume inspect --data /var/lib/anode segments
+
+  What the logs hold:
+    anode volume inspect --data /var/lib/anode wal
+
+  Everything that is known of one key, oldest first in the log, newest first in the tables:
+    anode volume inspect --data /var/lib/anode key my-bucket photos/cat.jpg";
+
+/// What can be done with the data directories of a stopped node.
+#[derive(Debug, Subcommand)]
+pub enum VolumeCommand {
+    /// Verify every byte that is in use, name what is damaged and which objects are hit
+    #[command(after_help = CHECK_EXAMPLES)]
+    Check(VolumeCheck),
+    /// Show what the files hold
+    #[command(after_help = INSPECT_EXAMPLES)]
+    Inspect(VolumeInspect),
+}
+
+/// See [`VolumeCommand::Check`].
+#[derive(Args, Clone, Debug)]
+pub struct VolumeCheck {
+    /// A data directory; give it once a volume of the node
+    #[arg(long, env = "ANODE_DATA", value_name = "DIR", value_delimiter = ',', required = true)]
+    pub data: Vec<PathBuf>,
+
+    /// Write the report as one JSON object
+    #[arg(long)]
+    pub json: bool,
+
+    /// Copy every damaged file and the report to DIR/set-aside/TIME; nothing else is changed
+    #[arg(long)]
+    pub set_aside: bool,
+}
+
+/// See [`VolumeCommand::Inspect`].
+#[derive(Args, Clone, Debug)]
+pub struct VolumeInspect {
+    /// A data directory; give it once a volume of the node
+    #[arg(long, env = "ANODE_DATA", value_name = "DIR", value_delimiter = ',', required = true)]
+    pub data: Vec<PathBuf>,
+
+    /// What to show
+    #[command(subcommand)]
+    pub subject: Subject,
+}
+
+/// What can be shown of a volume.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Subject {
+    /// What the volume is
+    Superblock,
+    /// The logs: segments, batches, the range of each group's entries
+    Wal,
+    /// The sorted tables, by level
+    Tables,
+    /// The data segments and how much of each is in use
+    Segments,
+    /// The history of one key
+    Key {
+        /// Its bucket
+        bucket: String,
+        /// The key
+        key: String,
+    },
 }
 
 /// What can be done with a configuration.
@@ -118,6 +211,7 @@ impl Cli {
         let mut cli = Self::parse();
         let serve = match &mut cli.command {
             Command::Serve(serve) | Command::Config(ConfigCommand::Check(serve)) => serve,
+            Command::Volume(_) => return cli,
         };
         serve.access_key_id = std::env::var("ANODE_ACCESS_KEY_ID").ok();
         serve.secret_access_key = std::env::var("ANODE_SECRET_ACCESS_KEY").ok();

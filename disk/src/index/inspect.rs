@@ -127,23 +127,28 @@ impl<D: Directory> Inspection<D> {
         }
     }
 
-    /// Whether a look-up of `key` leads to this extent. Also true where damage hides what is newer.
-    pub async fn is_current(&self, key: &[u8], extent: Extent) -> bool {
+    /// What a look-up of `key` leads to, in the tables alone.
+    pub async fn current(&self, key: &[u8]) -> Result<Option<Entry>, Error> {
         let hash = filter::key_hash(key);
         for table in self.tables() {
             let (_, meta) = &self.state.tables[&table.id];
             if !meta.overlaps(key, key) {
                 continue;
             }
-            let Ok(opened) = Table::open(&self.directory, meta.clone()).await else { return true };
-            match opened.get(key, hash, &self.cache).await {
-                Ok(None) => {}
-                Ok(Some(Some(entry))) => return entry.payload == Payload::Extent(extent),
-                Ok(Some(None)) => return false,
-                Err(_damage) => return true,
+            let opened = Table::open(&self.directory, meta.clone()).await?;
+            if let Some(change) = opened.get(key, hash, &self.cache).await? {
+                return Ok(change);
             }
         }
-        false
+        Ok(None)
+    }
+
+    /// Whether a look-up of `key` leads to this extent. Also true where damage hides what is newer.
+    pub async fn is_current(&self, key: &[u8], extent: Extent) -> bool {
+        match self.current(key).await {
+            Ok(entry) => entry.is_some_and(|entry| entry.payload == Payload::Extent(extent)),
+            Err(_damage) => true,
+        }
     }
 
     /// Walks through a table of [`Self::tables`].

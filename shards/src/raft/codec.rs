@@ -133,6 +133,14 @@ pub fn decode_entry(record: Record) -> Result<Entry, CodecError> {
     Ok(Entry { log_id, payload })
 }
 
+/// Decodes the command of an entry; none where it has none.
+pub fn decode_command(record: Record) -> Result<Option<Command>, CodecError> {
+    Ok(match decode_entry(record)?.payload {
+        EntryPayload::Normal(command) => Some(command),
+        EntryPayload::Blank | EntryPayload::Membership(_) => None,
+    })
+}
+
 /// Decodes only where an entry stands.
 pub fn decode_entry_log_id(record: &Record) -> Result<LogId, CodecError> {
     decode_entry_head(record).map(|(_kind, log_id)| log_id)

@@ -24,15 +24,15 @@ use bytes::Bytes;
 
 use crate::object::{BodyId, BucketId, UploadId};
 
-const META: u8 = 0;
-const BUCKET: u8 = 1;
-const CREDENTIAL: u8 = 2;
-const OBJECT: u8 = 3;
-const UPLOAD: u8 = 4;
-const PART: u8 = 5;
-const CHUNK: u8 = 6;
-const SEAL: u8 = 7;
-const CONDEMNED: u8 = 8;
+pub(super) const META: u8 = 0;
+pub(super) const BUCKET: u8 = 1;
+pub(super) const CREDENTIAL: u8 = 2;
+pub(super) const OBJECT: u8 = 3;
+pub(super) const UPLOAD: u8 = 4;
+pub(super) const PART: u8 = 5;
+pub(super) const CHUNK: u8 = 6;
+pub(super) const SEAL: u8 = 7;
+pub(super) const CONDEMNED: u8 = 8;
 
 const VERSION_CURRENT: u64 = 0;
 const KEY_END: [u8; 2] = [0x00, 0x01];

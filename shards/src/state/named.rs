@@ -1,0 +1,156 @@
+//! Index keys taken apart, for people: what a key is of, by the names that clients know.
+
+use anode_disk::wal::GroupId;
+use bytes::Bytes;
+use minicbor::Decode as _;
+
+use super::keys::{self, split_place};
+use crate::{
+    limits::CHUNK_BYTES_MAX,
+    object::{Body, BodyId, Bucket, BucketId, Object, ObjectPart, UploadId},
+};
+
+/// What an index key is of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Named {
+    /// The position of a group's state.
+    Applied,
+    /// The id of the next bucket.
+    NextBucket,
+    /// A bucket, by its name.
+    Bucket(String),
+    /// A credential, by its access key.
+    Credential(String),
+    /// An object.
+    Object(BucketId, String),
+    /// An upload of a key.
+    Upload(BucketId, String),
+    /// A part of an upload.
+    Part(UploadId, u16),
+    /// A chunk of a body.
+    Chunk(BodyId, u32),
+    /// The seal of a bucket.
+    Seal(BucketId),
+    /// A body that waits to be reclaimed.
+    Condemned(BodyId),
+    /// None of these.
+    Unknown,
+}
+
+impl Named {
+    /// Takes an index key apart: its group, and what it is of. None where it is too short to have a group.
+    pub fn of(index_key: &[u8]) -> Option<(GroupId, Self)> {
+        let (group, rest) = index_key.split_first_chunk::<4>()?;
+        let named = rest.split_first().and_then(|(space, rest)| Self::in_space(*space, rest));
+        Some((number(*group), named.unwrap_or(Self::Unknown)))
+    }
+
+    fn in_space(space: u8, rest: &[u8]) -> Option<Self> {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
+        Some(match space {
+            keys::META if rest == b"bucket" => Self::NextBucket,
+            keys::META => Self::Applied,
+            keys::BUCKET => Self::Bucket(text(rest)?),
+            keys::CREDENTIAL => Self::Credential(text(rest)?),
+            keys::OBJECT | keys::UPLOAD => {
+                let (bucket, place) = rest.split_first_chunk::<8>()?;
+                let (key, _version) = split_place(place)?;
+                let named = if space == keys::OBJECT { Self::Object } else { Self::Upload };
+                named(wide(*bucket), key)
+            }
+            keys::PART => {
+                let (upload, part) = rest.split_first_chunk::<16>()?;
+                Self::Part(UploadId(widest(*upload)), short(part.try_into().ok()?))
+            }
+            keys::CHUNK => {
+                let (body, chunk) = rest.split_first_chunk::<16>()?;
+                Self::Chunk(BodyId(widest(*body)), number(chunk.try_into().ok()?))
+            }
+            keys::SEAL => Self::Seal(wide(rest.try_into().ok()?)),
+            keys::CONDEMNED => Self::Condemned(BodyId(widest(rest.try_into().ok()?))),
+            _ => return None,
+        })
+    }
+}
+
+/// A bucket's record; none where the bytes make no sense.
+pub fn bucket_record(value: &[u8]) -> Option<Bucket> {
+    minicbor::decode(value).ok()
+}
+
+/// The record of [`Named::NextBucket`].
+pub fn next_bucket_record(value: &[u8]) -> Option<BucketId> {
+    minicbor::decode(value).ok()
+}
+
+/// An object's record, and whether its parts are in the payload.
+pub fn object_record(value: &[u8]) -> Option<(Object, bool)> {
+    let object: Object = minicbor::decode(value).ok()?;
+    let has_parts = matches!(object.body, Body::Parts(_));
+    Some((object, has_parts))
+}
+
+/// The parts in the payload of an object's record.
+pub fn object_parts(payload: &[u8]) -> Option<Vec<ObjectPart>> {
+    Vec::decode(&mut minicbor::Decoder::new(payload), &mut ()).ok()
+}
+
+/// The index keys of the first and the last chunk of a body of so many bytes.
+pub fn chunk_keys(group: GroupId, body: BodyId, bytes: u64) -> [Bytes; 2] {
+    let last = bytes.saturating_sub(1) / CHUNK_BYTES_MAX;
+    let last = u32::try_from(last).unwrap_or(u32::MAX);
+    [keys::chunk(group, body, 0), keys::chunk(group, body, last)]
+}
+
+/// The index key of an object.
+pub fn object_key(group: GroupId, bucket: BucketId, key: &str) -> Bytes {
+    keys::object(group, bucket, key)
+}
+
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+fn short(bytes: [u8; 2]) -> u16 {
+    u16::from_be_bytes(bytes)
+}
+
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+fn number(bytes: [u8; 4]) -> u32 {
+    u32::from_be_bytes(bytes)
+}
+
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+fn wide(bytes: [u8; 8]) -> u64 {
+    u64::from_be_bytes(bytes)
+}
+
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+fn widest(bytes: [u8; 16]) -> u128 {
+    u128::from_be_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BodyId, Named, UploadId, keys};
+
+    #[test]
+    fn every_kind_of_key_comes_apart() {
+        let key = "a/\0b";
+        let samples = [
+            (keys::meta(5), Named::Applied),
+            (keys::next_bucket(5), Named::NextBucket),
+            (keys::bucket(5, "name"), Named::Bucket("name".to_owned())),
+            (keys::credential(5, "AKIA"), Named::Credential("AKIA".to_owned())),
+            (keys::object(5, 7, key), Named::Object(7, key.to_owned())),
+            (keys::upload(5, 7, key, UploadId(9)), Named::Upload(7, key.to_owned())),
+            (keys::part(5, UploadId(9), 3), Named::Part(UploadId(9), 3)),
+            (keys::chunk(5, BodyId(8), 2), Named::Chunk(BodyId(8), 2)),
+            (keys::seal(5, 7), Named::Seal(7)),
+            (keys::condemned(5, BodyId(8)), Named::Condemned(BodyId(8))),
+        ];
+        for (index_key, named) in samples {
+            assert_eq!(Named::of(&index_key), Some((5, named)));
+        }
+        assert_eq!(Named::of(&[0, 0, 1]), None);
+        assert_eq!(Named::of(&[0, 0, 0, 1, 3, 9]), Some((1, Named::Unknown)));
+        assert_eq!(Named::of(&[0, 0, 0, 1, 99]), Some((1, Named::Unknown)));
+    }
+}

@@ -1,0 +1,204 @@
+//! Runs a check over all volumes and shards, says on its way how far it is, and turns what it finds into a report.
+
+#![expect(clippy::disallowed_types, reason = "an offline command times itself")]
+
+use std::{
+    io::IsTerminal as _,
+    time::{Duration, Instant},
+};
+
+use anode_disk::{
+    Directory, Error,
+    check::{Damage, Notice, ShardFacts, ShardFiles, Taken},
+};
+use bytesize::ByteSize;
+
+use super::{
+    buckets::Buckets,
+    hits::{describe, objects_of},
+    node::{StoppedNode, StoppedVolume},
+    report::{Effect, Finding, Hit, Report},
+    set_aside,
+};
+use crate::config::cli::VolumeCheck;
+
+/// How often it says how far it is.
+const PROGRESS_PAUSE: Duration = Duration::from_secs(2);
+
+/// Checks what `arguments` name.
+pub(super) async fn run(arguments: &VolumeCheck) -> Result<Report, String> {
+    let mut progress = Progress::new();
+    let node = StoppedNode::open(&arguments.data).await?;
+    let mut buckets = Buckets::default();
+    for files in node.files() {
+        buckets.add(files).await;
+    }
+    let mut report = Report::default();
+    for volume in &node.volumes {
+        report.volumes.push(volume.path.display().to_string());
+        check_volume(volume, &buckets, &mut report, &mut progress).await;
+    }
+    report.verified_bytes = progress.bytes;
+    report.milliseconds = u64::try_from(progress.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    if arguments.set_aside && !report.is_sound() {
+        for volume in &node.volumes {
+            let place = set_aside::copy(&volume.path, &report)?;
+            report.set_aside.extend(place);
+        }
+    }
+    Ok(report)
+}
+
+async fn check_volume(
+    volume: &StoppedVolume,
+    buckets: &Buckets,
+    report: &mut Report,
+    progress: &mut Progress,
+) {
+    for error in &volume.superblock {
+        let meaning = "The other copy is sound: the next start writes this one again.";
+        report.damages.push(finding(error, Effect::Harmless, meaning.to_owned(), Vec::new()));
+    }
+    for shard in &volume.shards {
+        report.shard_count += 1;
+        progress.place = format!("{}, shard {:016x}", volume.path.display(), shard.id);
+        match &shard.files {
+            Ok(files) => check_shard(files, buckets, report, progress).await,
+            Err(error) => report.damages.push(lost(error)),
+        }
+    }
+}
+
+async fn check_shard<D: Directory>(
+    files: &ShardFiles<D>,
+    buckets: &Buckets,
+    report: &mut Report,
+    progress: &mut Progress,
+) {
+    let mut damages = Vec::new();
+    let facts = files
+        .check(&mut |notice| match notice {
+            Notice::Began(what) => progress.began(what),
+            Notice::Verified(bytes) => progress.verified(bytes),
+            Notice::Damaged(damage) => damages.push(damage),
+        })
+        .await;
+    add(report, facts);
+    let hits = match &files.index {
+        Ok(index) if !damages.is_empty() => objects_of(index, &damages, buckets).await,
+        Ok(_) | Err(_) => vec![Vec::new(); damages.len()],
+    };
+    for (damage, hits) in damages.iter().zip(hits) {
+        let hits = hits.into_iter().map(|(bucket, key)| Hit { bucket, key }).collect();
+        report.damages.push(found(damage, hits, buckets));
+    }
+}
+
+fn add(report: &mut Report, facts: ShardFacts) {
+    report.table_count += facts.table_count;
+    report.entry_count += facts.entry_count;
+    report.extent_count += facts.extent_count;
+    if let Some(wal) = facts.wal {
+        report.wal_record_count += wal.record_count;
+        report.torn_tails.extend(wal.torn_tail);
+    }
+}
+
+fn found(damage: &Damage, hits: Vec<Hit>, buckets: &Buckets) -> Finding {
+    match &damage.taken {
+        Taken::Shard => lost(&damage.error),
+        Taken::Payload(key) => {
+            let meaning = format!("The bytes of {} can't be read.", describe(key, buckets));
+            finding(&damage.error, Effect::Refused, meaning, hits)
+        }
+        Taken::Keys { after, upto } => {
+            let start = after.as_ref().map_or_else(
+                || "the first key of the table".to_owned(),
+                |after| format!("behind {}", describe(after, buckets)),
+            );
+            let meaning = format!(
+                "Index keys can't be looked up, from {start} to {}, unless a newer table has them; objects whose record \
+                 is among them can't be named one by one.",
+                describe(upto, buckets)
+            );
+            finding(&damage.error, Effect::Refused, meaning, hits)
+        }
+        Taken::Outdated(key) => {
+            let meaning =
+                format!("{} was written again since: nobody reads these.", describe(key, buckets));
+            finding(&damage.error, Effect::Harmless, meaning, hits)
+        }
+    }
+}
+
+fn lost(error: &Error) -> Finding {
+    let meaning = "The shard can't be opened: the node refuses to start.".to_owned();
+    finding(error, Effect::NoStart, meaning, Vec::new())
+}
+
+fn finding(error: &Error, effect: Effect, meaning: String, objects: Vec<Hit>) -> Finding {
+    let (location, finding) = match error {
+        Error::Corrupt { location, finding } => (location.clone(), finding.clone()),
+        Error::Version { location, found, readable } => (
+            location.clone(),
+            format!("it has format version {found}; this release reads {readable}"),
+        ),
+        Error::Absent { name } => (name.clone(), "it is missing".to_owned()),
+        Error::Device { attempted, reason } => (attempted.clone(), reason.clone()),
+        Error::NoSpace { .. } | Error::Exists { .. } | Error::Limit { .. } | Error::Stopped => {
+            ("the volume".to_owned(), error.to_string())
+        }
+    };
+    Finding { location, finding, effect, meaning, objects }
+}
+
+/// Says on standard error how far the check is, where somebody looks at it.
+struct Progress {
+    started: Instant,
+    said: Instant,
+    place: String,
+    file: String,
+    bytes: u64,
+    is_watched: bool,
+}
+
+impl Progress {
+    fn new() -> Self {
+        let started = Instant::now();
+        let is_watched = std::io::stderr().is_terminal();
+        Self {
+            started,
+            said: started,
+            place: String::new(),
+            file: String::new(),
+            bytes: 0,
+            is_watched,
+        }
+    }
+
+    fn began(&mut self, file: String) {
+        self.file = file;
+        self.say();
+    }
+
+    fn verified(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.say();
+    }
+
+    #[expect(clippy::print_stderr, reason = "the command's progress")]
+    fn say(&mut self) {
+        // A log file gets a line a minute; a terminal, one every moment.
+        let pause = if self.is_watched { PROGRESS_PAUSE } else { PROGRESS_PAUSE * 30 };
+        if self.said.elapsed() >= pause {
+            self.said = Instant::now();
+            let seconds = self.started.elapsed().as_secs();
+            eprintln!(
+                "{seconds} s: {} verified; now {}, {}",
+                ByteSize(self.bytes),
+                self.place,
+                self.file
+            );
+        }
+    }
+}

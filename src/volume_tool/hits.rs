@@ -1,0 +1,118 @@
+//! Who is hit by damage: from index keys to the objects that clients know.
+//!
+//! A damaged chunk has the id of a body in its key, so the objects of the shard are read once more, and each whose
+//! bodies or whose record lie in something damaged is named. An object that was overwritten since is not.
+
+use anode_disk::{
+    Directory,
+    check::{Damage, Taken},
+    index::{Entry, Inspection, Sight, TableFacts},
+};
+use anode_shards::{
+    object::Object,
+    state::named::{Named, chunk_keys, object_parts, object_record},
+};
+use bytes::Bytes;
+
+use super::buckets::Buckets;
+
+/// Per damage of a shard, the objects that can't be read whole for it: bucket and key.
+pub(super) async fn objects_of<D: Directory>(
+    index: &Inspection<D>,
+    damages: &[Damage],
+    buckets: &Buckets,
+) -> Vec<Vec<(String, String)>> {
+    let mut hits = vec![Vec::new(); damages.len()];
+    for table in index.tables() {
+        for (key, entry) in objects(index, &table).await {
+            let spans = spans(index, &key, &entry).await;
+            for (damage, hit) in damages.iter().zip(&mut hits) {
+                let is_hit = spans.iter().any(|span| touches(&damage.taken, span));
+                if is_hit && is_current(index, &key, &entry).await {
+                    hit.extend(named(&key, buckets));
+                }
+            }
+        }
+    }
+    for hit in &mut hits {
+        hit.sort();
+        hit.dedup();
+    }
+    hits
+}
+
+/// What a key is of, in words.
+pub(super) fn describe(key: &[u8], buckets: &Buckets) -> String {
+    let Some((group, named)) = Named::of(key) else { return "an unknown key".to_owned() };
+    let what = match named {
+        Named::Applied => "the position of its state".to_owned(),
+        Named::NextBucket => "the number of the next bucket".to_owned(),
+        Named::Bucket(name) => format!("bucket {name}"),
+        Named::Credential(access_key) => format!("credential {access_key}"),
+        Named::Object(bucket, key) => format!("object {}/{key}", buckets.name(bucket)),
+        Named::Upload(bucket, key) => format!("an upload of {}/{key}", buckets.name(bucket)),
+        Named::Part(upload, number) => format!("part {number} of upload {:032x}", upload.0),
+        Named::Chunk(body, chunk) => format!("chunk {chunk} of body {body}"),
+        Named::Seal(bucket) => format!("the seal of {}", buckets.name(bucket)),
+        Named::Condemned(body) => format!("body {body}, to be reclaimed"),
+        Named::Unknown => "an unknown key".to_owned(),
+    };
+    format!("{what} (group {group})")
+}
+
+/// The objects of a table.
+async fn objects<D: Directory>(index: &Inspection<D>, table: &TableFacts) -> Vec<(Bytes, Entry)> {
+    let mut objects = Vec::new();
+    index
+        .walk(table, |sight| {
+            if let Sight::Entry(key, Some(entry)) = sight
+                && matches!(Named::of(&key), Some((_, Named::Object(..))))
+            {
+                objects.push((key, entry));
+            }
+        })
+        .await;
+    objects
+}
+
+/// The index keys that an object's bytes hang on: its own, and those of its chunks, as first and last.
+async fn spans<D: Directory>(index: &Inspection<D>, key: &Bytes, entry: &Entry) -> Vec<[Bytes; 2]> {
+    let mut spans = vec![[key.clone(), key.clone()]];
+    let Some((group, _)) = Named::of(key) else { return spans };
+    let Some((mut object, has_parts)) = object_record(&entry.value) else { return spans };
+    if has_parts {
+        // Where they can't be read, the object is hit by its own key.
+        object.parts = match index.payload(key, entry).await {
+            Ok(payload) => object_parts(&payload).unwrap_or_default(),
+            Err(_damage) => Vec::new(),
+        };
+    }
+    let bodies = Object::bodies(&object);
+    spans.extend(bodies.map(|(body, bytes)| chunk_keys(group, body, bytes)));
+    spans
+}
+
+/// Whether damage takes along a key from the first to the last.
+fn touches(taken: &Taken, [first, last]: &[Bytes; 2]) -> bool {
+    match taken {
+        Taken::Payload(key) => (first..=last).contains(&key),
+        Taken::Keys { after, upto } => {
+            first <= upto && after.as_ref().is_none_or(|after| last > after)
+        }
+        Taken::Shard | Taken::Outdated(_) => false,
+    }
+}
+
+async fn is_current<D: Directory>(index: &Inspection<D>, key: &Bytes, entry: &Entry) -> bool {
+    match index.current(key).await {
+        Ok(found) => found.as_ref() == Some(entry),
+        Err(_damage) => true,
+    }
+}
+
+fn named(key: &Bytes, buckets: &Buckets) -> Option<(String, String)> {
+    match Named::of(key)? {
+        (_, Named::Object(bucket, key)) => Some((buckets.name(bucket), key)),
+        _ => None,
+    }
+}

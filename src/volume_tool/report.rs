@@ -1,0 +1,154 @@
+//! What a check found, as text for people and as JSON for programs.
+
+use std::fmt::Write as _;
+
+use bytesize::ByteSize;
+use serde::Serialize;
+
+/// Objects of one damage that the text names; JSON has all.
+const NAMED_COUNT_MAX: usize = 20;
+
+/// What a check found.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Report {
+    /// Data directories.
+    pub(super) volumes: Vec<String>,
+    pub(super) shard_count: u64,
+    pub(super) table_count: u64,
+    pub(super) entry_count: u64,
+    pub(super) extent_count: u64,
+    pub(super) wal_record_count: u64,
+    /// Bytes that were read and verified.
+    pub(super) verified_bytes: u64,
+    pub(super) milliseconds: u64,
+    /// Tails of logs that a crash tore and nobody was told of: no damage, the next start drops them.
+    pub(super) torn_tails: Vec<String>,
+    pub(super) damages: Vec<Finding>,
+    /// Where copies of the damaged files are.
+    pub(super) set_aside: Vec<String>,
+}
+
+/// One damage.
+#[derive(Debug, Serialize)]
+pub(super) struct Finding {
+    /// File and offset.
+    pub(super) location: String,
+    /// What is wrong there.
+    pub(super) finding: String,
+    pub(super) effect: Effect,
+    /// What that means, in a sentence.
+    pub(super) meaning: String,
+    /// The objects that are hit, as far as their records can be read.
+    pub(super) objects: Vec<Hit>,
+}
+
+/// An object that is hit.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub(super) struct Hit {
+    pub(super) bucket: String,
+    pub(super) key: String,
+}
+
+/// What damage does to a node that is started with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Effect {
+    /// It refuses to start.
+    NoStart,
+    /// It refuses what is hit and serves the rest.
+    Refused,
+    /// None: a start mends it, or nobody reads it.
+    Harmless,
+}
+
+impl Report {
+    pub(super) fn is_sound(&self) -> bool {
+        self.damages.is_empty()
+    }
+
+    pub(super) fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a report has nothing that JSON can't say")
+    }
+
+    pub(super) fn to_text(&self) -> String {
+        let mut text = String::new();
+        for damage in &self.damages {
+            damage.write(&mut text);
+        }
+        for tail in &self.torn_tails {
+            line(
+                &mut text,
+                &format!("torn tail  {tail}: a write that a crash cut off; nobody was told of it"),
+            );
+        }
+        line(
+            &mut text,
+            &format!(
+                "Checked {} in {}.{} s: {} shards, {} records in logs, {} tables with {} entries, {} extents; {} were \
+                 verified.",
+                self.volumes.join(", "),
+                self.milliseconds / 1000,
+                self.milliseconds % 1000 / 100,
+                self.shard_count,
+                self.wal_record_count,
+                self.table_count,
+                self.entry_count,
+                self.extent_count,
+                ByteSize(self.verified_bytes),
+            ),
+        );
+        line(&mut text, &self.verdict());
+        for place in &self.set_aside {
+            line(
+                &mut text,
+                &format!("Copies of the damaged files and this report are in {place}."),
+            );
+        }
+        text.trim_end().to_owned()
+    }
+
+    /// What to do now.
+    fn verdict(&self) -> String {
+        let with = |effect| self.damages.iter().filter(|damage| damage.effect == effect).count();
+        let (no_start, refused) = (with(Effect::NoStart), with(Effect::Refused));
+        let mut objects: Vec<&Hit> =
+            self.damages.iter().flat_map(|damage| &damage.objects).collect();
+        objects.sort();
+        objects.dedup();
+        if self.is_sound() {
+            return "Everything is sound.".to_owned();
+        }
+        let mut said =
+            format!("{} damages, {} objects are hit.", self.damages.len(), objects.len());
+        if no_start > 0 {
+            said += " The node won't start like this. Keep a copy of the directory, and restore it from a backup or \
+                     the disk from a mirror: what is missing can't be made up.";
+        }
+        if refused > 0 {
+            said += " The node can be started: it serves everything else and refuses what is hit with InternalError. \
+                     Upload the named objects again, or delete them; and look at the disk (smartctl, dmesg) first.";
+        }
+        if no_start + refused == 0 {
+            said += " Nothing that is stored is hit.";
+        }
+        said
+    }
+}
+
+impl Finding {
+    fn write(&self, text: &mut String) {
+        line(text, &format!("DAMAGE  {}: {}", self.location, self.finding));
+        line(text, &format!("        {}", self.meaning));
+        for hit in self.objects.iter().take(NAMED_COUNT_MAX) {
+            line(text, &format!("        hit: {}/{}", hit.bucket, hit.key));
+        }
+        if self.objects.len() > NAMED_COUNT_MAX {
+            let more = self.objects.len() - NAMED_COUNT_MAX;
+            line(text, &format!("        and {more} more (--json names all)"));
+        }
+    }
+}
+
+fn line(text: &mut String, said: &str) {
+    writeln!(text, "{said}").expect("a string takes what is written");
+}

@@ -1,0 +1,181 @@
+"""`anode volume`: damage in the files of a stopped node is found, named with the objects it hits, and served around."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
+
+from clients import s3_client
+from node import Node, run_anode
+
+MakeNode = Callable[..., Node]
+BUCKET = "volume-tool"
+CHUNK = 1 << 20
+
+
+def body(name: str, length: int) -> bytes:
+    """Bytes that are found again in a segment."""
+    return ((name.encode() + b"|") * (length // (len(name) + 1) + 1))[:length]
+
+
+def check(node: Node, *arguments: str) -> tuple[int, dict[str, object]]:
+    """Checks the node's data directory: the exit status and the report."""
+    done = run_anode("volume", "check", "--data", str(node.data), "--json", *arguments)
+    assert done.returncode in (0, 1), done
+    return done.returncode, json.loads(done.stdout)
+
+
+def inspect(node: Node, *subject: str) -> str:
+    """What `anode volume inspect` shows."""
+    done = run_anode("volume", "inspect", "--data", str(node.data), *subject)
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+def files(node: Node, pattern: str) -> list[Path]:
+    """Files of all shards."""
+    return sorted(node.data.glob(f"shard-*/{pattern}"))
+
+
+def flip(path: Path, offset: int) -> None:
+    """Changes one byte."""
+    with open(path, "r+b") as file:
+        file.seek(offset)
+        byte = file.read(1)[0]
+        file.seek(offset)
+        file.write(bytes([byte ^ 0x55]))
+
+
+def find(node: Node, needle: bytes) -> tuple[Path, int]:
+    """The first place in a data segment that holds these bytes."""
+    for path in files(node, "segments/*"):
+        at = path.read_bytes().find(needle)
+        if at >= 0:
+            return path, at
+    raise AssertionError(f"{needle[:40]!r} is in no segment")
+
+
+def snapshot(node: Node) -> dict[str, tuple[int, int]]:
+    """Length and time of every file but the lock."""
+    found = {}
+    for folder, _, names in os.walk(node.data):
+        for name in names:
+            path = Path(folder) / name
+            if name != "lock":
+                status = path.stat()
+                found[str(path)] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
+def flushed(node: Node, s3: BaseClient) -> None:
+    """Small objects until every shard has a table."""
+    for round_index in range(40):
+        for number in range(100):
+            s3.put_object(Bucket=BUCKET, Key=f"fill/{round_index:02}/{number:04}", Body=os.urandom(30_000))
+        tables = files(node, "tables/table-*")
+        if len({table.parent for table in tables}) == len(files(node, "tables")):
+            return
+    raise AssertionError("no shard flushes")
+
+
+@pytest.fixture
+def filled(make_node: MakeNode) -> Node:
+    """A stopped node with objects of all forms in tables and segments."""
+    node = make_node("--memory", "256MiB")
+    node.start()
+    s3 = s3_client(node)
+    s3.create_bucket(Bucket=BUCKET)
+    for number in range(4):
+        s3.put_object(Bucket=BUCKET, Key=f"large/{number}", Body=body(f"large-{number}", 3 * CHUNK + 17))
+        s3.put_object(Bucket=BUCKET, Key=f"small/{number}", Body=body(f"small-{number}", 9000))
+    flushed(node, s3)
+    assert node.stop() == 0
+    return node
+
+
+def code(call: Callable[[], object]) -> str:
+    """The S3 error that a call ends with."""
+    with pytest.raises(ClientError) as caught:
+        call()
+    return caught.value.response["Error"]["Code"]
+
+
+def test_a_sound_volume_is_sound_and_nothing_is_written(filled: Node) -> None:
+    before = snapshot(filled)
+    status, report = check(filled)
+    assert (status, report["damages"]) == (0, [])
+    assert report["table_count"] > 0 and report["extent_count"] > 12, report
+    text = run_anode("volume", "check", "--data", str(filled.data)).stdout
+    assert "Everything is sound." in text, text
+    for subject in ("superblock", "wal", "tables", "segments"):
+        assert "shard" in inspect(filled, subject)
+    assert "3145745 bytes" in inspect(filled, "key", BUCKET, "large/1")
+    assert snapshot(filled) == before
+    filled.start()
+    refused = run_anode("volume", "check", "--data", str(filled.data))
+    assert refused.returncode == 2 and "another process" in refused.stderr, refused
+
+
+def test_damaged_chunks_and_small_objects_are_named_and_refused_and_the_rest_is_served(filled: Node) -> None:
+    for name in ("large-2", "small-3"):
+        path, at = find(filled, body(name, 2000)[:2000])
+        flip(path, at + 1000)
+    status, report = check(filled)
+    hit = {(hit["bucket"], hit["key"]) for damage in report["damages"] for hit in damage["objects"]}
+    assert status == 1 and hit == {(BUCKET, "large/2"), (BUCKET, "small/3")}, report
+    assert all("segments/segment-" in damage["location"] for damage in report["damages"])
+
+    filled.start()
+    s3 = s3_client(filled)
+    for key in ("large/2", "small/3"):
+        assert code(lambda key=key: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()) == "InternalError"
+    for number in (0, 1, 3):
+        read = s3.get_object(Bucket=BUCKET, Key=f"large/{number}")["Body"].read()
+        assert read == body(f"large-{number}", 3 * CHUNK + 17)
+    log = filled.log()
+    assert "small/3" in log and "segments/segment-" in log, filled.log_tail()
+
+    # It is over when the objects are written again.
+    for key in ("large/2", "small/3"):
+        s3.put_object(Bucket=BUCKET, Key=key, Body=b"again")
+        assert s3.get_object(Bucket=BUCKET, Key=key)["Body"].read() == b"again"
+    assert filled.stop() == 0
+
+
+def test_damage_is_set_aside_with_the_report(filled: Node) -> None:
+    path, at = find(filled, body("large-0", 2000)[:2000])
+    flip(path, at)
+    status, report = check(filled, "--set-aside")
+    assert status == 1
+    [place] = report["set_aside"]
+    kept = Path(place) / path.relative_to(filled.data)
+    assert kept.read_bytes() == path.read_bytes()
+    assert json.loads((Path(place) / "report.json").read_text())["damages"] == report["damages"]
+    filled.start()
+    assert filled.stop() == 0
+
+
+def test_one_damaged_superblock_is_harmless_and_damage_in_the_log_is_not(filled: Node) -> None:
+    flip(filled.data / "superblock", 100)
+    status, report = check(filled)
+    assert status == 1 and [damage["effect"] for damage in report["damages"]] == ["harmless"]
+    wal = max(files(filled, "wal/wal-*"), key=lambda path: path.read_bytes()[:4096].count(0) < 4000)
+    flip(wal, 80)
+    status, report = check(filled)
+    assert status == 1 and "no_start" in [damage["effect"] for damage in report["damages"]], report
+    assert str(wal) in json.dumps(report)
+
+
+def test_a_directory_that_is_none_is_refused_and_left_alone(tmp_path: Path) -> None:
+    done = run_anode("volume", "check", "--data", str(tmp_path))
+    assert done.returncode == 2 and "no data directory" in done.stderr, done
+    assert list(tmp_path.iterdir()) == []
+    help_text: subprocess.CompletedProcess[str] = run_anode("volume", "check", "--help")
+    assert "Exit status" in help_text.stdout and "--set-aside" in help_text.stdout
