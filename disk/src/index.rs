@@ -55,6 +55,7 @@ mod view;
 #[cfg(test)]
 mod tests;
 
+pub use cache::CacheFigures;
 pub use entry::{Batch, Entry, Payload};
 pub use figures::IndexFigures;
 pub use inspect::{Inspection, Sight, TableFacts};

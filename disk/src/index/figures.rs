@@ -2,7 +2,11 @@
 
 use crate::{
     device::Directory,
-    index::{Index, memory},
+    index::{
+        Index,
+        cache::{CacheFigures, Use},
+        memory,
+    },
 };
 
 /// Counts since the start, and sizes now.
@@ -24,10 +28,16 @@ pub struct IndexFigures {
     pub retired_count: usize,
     /// Bytes in the block cache.
     pub cache_bytes: usize,
-    /// Blocks found in the cache.
-    pub cache_hits: u64,
+    /// Filters and block indexes looked for in the cache.
+    pub metadata_cache: CacheFigures,
+    /// Blocks of single keys looked for in the cache.
+    pub point_cache: CacheFigures,
+    /// Blocks of walks looked for in the cache.
+    pub scan_cache: CacheFigures,
     /// Device reads of tables: blocks, filters, block indexes, windows of compaction.
     pub table_reads: u64,
+    /// Filters asked for a key.
+    pub filter_checks: u64,
     /// Tables that a filter ruled out.
     pub filter_skips: u64,
     /// Flushes done.
@@ -60,8 +70,11 @@ impl<D: Directory> Index<D> {
             tombstone_count: state.version.tables().map(|table| table.meta.tombstones).sum(),
             retired_count: state.retired.len(),
             cache_bytes: shared.cache.bytes(),
-            cache_hits: shared.cache.hits.get(),
+            metadata_cache: shared.cache.figures(Use::Metadata),
+            point_cache: shared.cache.figures(Use::Point),
+            scan_cache: shared.cache.figures(Use::Scan),
             table_reads: shared.cache.reads.get(),
+            filter_checks: shared.cache.filter_checks.get(),
             filter_skips: shared.cache.filter_skips.get(),
             flushes: shared.counters.flushes.get(),
             compactions: shared.counters.compactions.get(),

@@ -165,16 +165,32 @@ impl<D: Directory> Version<D> {
     /// How full a level is, in percent.
     fn score(&self, level: usize, options: &IndexOptions) -> u64 {
         if level == 0 {
-            return self.levels[0].len() as u64 * 100 / options.level_zero_tables.max(1) as u64;
+            return self.flushed_score(options);
         }
         let exponent = u32::try_from(level - 1).expect("a handful of levels");
         let limit = options
             .level_one_bytes
             .saturating_mul(options.level_ratio.saturating_pow(exponent))
             .max(1);
-        let bytes: u64 = self.levels[level].iter().map(|table| table.meta.bytes).sum();
+        let bytes = self.bytes(level);
         // The limit itself is allowed.
         bytes.saturating_sub(1).saturating_mul(100) / limit
+    }
+
+    /// Merging level zero rewrites nearly all of level one. Payloads that went to segments leave tables small: so few
+    /// bytes wait for more, up to twice the tables, and a byte costs about half the writes.
+    fn flushed_score(&self, options: &IndexOptions) -> u64 {
+        let count = self.levels[0].len();
+        let enough = options.level_zero_tables.max(1);
+        let most = (2 * enough).min(options.level_zero_tables_max.saturating_sub(1));
+        if count < most && 2 * self.bytes(0) < self.bytes(1) {
+            return 0;
+        }
+        count as u64 * 100 / enough as u64
+    }
+
+    fn bytes(&self, level: usize) -> u64 {
+        self.levels[level].iter().map(|table| table.meta.bytes).sum()
     }
 
     fn next_table(&self, level: usize, turns: &[Bytes]) -> Option<Rc<Table<D>>> {

@@ -22,7 +22,7 @@ pub struct IndexOptions {
     pub table_bytes_max: u64,
     /// Inline payloads of this size and more move to data segments at flush; smaller ones stay in the table.
     pub inline_keep_bytes: usize,
-    /// This many flushed tables are merged into level one.
+    /// This many flushed tables are merged into level one; up to twice as many where they are small beside it.
     pub level_zero_tables: usize,
     /// With this many flushed tables, a flush compacts before it adds another.
     pub level_zero_tables_max: usize,

@@ -14,6 +14,7 @@ use crate::{
     testing::{Random, SimDirectory, SimDisk},
 };
 
+mod costs;
 mod crash;
 mod faults;
 mod model;

@@ -70,6 +70,7 @@ impl Device for SimDevice {
         self.disk.check(self.life)?;
         let checksum = u64::from(crc32c::crc32c(&source));
         let fault = self.disk.start(Operation::Write, &self.path, [offset, checksum]);
+        self.disk.count_written(wide(source.len()));
         let ticket = self.file.borrow_mut().submit(offset, &Bytes::from(source));
         let in_flight = InFlight { device: self, ticket };
         self.disk.elapse(self.life).await?;

@@ -28,6 +28,7 @@ struct State {
     /// Counts crashes; a handle of an earlier life is dead.
     life: u64,
     io_count: u64,
+    written_bytes: u64,
     trace: u64,
     planned: Vec<Planned>,
     crash_at: Option<u64>,
@@ -41,6 +42,7 @@ impl SimDisk {
             random: Random::new(seed),
             life: 0,
             io_count: 0,
+            written_bytes: 0,
             trace: seed,
             planned: Vec::new(),
             crash_at: None,
@@ -99,6 +101,11 @@ impl SimDisk {
         self.state.borrow().io_count
     }
 
+    /// Bytes of all writes that were started; the fill of new files is not among them.
+    pub fn written_bytes(&self) -> u64 {
+        self.state.borrow().written_bytes
+    }
+
     /// A checksum of every operation so far, with its bytes: the same for the same run.
     pub fn trace(&self) -> u64 {
         self.state.borrow().trace
@@ -149,6 +156,10 @@ impl SimDisk {
         }
         let file = folder.borrow().files.get(last).map(Rc::clone);
         file.expect("the test names a file that exists")
+    }
+
+    pub(super) fn count_written(&self, bytes: u64) {
+        self.state.borrow_mut().written_bytes += bytes;
     }
 
     pub(super) fn life(&self) -> u64 {

@@ -7,7 +7,7 @@ use crate::{
     error::Error,
     index::{
         block::BlockCursor,
-        cache::Cache,
+        cache::{Cache, Use},
         codec::Malformed,
         entry::{Change, decode_change},
         filter,
@@ -32,7 +32,7 @@ pub(crate) struct Table<D: Directory> {
 
 /// How the blocks of a walk are read.
 pub(crate) enum Reading {
-    /// Through the cache, filling it.
+    /// Through the cache, filling its part for walks.
     Cached,
     /// Past the cache, many blocks at a time; holds the last piece read and its offset.
     Streamed(Option<(u64, Bytes)>),
@@ -77,7 +77,8 @@ impl<D: Directory> Table<D> {
         hash: u64,
         cache: &Cache,
     ) -> Result<Option<Change>, Error> {
-        let bits = self.cached(self.footer.filter, FrameKind::Filter, cache).await?;
+        let bits = self.cached(self.footer.filter, FrameKind::Filter, Use::Metadata, cache).await?;
+        cache.filter_checks.set(cache.filter_checks.get() + 1);
         if !filter::may_hold(&bits, hash) {
             cache.filter_skips.set(cache.filter_skips.get() + 1);
             return Ok(None);
@@ -88,7 +89,7 @@ impl<D: Directory> Table<D> {
             return Ok(None);
         }
         let handle = handle_of(&index).map_err(at_index)?;
-        let content = self.cached(handle, FrameKind::Data, cache).await?;
+        let content = self.cached(handle, FrameKind::Data, Use::Point, cache).await?;
         let at_block = |malformed| self.corrupt(handle.offset, malformed);
         let mut block = BlockCursor::new(content).map_err(at_block)?;
         if !block.seek(key).map_err(at_block)? || block.key() != Some(key) {
@@ -100,12 +101,13 @@ impl<D: Directory> Table<D> {
 
     /// Reads and verifies its filter.
     pub(crate) async fn check_filter(&self, cache: &Cache) -> Result<(), Error> {
-        self.cached(self.footer.filter, FrameKind::Filter, cache).await.map(drop)
+        self.cached(self.footer.filter, FrameKind::Filter, Use::Metadata, cache).await.map(drop)
     }
 
     /// A cursor over its block index.
     pub(crate) async fn index(&self, cache: &Cache) -> Result<BlockCursor, Error> {
-        let content = self.cached(self.footer.index, FrameKind::Index, cache).await?;
+        let content =
+            self.cached(self.footer.index, FrameKind::Index, Use::Metadata, cache).await?;
         BlockCursor::new(content)
             .map_err(|malformed| self.corrupt(self.footer.index.offset, malformed))
     }
@@ -120,7 +122,7 @@ impl<D: Directory> Table<D> {
         let handle = handle_of(index)
             .map_err(|malformed| self.corrupt(self.footer.index.offset, malformed))?;
         let content = match reading {
-            Reading::Cached => self.cached(handle, FrameKind::Data, cache).await?,
+            Reading::Cached => self.cached(handle, FrameKind::Data, Use::Scan, cache).await?,
             Reading::Streamed(window) => self.streamed(handle, window, cache).await?,
         };
         let block = BlockCursor::new(content)
@@ -140,16 +142,22 @@ impl<D: Directory> Table<D> {
         self.footer.index.offset
     }
 
-    async fn cached(&self, handle: Handle, kind: FrameKind, cache: &Cache) -> Result<Bytes, Error> {
+    async fn cached(
+        &self,
+        handle: Handle,
+        kind: FrameKind,
+        wanted_for: Use,
+        cache: &Cache,
+    ) -> Result<Bytes, Error> {
         let place = (self.meta.id, handle.offset);
-        if let Some(content) = cache.get(place) {
+        if let Some(content) = cache.get(place, wanted_for) {
             return Ok(content);
         }
         let frame = self.read(handle, u64::from(handle.length), cache).await?;
         let content = self.unframe(handle, kind, &frame)?;
         // A copy of its own: the read's buffer is longer, and of the device's memory.
         let content = Bytes::copy_from_slice(&content);
-        cache.insert(place, content.clone());
+        cache.insert(place, content.clone(), wanted_for);
         Ok(content)
     }
 

@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     index::{
         block::BlockWriter,
-        cache::Cache,
+        cache::{Cache, Use},
         entry::{Change, Payload, encode_change},
         filter,
         table::{Footer, FrameKind, Handle, Identity, TableMeta, put_frame, table_name},
@@ -144,7 +144,7 @@ impl<D: Directory> TableWriter<D> {
 
     fn put_cached(&mut self, kind: FrameKind, content: Vec<u8>, cache: &Cache) -> Handle {
         let handle = self.put(kind, &content);
-        cache.insert((self.id, handle.offset), Bytes::from(content));
+        cache.insert((self.id, handle.offset), Bytes::from(content), Use::Metadata);
         handle
     }
 
