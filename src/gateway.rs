@@ -3,6 +3,7 @@
 //! A file an operation, or a few that share their steps. None of them touches storage: they ask the group that
 //! holds the key, wherever it lives ([`Shard::ask`]).
 
+pub mod acl;
 pub mod attributes;
 pub mod bucket;
 pub mod copy;
@@ -79,6 +80,9 @@ async fn dispatch<H: Host>(
     match operation {
         Operation::ListBuckets(list) => Ok(bucket::list(&shard, list)),
         Operation::CreateBucket(of) => bucket::create(exchange, caller, &of.bucket).await,
+        Operation::PutBucketAcl(acl) | Operation::PutObjectAcl(acl) => {
+            acl::put(exchange, caller, acl).await
+        }
         Operation::HeadBucket(of) => bucket::head(&shard, &of.bucket),
         Operation::DeleteBucket(of) => bucket::delete(&shard, &of.bucket).await,
         Operation::GetBucketLocation(of) => bucket::location(&shard, &of.bucket),

@@ -95,10 +95,44 @@ def test_configuration_of_an_object(s3: BaseClient, bucket: str) -> None:
         assert absent.value.response["Error"]["Code"] == "NoSuchKey"
 
 
-def test_acls_cannot_be_set(s3: BaseClient, bucket: str) -> None:
-    with pytest.raises(ClientError) as refused:
-        s3.put_bucket_acl(Bucket=bucket, ACL="public-read")
-    assert refused.value.response["Error"]["Code"] == "AccessControlListNotSupported"
+@pytest.mark.parametrize("name", ["bucket", "object"])
+def test_the_acl_that_everything_has_can_be_put_back_and_no_other_be_set(
+    s3: BaseClient, bucket: str, name: str
+) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    of = {"Bucket": bucket} if name == "bucket" else {"Bucket": bucket, "Key": "k"}
+    get, put = getattr(s3, f"get_{name}_acl"), getattr(s3, f"put_{name}_acl")
+    for canned in ("private", "bucket-owner-full-control"):
+        put(**of, ACL=canned)
+    read = get(**of)
+    acl = {"Owner": read["Owner"], "Grants": read["Grants"]}
+    put(**of, AccessControlPolicy=acl)
+    everybody = {"Type": "Group", "URI": "http://acs.amazonaws.com/groups/global/AllUsers"}
+    wider = acl | {"Grants": [*acl["Grants"], {"Grantee": everybody, "Permission": "READ"}]}
+    grant = f"id={acl['Owner']['ID']}"
+    for other in ({"ACL": "public-read"}, {"AccessControlPolicy": wider}, {"GrantRead": grant}):
+        with pytest.raises(ClientError) as refused:
+            put(**of, **other)
+        answer = refused.value.response
+        assert answer["ResponseMetadata"]["HTTPStatusCode"] == 400
+        assert answer["Error"]["Code"] == "AccessControlListNotSupported"
+    assert get(**of)["Grants"] == acl["Grants"]
+
+
+def test_an_acl_of_what_is_not_there(s3: BaseClient, bucket: str) -> None:
+    with pytest.raises(ClientError) as absent:
+        s3.put_object_acl(Bucket=bucket, Key="absent", ACL="private")
+    assert absent.value.response["Error"]["Code"] == "NoSuchKey"
+
+
+def test_an_acl_comes_in_one_way(node: Node, signer: Signer, bucket: str) -> None:
+    for headers, body, refusal in [
+        ({}, b"", (400, "MissingSecurityHeader")),
+        ({"x-amz-acl": "private"}, b"<AccessControlPolicy/>", (400, "UnexpectedContent")),
+        ({}, b"<AccessControlPolicy/>", (400, "MalformedXML")),
+    ]:
+        put = Request("PUT", f"/{bucket}", (("acl", ""),), headers, body)
+        assert wire.exchange(node.port, signer.sign(put)).refusal == refusal
 
 
 def test_a_preflight_without_rules_is_forbidden(node: Node, bucket: str) -> None:

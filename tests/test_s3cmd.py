@@ -1,6 +1,7 @@
-"""s3cmd: put, get, sync, ls, info, del, with multipart uploads, as people configure it for another endpoint.
+"""s3cmd: put, get, cp, mv, modify, sync, ls, info, del, with multipart uploads, as people configure it for another
+endpoint.
 
-Its cp, mv and modify put back the ACL that they read, which is refused: buckets here have no ACLs.
+Its cp, mv and modify put back the ACL that they read.
 """
 
 from __future__ import annotations
@@ -70,6 +71,21 @@ def test_info_reads_every_configuration(s3cmd: S3cmd, bucket: str, tmp_path: Pat
     about_bucket, about_object = s3cmd("info", f"s3://{bucket}"), s3cmd("info", f"s3://{bucket}/k")
     assert "Location:  us-east-1" in about_bucket and "CORS:" in about_bucket and "Policy:" in about_bucket
     assert "x-amz-meta-color: blue" in about_object and "File size: 4" in about_object
+
+
+@pytest.mark.parametrize("size", [1000, 17 * MEBIBYTE])
+def test_cp_mv_and_modify(s3cmd: S3cmd, bucket: str, tmp_path: Path, size: int) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_bytes(content("s3cmd", size))
+    s3cmd("put", source, f"s3://{bucket}/first")
+    s3cmd("cp", f"s3://{bucket}/first", f"s3://{bucket}/second")
+    s3cmd("mv", f"s3://{bucket}/second", f"s3://{bucket}/third")
+    s3cmd("modify", "--add-header", "x-amz-meta-color: green", f"s3://{bucket}/third")
+    keys = re.findall(rf"s3://{bucket}/(\S+)", s3cmd("ls", f"s3://{bucket}"))
+    assert keys == ["first", "third"]
+    assert "x-amz-meta-color: green" in s3cmd("info", f"s3://{bucket}/third")
+    s3cmd("get", f"s3://{bucket}/third", target)
+    assert target.read_bytes() == source.read_bytes()
 
 
 def test_sync_and_del(s3cmd: S3cmd, bucket: str, tmp_path: Path) -> None:

@@ -46,8 +46,6 @@ pub enum NotConfigured {
     OwnershipControls,
     /// `GetBucketAcl`, `GetObjectAcl`: the owner has all.
     Acl,
-    /// `PutBucketAcl`, `PutObjectAcl`: the owner always has all.
-    AclWrite,
     /// `GetObjectLockConfiguration`.
     ObjectLock,
     /// `GetObjectRetention`.
@@ -76,7 +74,6 @@ impl NotConfigured {
             Self::OwnershipControls => missing(ErrorCode::OwnershipControlsNotFoundError),
             Self::ObjectLock => missing(ErrorCode::ObjectLockConfigurationNotFoundError),
             Self::Retention | Self::LegalHold => Err(unsupported::lock_missing()),
-            Self::AclWrite => Err(Error::new(ErrorCode::AccessControlListNotSupported)),
             Self::Logging => Ok(empty("BucketLoggingStatus")),
             Self::Accelerate => Ok(empty("AccelerateConfiguration")),
             Self::Notification => Ok(empty("NotificationConfiguration")),
@@ -148,7 +145,6 @@ mod tests {
             (NotConfigured::ObjectLock, 404, "ObjectLockConfigurationNotFoundError"),
             (NotConfigured::Retention, 400, "InvalidRequest"),
             (NotConfigured::LegalHold, 400, "InvalidRequest"),
-            (NotConfigured::AclWrite, 400, "AccessControlListNotSupported"),
         ] {
             let error = kind.answer("bucket", &OWNER).unwrap_err();
             assert_eq!((error.status(), error.code().name()), (status, code));

@@ -12,7 +12,7 @@ use crate::s3::not_configured::NotConfigured;
 use crate::s3::parameters::{
     AbortMultipartUpload, CompleteMultipartUpload, CopyObject, CreateMultipartUpload, DeleteObject,
     DeleteObjects, GetObjectAttributes, ListBuckets, ListMultipartUploads, ListObjects,
-    ListObjectsV2, ListParts, OfBucket, PutObject, ReadObject, UploadPart, UploadPartCopy,
+    ListObjectsV2, ListParts, OfBucket, PutAcl, PutObject, ReadObject, UploadPart, UploadPartCopy,
     multipart,
 };
 use crate::s3::query::Query;
@@ -38,6 +38,7 @@ pub struct Routed {
 pub enum Operation {
     ListBuckets(ListBuckets),
     CreateBucket(OfBucket),
+    PutBucketAcl(PutAcl),
     HeadBucket(OfBucket),
     DeleteBucket(OfBucket),
     GetBucketLocation(OfBucket),
@@ -46,6 +47,7 @@ pub enum Operation {
     ListMultipartUploads(ListMultipartUploads),
     DeleteObjects(DeleteObjects),
     PutObject(Box<PutObject>),
+    PutObjectAcl(PutAcl),
     GetObject(Box<ReadObject>),
     HeadObject(Box<ReadObject>),
     DeleteObject(DeleteObject),
@@ -107,6 +109,7 @@ impl Routed {
         Ok(match kind {
             Kind::ListBuckets => Operation::ListBuckets(ListBuckets::parse(query)?),
             Kind::CreateBucket => Operation::CreateBucket(bucket()),
+            Kind::PutBucketAcl => Operation::PutBucketAcl(PutAcl::parse(address, query, headers)?),
             Kind::HeadBucket => Operation::HeadBucket(bucket()),
             Kind::DeleteBucket => Operation::DeleteBucket(bucket()),
             Kind::GetBucketLocation => Operation::GetBucketLocation(bucket()),
@@ -122,6 +125,7 @@ impl Routed {
                 refuse_stray_part(query)?;
                 Operation::PutObject(Box::new(PutObject::parse(address, headers)?))
             }
+            Kind::PutObjectAcl => Operation::PutObjectAcl(PutAcl::parse(address, query, headers)?),
             Kind::GetObject => {
                 Operation::GetObject(Box::new(ReadObject::parse(address, query, headers)?))
             }

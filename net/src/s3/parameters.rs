@@ -3,6 +3,7 @@
 pub mod listings;
 pub mod objects;
 pub mod multipart;
+pub mod acl;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -12,6 +13,7 @@ use crate::s3::limits::{PART_NUMBER_MAX, PUT_BYTES_MAX, UPLOAD_ID_BYTES_MAX};
 use crate::s3::query::Query;
 use crate::s3::request::Headers;
 
+pub use acl::PutAcl;
 pub use listings::{
     ListBuckets, ListMultipartUploads, ListObjects, ListObjectsV2, ListParts, Token,
 };

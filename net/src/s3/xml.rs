@@ -2,6 +2,7 @@
 
 pub mod write;
 pub mod read;
+pub mod acl;
 pub mod lists;
 pub mod multipart;
 pub mod objects;

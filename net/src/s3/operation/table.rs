@@ -67,6 +67,7 @@ pub enum Answer {
 pub enum Kind {
     ListBuckets,
     CreateBucket,
+    PutBucketAcl,
     HeadBucket,
     DeleteBucket,
     GetBucketLocation,
@@ -75,6 +76,7 @@ pub enum Kind {
     ListMultipartUploads,
     DeleteObjects,
     PutObject,
+    PutObjectAcl,
     GetObject,
     HeadObject,
     DeleteObject,
@@ -217,7 +219,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("GET", "tagging", "GetBucketTagging", "s3:GetBucketTagging", Answer::NotConfigured(NotConfigured::BucketTagging)),
     bucket("GET", "versioning", "GetBucketVersioning", "s3:GetBucketVersioning", Answer::NotConfigured(NotConfigured::Versioning)),
     bucket("GET", "website", "GetBucketWebsite", "s3:GetBucketWebsite", Answer::NotConfigured(NotConfigured::Website)),
-    bucket("PUT", "acl", "PutBucketAcl", "s3:PutBucketAcl", Answer::NotConfigured(NotConfigured::AclWrite)),
+    bucket("PUT", "acl", "PutBucketAcl", "s3:PutBucketAcl", Answer::Served(Kind::PutBucketAcl)),
     bucket("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::NotConfigured(NotConfigured::Preflight)),
     bucket("GET", "abac", "GetBucketAbac", "s3:GetBucketAbac", Answer::NotImplemented),
     bucket("GET", "analytics", "GetBucketAnalyticsConfiguration", "s3:GetAnalyticsConfiguration", Answer::NotImplemented).when(With::Parameter("id")),
@@ -289,7 +291,7 @@ pub static ROUTES: [Route; 113] = [
     object("GET", "legal-hold", "GetObjectLegalHold", "s3:GetObjectLegalHold", Answer::NotConfigured(NotConfigured::LegalHold)),
     object("GET", "retention", "GetObjectRetention", "s3:GetObjectRetention", Answer::NotConfigured(NotConfigured::Retention)),
     object("GET", "tagging", "GetObjectTagging", "s3:GetObjectTagging", Answer::NotConfigured(NotConfigured::ObjectTagging)),
-    object("PUT", "acl", "PutObjectAcl", "s3:PutObjectAcl", Answer::NotConfigured(NotConfigured::AclWrite)),
+    object("PUT", "acl", "PutObjectAcl", "s3:PutObjectAcl", Answer::Served(Kind::PutObjectAcl)),
     object("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::NotConfigured(NotConfigured::Preflight)),
     object("GET", "annotation", "GetObjectAnnotation", "s3:GetObjectAnnotation", Answer::NotImplemented).when(With::Parameter("annotationName")),
     object("GET", "annotation", "ListObjectAnnotations", "s3:ListObjectAnnotations", Answer::NotImplemented),
@@ -344,7 +346,7 @@ mod tests {
             .collect();
         kinds.sort_unstable();
         assert!(kinds.is_sorted_by(|a, b| a < b));
-        assert_eq!(kinds.len(), 21);
+        assert_eq!(kinds.len(), 23);
         assert_eq!(kinds.last(), Some(&Kind::AbortMultipartUpload));
     }
 }
