@@ -41,7 +41,11 @@ const MESH_QUEUE_COUNT_MAX: usize = 1024;
 /// Memory that glommio registers for files; they are not on its rings, so as little as it takes.
 const IO_MEMORY_BYTES: usize = 64 << 10;
 /// How often a busy shard looks at its timers: the poller keeps the executor from its own rings in between.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(10);
+/// The longest that an executor sleeps. glommio takes a round in which its tick came before the first task for one in
+/// which there was none, and sleeps with tasks to run: a thread that had to wait for the CPU for longer than [`TICK`] would
+/// then sleep until something else wakes it, perhaps for ever. Idle groups tick as often.
+const HEARTBEAT: Duration = Duration::from_millis(20);
 
 /// Where the shards run.
 #[derive(Clone, Debug)]
@@ -196,7 +200,16 @@ impl GlommioHost {
             receiver: Cell::default(),
         });
         glommio::spawn_local(Poller::new(Rc::clone(&inner), receiver)).detach();
+        glommio::spawn_local(heartbeat()).detach();
         Ok(Self(inner))
+    }
+}
+
+/// Ends every sleep of the executor in time; see [`HEARTBEAT`].
+#[expect(clippy::infinite_loop, reason = "it ends with its executor")]
+async fn heartbeat() {
+    loop {
+        glommio::timer::sleep(HEARTBEAT).await;
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! One task a shard, that runs after all others that can: what they started is submitted together, by one system
 //! call. It puts itself behind them until it comes round with nobody having run in between ([`Counted`]): then there is
-//! nothing else to do. While events keep coming the executor never looks at its own rings, but for a tick a millisecond, which its
+//! nothing else to do. While events keep coming the executor never looks at its own rings, but for a tick now and then, which its
 //! timers need. Where there are none the shard *watches* for a while before it sleeps, because falling asleep and
 //! waking up costs more than a flush of a fast disk, and longer still on a virtual machine. Watching gives the CPU away
 //! to whoever wants it, the kernel's own threads first among them.
