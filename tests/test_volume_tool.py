@@ -173,6 +173,29 @@ def test_one_damaged_superblock_is_harmless_and_damage_in_the_log_is_not(filled:
     assert str(wal) in json.dumps(report)
 
 
+def test_what_the_check_says_of_a_start_is_what_a_start_does(filled: Node) -> None:
+    # Whether a position of a group lies in the same block differs from run to run: both are right, if both agree.
+    table = max(files(filled, "tables/table-*"), key=lambda path: path.stat().st_size)
+    content = table.read_bytes()
+    flip(table, content.find(b"fill/") + 1)
+    _, report = check(filled)
+    effects = {damage["effect"] for damage in report["damages"]}
+    assert len(effects) == 1, report
+    filled.launch()
+    if effects == {"refused"}:
+        filled.wait_ready()
+        assert filled.stop() == 0
+    else:
+        assert filled.wait(20) not in (0, 101)
+        assert table.name in filled.log(), filled.log_tail()
+
+    files(filled, "segments/*")[0].unlink()
+    _, report = check(filled)
+    assert "no_start" in {damage["effect"] for damage in report["damages"]}, report
+    filled.launch()
+    assert filled.wait(20) not in (0, 101)
+
+
 def test_a_directory_that_is_none_is_refused_and_left_alone(tmp_path: Path) -> None:
     done = run_anode("volume", "check", "--data", str(tmp_path))
     assert done.returncode == 2 and "no data directory" in done.stderr, done

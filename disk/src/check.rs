@@ -127,12 +127,19 @@ async fn check_tables<D: Directory>(
     facts: &mut ShardFacts,
     tell: &mut impl FnMut(Notice),
 ) {
+    let missing = index.missing_segments();
+    for error in missing.values() {
+        tell(lost(error));
+    }
     for table in index.tables() {
         tell(Notice::Began(format!("table {:08x} of level {}", table.id, table.level)));
         facts.table_count += 1;
         let extents = check_table(index, &table, facts, tell).await;
         facts.extent_count += extents.len() as u64;
         for (extent, key) in extents {
+            if missing.contains_key(&extent.segment) {
+                continue;
+            }
             match index.verify(extent, &key).await {
                 Ok(()) => tell(Notice::Verified(extent.total_bytes())),
                 Err(error) => {
@@ -161,6 +168,7 @@ async fn check_table<D: Directory>(
                     extents.push((extent, key));
                 }
             }
+            Sight::Unopened(error) => tell(lost(&error)),
             Sight::Damage { error, after, upto } => {
                 let taken = Taken::Keys { after, upto };
                 tell(Notice::Damaged(Damage { error, taken }));

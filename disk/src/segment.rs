@@ -134,10 +134,8 @@ impl<D: Directory> Segments<D> {
         );
         let names = directory.list().await?;
         let found: BTreeSet<u32> = names.iter().filter_map(|name| files::number(name)).collect();
-        let ledger = Ledger::new(&found, live, next_segment).map_err(|missing| Error::Corrupt {
-            location: format!("{}/{}", directory.path(), files::name(missing)),
-            finding: "tables refer to it and it is missing".to_owned(),
-        })?;
+        let ledger = Ledger::new(&found, live, next_segment)
+            .map_err(|segment| missing(&directory.path(), segment))?;
         let directory = Rc::new(directory);
         Ok(Self(Rc::new(Shared {
             files: Files::new(Rc::clone(&directory), options.open_count_max),
@@ -200,6 +198,12 @@ impl<D: Directory> Segments<D> {
     pub async fn scan(&self, segment: u32) -> Result<Vec<(Bytes, Extent)>, Error> {
         self.0.running()?;
         self.0.scan(segment).await
+    }
+
+    /// What is wrong where tables refer to a segment that isn't there.
+    pub(crate) fn missing(&self, segment: u32) -> Option<Error> {
+        let is_there = self.0.ledger.borrow().contains(segment);
+        (!is_there).then(|| missing(&self.0.directory.path(), segment))
     }
 
     /// Keeps an extent for a holder in memory. False where its segment is gone, as happens for a record from
@@ -314,6 +318,13 @@ impl<D: Directory> Segments<D> {
 impl<D: Directory> fmt::Debug for Segments<D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Segments").field(&self.figures()).finish()
+    }
+}
+
+fn missing(path: &str, segment: u32) -> Error {
+    Error::Corrupt {
+        location: format!("{path}/{}", files::name(segment)),
+        finding: "tables refer to it and it is missing".to_owned(),
     }
 }
 

@@ -11,6 +11,7 @@ use anode_disk::{
     Directory, Error,
     check::{Damage, Notice, ShardFacts, ShardFiles, Taken},
 };
+use anode_shards::state::{meta_key, named::Named};
 use bytesize::ByteSize;
 
 use super::{
@@ -20,7 +21,7 @@ use super::{
     report::{Effect, Finding, Hit, Report},
     set_aside,
 };
-use crate::config::cli::VolumeCheck;
+use crate::{config::cli::VolumeCheck, shard::META_GROUP};
 
 /// How often it says how far it is.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(2);
@@ -90,7 +91,34 @@ async fn check_shard<D: Directory>(
     };
     for (damage, hits) in damages.iter().zip(hits) {
         let hits = hits.into_iter().map(|(bucket, key)| Hit { bucket, key }).collect();
-        report.damages.push(found(damage, hits, buckets));
+        let mut found = found(damage, hits, buckets);
+        if found.effect == Effect::Refused && keeps_from_starting(files, &damage.taken).await {
+            found.effect = Effect::NoStart;
+            found.meaning += " A start needs some of these: the node refuses to start.";
+        }
+        report.damages.push(found);
+    }
+}
+
+/// Whether damage takes something along that is read at every start: the position of a group of the shard, or a bucket
+/// or credential.
+async fn keeps_from_starting<D: Directory>(files: &ShardFiles<D>, taken: &Taken) -> bool {
+    let (Ok(wal), Ok(index)) = (&files.wal, &files.index) else { return true };
+    let Taken::Keys { after, upto } = taken else { return false };
+    for group in wal.groups() {
+        let key = meta_key(group);
+        let is_taken = key <= *upto && after.as_ref().is_none_or(|after| key > *after);
+        // A newer table may have it.
+        if is_taken && index.current(&key).await.is_err() {
+            return true;
+        }
+    }
+    // All of the meta group is read, by a scan, which no newer table spares.
+    let is_meta = |key: &[u8]| matches!(Named::of(key), Some((META_GROUP, _)));
+    let tables = index.tables();
+    match after {
+        Some(after) => is_meta(after),
+        None => tables.iter().any(|table| table.largest >= *upto && is_meta(&table.smallest)),
     }
 }
 

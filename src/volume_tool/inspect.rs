@@ -255,6 +255,7 @@ async fn in_tables(files: &Files, (group, bucket, key): (u32, BucketId, &str), t
             .walk(&table, |sight| match sight {
                 Sight::Entry(key, change) if key == wanted => found = Some(change),
                 Sight::Entry(..) => {}
+                Sight::Unopened(error) => damage = Some(error),
                 Sight::Damage { error, after, upto } => {
                     if wanted <= upto && after.is_none_or(|after| wanted > after) {
                         damage = Some(error);

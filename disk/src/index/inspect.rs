@@ -63,6 +63,8 @@ pub struct TableFacts {
 pub enum Sight {
     /// A key and what it holds; nothing for a tombstone.
     Entry(Bytes, Option<Entry>),
+    /// The table can't be opened, and without it the shard can't.
+    Unopened(Error),
     /// Something that can't be read, and with it the keys from behind `after`, or from the first, to `upto`.
     Damage {
         /// What is wrong, with file and offset.
@@ -117,14 +119,14 @@ impl<D: Directory> Inspection<D> {
 
     /// Verifies all bytes of an extent that belongs to `key`.
     pub async fn verify(&self, extent: Extent, key: &[u8]) -> Result<(), Error> {
-        match self.segments.read(extent, key, 0..extent.data_bytes).await {
-            Ok(_bytes) => Ok(()),
-            Err(Error::Absent { name }) => Err(Error::Corrupt {
-                location: name,
-                finding: "tables refer to it and it is missing".to_owned(),
-            }),
-            Err(error) => Err(error),
-        }
+        self.segments.read(extent, key, 0..extent.data_bytes).await.map(drop)
+    }
+
+    /// The segments that tables refer to and that are missing: the shard doesn't open without them.
+    pub fn missing_segments(&self) -> BTreeMap<u32, Error> {
+        let live = self.state.live();
+        let missing = |segment: &u32| Some((*segment, self.segments.missing(*segment)?));
+        live.keys().filter_map(missing).collect()
     }
 
     /// What a look-up of `key` leads to, in the tables alone.
@@ -157,7 +159,7 @@ impl<D: Directory> Inspection<D> {
         let whole = |error| Sight::Damage { error, after: None, upto: meta.largest.clone() };
         let opened = match Table::open(&self.directory, meta.clone()).await {
             Ok(opened) => opened,
-            Err(error) => return visit(whole(error)),
+            Err(error) => return visit(Sight::Unopened(error)),
         };
         // Every look-up asks the filter first: without it no key of the table is found.
         if let Err(error) = opened.check_filter(&self.cache).await {
