@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use anode_disk::{Error, storage::Storage, wal::GroupId};
+use anode_disk::{Error, scrub::Progress, storage::Storage, wal::GroupId};
 use anode_shards::{
     command::{Command, Reply},
     group::{Group, GroupError},
@@ -37,11 +37,30 @@ const _: () =
 /// How many shards have not taken a publication yet, and who waits for them.
 type Unseen = (usize, oneshot::Sender<()>);
 
+/// Counts what is being answered; a connection that goes away takes its question along.
+struct Busy(Rc<Cell<usize>>);
+
+impl Busy {
+    fn begin(count: &Rc<Cell<usize>>) -> Self {
+        count.set(count.get() + 1);
+        Self(Rc::clone(count))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
 /// What a shard holds, once it has recovered.
 pub(crate) struct Holdings<H: Host> {
     pub(crate) storage: Rc<Storage<H::Directory>>,
     pub(crate) staging: Rc<Staging<H::Directory>>,
     pub(crate) groups: BTreeMap<GroupId, Group<H::Directory>>,
+    /// How far scrub is.
+    pub(crate) scrub: RefCell<Progress>,
+    busy: Rc<Cell<usize>>,
     cache: RefCell<ChunkCache>,
     pins: RefCell<BTreeMap<PinId, Pin>>,
     pin_next: Cell<PinId>,
@@ -63,6 +82,8 @@ impl<H: Host> Holdings<H> {
             storage,
             staging,
             groups,
+            scrub: RefCell::default(),
+            busy: Rc::default(),
             cache: RefCell::new(ChunkCache::new(cache_bytes)),
             pins: RefCell::default(),
             pin_next: Cell::default(),
@@ -75,6 +96,11 @@ impl<H: Host> Holdings<H> {
     /// Uses of the chunk cache that found their chunk, and that did not.
     pub(crate) fn cache_figures(&self) -> (u64, u64) {
         self.cache.borrow().figures()
+    }
+
+    /// Whether something is being answered.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.busy.get() > 0
     }
 
     /// A shard has taken a published view.
@@ -206,6 +232,7 @@ impl<H: Host> Shard<H> {
     /// Answers from this shard's groups.
     pub(crate) async fn answer(&self, group: GroupId, ask: Ask) -> Result<Answer, AskError> {
         let holdings = self.holdings().ok_or_else(starting)?;
+        let _busy = Busy::begin(&holdings.busy);
         match ask {
             Ask::Propose { command, settle } => {
                 let reply = holdings.propose(group, command, settle).await?;

@@ -3,12 +3,13 @@
 
 pub mod cli;
 pub mod file;
+pub mod period;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use bytesize::ByteSize;
 
-use crate::limits;
+use crate::{limits, scrub::ScrubPlan};
 
 /// Everything that `anode serve` needs to know.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Settings {
     pub credentials: CredentialSource,
     /// Certificate and key; plain HTTP where there is none.
     pub tls: Option<TlsFiles>,
+    /// How stored bytes are verified; not at all where there is none.
+    pub scrub: Option<ScrubPlan>,
     /// How logs are written.
     pub log: LogSettings,
     /// Seconds that requests under way may take after SIGTERM.
@@ -131,6 +134,7 @@ impl Settings {
             domain: flags.domain.clone().or(file.domain),
             credentials: credentials(flags, file.credentials_file)?,
             tls,
+            scrub: scrub(flags, &file.scrub)?,
             log: LogSettings {
                 format: flags.log_format.or(file.log.format).unwrap_or_default(),
                 filter: flags
@@ -158,6 +162,18 @@ fn memory(given: Option<ByteSize>) -> Result<u64, Error> {
         return Err(Error::Value { setting: "memory", problem });
     }
     Ok(bytes)
+}
+
+fn scrub(flags: &cli::Serve, file: &file::Scrub) -> Result<Option<ScrubPlan>, Error> {
+    let default = period::Period(Some(limits::SCRUB_PERIOD_DEFAULT));
+    let period = flags.scrub_period.or(file.period).unwrap_or(default);
+    let rate = flags.scrub_rate.or(file.rate).unwrap_or(ByteSize(limits::SCRUB_RATE_DEFAULT));
+    if rate.as_u64() < limits::SCRUB_RATE_MIN {
+        let least = ByteSize(limits::SCRUB_RATE_MIN);
+        let problem = format!("{rate} a second is too little; give {least} or more");
+        return Err(Error::Value { setting: "scrub.rate", problem });
+    }
+    Ok(period.0.map(|period| ScrubPlan { period, rate_bytes_max: rate.as_u64() }))
 }
 
 fn credentials(flags: &cli::Serve, file: Option<PathBuf>) -> Result<CredentialSource, Error> {

@@ -6,6 +6,7 @@ pub mod preflight;
 pub mod credentials;
 pub mod observe;
 pub mod node;
+pub mod scrub;
 pub mod shard;
 pub mod connection;
 pub mod transport;

@@ -62,7 +62,24 @@ pub const STOP_GRACE: Duration = Duration::from_millis(200);
 pub const RECLAIM_PAUSE: Duration = Duration::from_millis(100);
 /// How long it rests between two steps: foreground requests go first.
 pub const RECLAIM_STEP_PAUSE: Duration = Duration::from_millis(2);
+/// How often everything is read and verified when nobody says otherwise.
+pub const SCRUB_PERIOD_DEFAULT: Duration = Duration::from_hours(7 * 24);
+/// What scrub reads at most when nobody says otherwise, in bytes a second of a shard.
+pub const SCRUB_RATE_DEFAULT: u64 = 32 << 20;
+/// The least rate of scrub that may be set, in bytes a second.
+pub const SCRUB_RATE_MIN: u64 = 64 << 10;
+/// How often scrub looks whether its next pass is due, and whether the node is to stop.
+pub const SCRUB_POLL: Duration = Duration::from_secs(1);
+/// How often scrub makes durable how far it is.
+pub const SCRUB_SAVE_PERIOD: Duration = Duration::from_secs(30);
+/// How long scrub waits before it looks again whether requests are under way.
+pub const SCRUB_YIELD: Duration = Duration::from_millis(1);
+/// How often it does, before a step of a shard that is never idle.
+pub const SCRUB_YIELD_COUNT_MAX: u32 = 50;
+/// How often one pass looks through a group for the object that has a damaged chunk.
+pub const SCRUB_SEARCH_COUNT_MAX: u32 = 64;
 
+const _: () = assert!(SCRUB_RATE_MIN <= SCRUB_RATE_DEFAULT);
 const _: () =
     assert!(INLINE_BYTES_MAX < CHUNK_BYTES, "what is not inline fills a chunk or its part");
 const _: () = assert!(READ_BYTES <= CHUNK_BYTES, "a read fits in a chunk");

@@ -32,6 +32,7 @@ use crate::{
     host::{Host, Listener as _, within},
     limits,
     mesh::Message,
+    scrub::{self, Damage},
     shard::{Account, META_GROUP, Phase, Settings, Shard},
     transport::Transport,
 };
@@ -71,6 +72,13 @@ pub enum Event {
     },
     /// Root credentials were made; they are shown once.
     CredentialsMade(Credentials),
+    /// Scrub has found damage, for the first time in its pass.
+    Damaged {
+        /// The shard that it is of.
+        shard: usize,
+        /// What, and where.
+        finding: Damage,
+    },
     /// Every shard serves.
     Serving(SocketAddr),
     /// A shard has ended by a failure: the node can't go on.
@@ -364,6 +372,16 @@ async fn recover<H: Host>(
     let group_count = groups.len();
     shard.hold(Rc::new(Holdings::new(storage, staging, groups, share.cache_bytes)));
     host.spawn("reclaim", reclaim(shard.clone()));
+    if let Some(plan) = shard.settings().scrub {
+        let reads_superblock = layout.shards.iter().position(|(_, index)| *index == volume_index)
+            == Some(host.shard());
+        let volume = reads_superblock.then_some(volume);
+        let (shard, supervisor) = (shard.clone(), supervisor.clone());
+        host.spawn("scrub", async move {
+            let ended = scrub::run(&shard, &supervisor, plan, volume).await;
+            report(&shard, &supervisor, ended);
+        });
+    }
     supervisor.report(Event::Recovered { shard: host.shard(), group_count, record_count });
     Ok(keeper)
 }

@@ -19,7 +19,9 @@ use anode::{
     credentials::Credentials,
     host::glommio::{Cores, run_alone, run_shards},
     node::{self, Event, Layout, Supervisor},
-    observe, preflight, shard,
+    observe, preflight,
+    scrub::Damage,
+    shard,
 };
 use anode_net::tls;
 use rustls::ServerConfig;
@@ -86,6 +88,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         tls: certificate.is_some(),
         drain_seconds: settings.drain_seconds,
         credentials,
+        scrub: settings.scrub,
         timing: anode_shards::group::Timing::default(),
         storage: anode_disk::storage::StorageOptions::default(),
     });
@@ -148,6 +151,10 @@ fn supervise(
                         records = record_count,
                         "recovered"
                     );
+                }
+                Event::Damaged { shard, finding } => {
+                    let Damage { location, finding, struck } = finding;
+                    tracing::error!(shard, location, finding, struck, "scrub has found damage");
                 }
                 Event::CredentialsMade(made) => show_credentials(settings, &made),
                 Event::Serving(address) => {

@@ -35,6 +35,7 @@ use crate::{
     limits,
     mesh::{Answer, Ask, AskError, Message},
     meta::MetaView,
+    scrub::ScrubPlan,
 };
 
 /// What every shard of a node is told.
@@ -56,6 +57,8 @@ pub struct Settings {
     pub drain_seconds: u64,
     /// Root credentials that were configured.
     pub credentials: Option<Credentials>,
+    /// How stored bytes are verified; not at all where there is none.
+    pub scrub: Option<ScrubPlan>,
     /// Raft's times.
     pub timing: Timing,
     /// The sizes of the shards' files; memory and identity are set for each shard.

@@ -25,6 +25,7 @@ use crate::{
     staging::Staging,
 };
 
+pub use damage::{Struck, group_of};
 pub use keys::group_range;
 pub use list::{ListQuery, PartPage, UploadListed};
 pub use merge::Merge;
@@ -35,6 +36,7 @@ pub use reclaim::Condemned;
 use draft::Draft;
 
 mod bucket;
+mod damage;
 mod draft;
 pub(crate) mod keys;
 mod list;

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::period::Period;
+
 const EXAMPLES: &str = "\
 Examples:
   Serve on the loopback address from one directory:
@@ -183,6 +185,14 @@ pub struct Serve {
     /// Private key in PEM
     #[arg(long, env = "ANODE_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+
+    /// How often every stored byte is read and verified, for instance 7d or 36h; off for never [default: 7d]
+    #[arg(long, env = "ANODE_SCRUB_PERIOD", value_name = "PERIOD")]
+    pub scrub_period: Option<Period>,
+
+    /// What that reads at most, in bytes a second of each shard [default: 32MiB]
+    #[arg(long, env = "ANODE_SCRUB_RATE", value_name = "SIZE")]
+    pub scrub_rate: Option<ByteSize>,
 
     /// What to log, for instance info, debug or anode=debug [default: info,openraft=warn]
     #[arg(long, env = "ANODE_LOG", value_name = "FILTER")]

@@ -8,7 +8,7 @@ use std::{
 use bytesize::ByteSize;
 use serde::Deserialize;
 
-use super::{Error, cli::LogFormat};
+use super::{Error, cli::LogFormat, period::Period};
 
 /// The file's content; each key may be absent.
 #[derive(Debug, Default, Deserialize)]
@@ -30,6 +30,8 @@ pub struct File {
     pub drain_seconds: Option<u64>,
     /// Certificate and key.
     pub tls: Option<Tls>,
+    /// Scrub.
+    pub scrub: Scrub,
     /// Logs.
     pub log: Log,
 }
@@ -42,6 +44,16 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+}
+
+/// The table `[scrub]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scrub {
+    /// How often everything is read.
+    pub period: Option<Period>,
+    /// How fast at most.
+    pub rate: Option<ByteSize>,
 }
 
 /// The table `[log]`.

@@ -26,6 +26,7 @@ fn each_bad_value_names_its_setting() {
     let half_tls = cli::Serve { tls_key: Some("k".into()), ..flags() };
     let half_credentials = cli::Serve { access_key_id: Some("AK".into()), ..flags() };
     let twice = cli::Serve { data: vec!["/a".into(), "/a".into()], ..flags() };
+    let slow = cli::Serve { scrub_rate: Some(ByteSize::b(1)), ..flags() };
     let small = cli::Serve { memory: Some(ByteSize::mib(1)), ..flags() };
     for (flags, setting) in [
         (cli::Serve::default(), "data:"),
@@ -33,6 +34,7 @@ fn each_bad_value_names_its_setting() {
         (half_tls, "tls:"),
         (half_credentials, "ANODE_ACCESS_KEY_ID:"),
         (small, "memory:"),
+        (slow, "scrub.rate:"),
     ] {
         let error = Settings::merge(&flags, file::File::default()).unwrap_err().to_string();
         assert!(error.starts_with(setting), "{error}");
@@ -53,4 +55,17 @@ fn a_secret_is_not_shown() {
     };
     let shown = format!("{source:?}");
     assert!(shown.contains("AKSHOWN") && !shown.contains("hidden"), "{shown}");
+}
+
+#[test]
+fn scrub_is_on_until_it_is_turned_off() {
+    let plan = |flags: &cli::Serve, text: &str| Settings::merge(flags, file(text)).unwrap().scrub;
+    let default = plan(&flags(), "").unwrap();
+    assert_eq!(default.period, limits::SCRUB_PERIOD_DEFAULT);
+    assert_eq!(default.rate_bytes_max, limits::SCRUB_RATE_DEFAULT);
+    assert_eq!(plan(&flags(), "[scrub]\nperiod = 'off'"), None);
+    let given = cli::Serve { scrub_period: Some("12h".parse().unwrap()), ..flags() };
+    let both = plan(&given, "[scrub]\nperiod = 'off'\nrate = '1MiB'").unwrap();
+    assert_eq!((both.period.as_secs(), both.rate_bytes_max), (12 * 3600, 1 << 20));
+    toml::from_str::<file::File>("[scrub]\nperiod = 'weekly'").unwrap_err();
 }

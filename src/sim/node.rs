@@ -19,6 +19,7 @@ use super::{Owner, SimHost, World, network::Network};
 use crate::{
     credentials::Credentials,
     node::{self, Event, Supervisor},
+    scrub::ScrubPlan,
     shard::Settings,
 };
 
@@ -53,6 +54,8 @@ pub struct NodeOptions {
     pub memory_bytes: u64,
     /// Root credentials; made by the node where there are none.
     pub credentials: Option<Credentials>,
+    /// How it verifies its bytes.
+    pub scrub: Option<ScrubPlan>,
     /// The sizes of its files.
     pub storage: StorageOptions,
     /// Decides what the disk loses.
@@ -202,6 +205,7 @@ impl SimNode {
         let events = life.events.borrow();
         events.iter().find_map(|event| match event {
             Event::Failed { shard, reason } => Some(format!("shard {shard}: {reason}")),
+            Event::Damaged { shard, finding } => Some(format!("shard {shard}: {finding:?}")),
             Event::Recovered { .. } | Event::CredentialsMade(_) | Event::Serving(_) => None,
         })
     }
@@ -262,6 +266,7 @@ impl SimNode {
             tls: false,
             drain_seconds: crate::limits::DRAIN_SECONDS_DEFAULT,
             credentials: self.options.credentials.clone(),
+            scrub: self.options.scrub,
             timing: Timing::default(),
             storage: self.options.storage.clone(),
         }

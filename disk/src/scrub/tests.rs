@@ -4,12 +4,13 @@ use bytes::Bytes;
 
 use super::{Finding, Hit, Scrubber, Stage};
 use crate::{
+    device::Directory,
     error::Error,
     index::{Batch, Entry, Payload},
     storage::{Storage, StorageOptions},
     testing::{Fault, Random, SimDirectory, SimDisk, block_on},
     volume::{Volume, VolumeIdentity},
-    wal::{LOCAL, Record, flushed},
+    wal::{LOCAL, Record, Wal, flushed},
 };
 
 const SHARD: u64 = 0x0005_0000_0001;
@@ -354,4 +355,55 @@ fn a_full_volume_only_costs_the_place_to_go_on_at() {
         assert_eq!(rig.pass().await, []);
         rig.scrubber.save().await.unwrap();
     });
+}
+
+/// The WAL is written, switches segments and gives old ones up while it is read.
+#[test]
+fn a_pass_beside_a_busy_wal_has_no_findings() {
+    for seed in 0..10 {
+        block_on(async {
+            let disk = SimDisk::new(seed);
+            format(&disk).await;
+            let mut rig = Rig::open(&disk).await;
+            let wal = rig.storage.wal.clone();
+            let read = async {
+                read_wal(&mut rig, &disk, seed).await;
+                rig.storage.wal.stop();
+            };
+            let ((), (), ran) = futures::join!(read, keep_appending(&wal, seed), wal.run());
+            ran.unwrap();
+        });
+    }
+}
+
+async fn read_wal(rig: &mut Rig, disk: &SimDisk, seed: u64) {
+    let mut random = Random::new(seed);
+    for _ in 0..60 {
+        rig.scrubber.begin(1);
+        while matches!(rig.scrubber.progress().stage, Stage::Volume | Stage::Wal) {
+            let findings = rig.scrubber.step(1).await.unwrap().findings;
+            assert_eq!(findings, [], "seed {seed}");
+            // The WAL moves on between two steps, too.
+            let wanted = rig.storage.wal.figures().batches_written + random.below(20);
+            while rig.storage.wal.figures().batches_written < wanted {
+                drop(disk.root().list().await);
+            }
+        }
+    }
+}
+
+/// Until the WAL is stopped.
+async fn keep_appending(wal: &Wal<SimDirectory>, seed: u64) {
+    let mut random = Random::new(seed);
+    for index in 1.. {
+        let length = usize::try_from(random.below(200_000)).unwrap();
+        let record = Record { index, head: Bytes::new(), body: random.bytes(length).into() };
+        if flushed(|done| wal.append(LOCAL, vec![record], done)).await.is_err() {
+            return;
+        }
+        if random.below(8) == 0 {
+            // An error here: the WAL was stopped.
+            drop(flushed(|done| wal.purge(LOCAL, index, Bytes::new(), done)).await);
+        }
+    }
 }

@@ -39,6 +39,10 @@ impl<D: Directory> Wal<D> {
             let Some(generation) = state.segments.above(cursor.generation).next() else {
                 return Ok(false);
             };
+            // Segments are given up oldest first: where the one before is gone, those that followed it may be, too.
+            if cursor.generation.is_some_and(|before| state.segments.device(before).is_none()) {
+                cursor.end = None;
+            }
             let device = state.segments.device(generation).expect("it is in use");
             (generation, device, expected(&state, generation))
         };
@@ -59,7 +63,9 @@ impl<D: Directory> Wal<D> {
         }
         let Some(walked) = verified.take(0, || Hit::Structure, walked)? else { return Ok(true) };
         let read = first.zip(walked.last.map(|last| last.sequence));
-        cursor.end = read.map(|(_, last)| (last, walked.end));
+        // The one being filled goes on: what follows there isn't known to the next step.
+        let is_full = matches!(expected, Expected::Something);
+        cursor.end = read.filter(|_| is_full).map(|(_, last)| (last, walked.end));
         let lost = match (read, expected) {
             (None, Expected::Nothing) => None,
             (None, Expected::Something | Expected::UpTo(_)) => Some((generation, 0)),

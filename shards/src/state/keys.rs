@@ -22,6 +22,7 @@ use std::ops::Range;
 use anode_disk::wal::GroupId;
 use bytes::Bytes;
 
+use super::damage::Struck;
 use crate::object::{BodyId, BucketId, UploadId};
 
 pub(super) const META: u8 = 0;
@@ -116,6 +117,45 @@ pub(crate) fn condemned_all(group: GroupId) -> Range<Bytes> {
 /// The body that the key of a condemned one names.
 pub(crate) fn condemned_body(key: &[u8]) -> Option<BodyId> {
     key.get(5..)?.try_into().ok().map(u128::from_be_bytes).map(BodyId)
+}
+
+/// All objects of the group.
+pub(crate) fn all_objects(group: GroupId) -> Range<Bytes> {
+    span(space(group, OBJECT))
+}
+
+/// The parts of all uploads of the group.
+pub(crate) fn all_parts(group: GroupId) -> Range<Bytes> {
+    span(space(group, PART))
+}
+
+/// The group of an index key.
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+pub(crate) fn group(index_key: &[u8]) -> Option<GroupId> {
+    index_key.first_chunk().map(|bytes| GroupId::from_be_bytes(*bytes))
+}
+
+/// What an index key names; nothing where it is of the group's own state.
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+pub(crate) fn named(index_key: &[u8]) -> Option<Struck> {
+    let (space, rest) = index_key.get(4..)?.split_first()?;
+    match *space {
+        OBJECT | UPLOAD => {
+            let (bucket, rest) = rest.split_first_chunk()?;
+            let (key, rest) = split_place(rest)?;
+            if *space == UPLOAD {
+                return Some(Struck::Upload { upload: upload_id(rest)? });
+            }
+            Some(Struck::Object { bucket: u64::from_be_bytes(*bucket), key })
+        }
+        PART => Some(Struck::Upload { upload: upload_id(rest.get(..16)?)? }),
+        CHUNK => {
+            let (body, number) = rest.split_first_chunk()?;
+            let chunk = u32::from_be_bytes(number.try_into().ok()?);
+            Some(Struck::Chunk { body: BodyId(u128::from_be_bytes(*body)), chunk })
+        }
+        _ => None,
+    }
 }
 
 /// An object key as it sorts among the keys of its bucket, its end included.

@@ -184,7 +184,11 @@ impl<D: Directory> State<D> {
         Ok(found)
     }
 
-    async fn parts_of(&self, key: &Bytes, entry: &Entry) -> Result<Vec<ObjectPart>, Error> {
+    pub(super) async fn parts_of(
+        &self,
+        key: &Bytes,
+        entry: &Entry,
+    ) -> Result<Vec<ObjectPart>, Error> {
         let bytes = u32::try_from(entry.payload.length())
             .map_err(|_too_long| corrupt(key, "4 GiB of parts".to_owned()))?;
         let payload = self.storage.index.payload(key, entry, 0..bytes).await?;

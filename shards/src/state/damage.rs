@@ -1,0 +1,114 @@
+//! What an index key is to people: whose bytes are struck when something under it is damaged.
+
+use anode_disk::{Directory, Error, index::ScanLimit, wal::GroupId};
+
+use super::{State, keys, read::decode};
+use crate::object::{Body, BodyId, BucketId, Object, Part, UploadId};
+
+const PAGE: ScanLimit = ScanLimit { entries: 1000, bytes: 1 << 20 };
+
+/// What is struck.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Struck {
+    /// An object: its record or its bytes.
+    Object {
+        /// Its bucket.
+        bucket: BucketId,
+        /// Its key.
+        key: String,
+    },
+    /// An upload under way.
+    Upload {
+        /// Which one.
+        upload: UploadId,
+    },
+    /// A chunk of a body.
+    Chunk {
+        /// The body.
+        body: BodyId,
+        /// The chunk's number, from 0.
+        chunk: u32,
+    },
+    /// What the group keeps of itself.
+    State,
+}
+
+/// The group that an index key belongs to.
+pub fn group_of(index_key: &[u8]) -> Option<GroupId> {
+    keys::group(index_key)
+}
+
+impl Struck {
+    /// What an index key names.
+    pub fn of(index_key: &[u8]) -> Self {
+        keys::named(index_key).unwrap_or(Self::State)
+    }
+}
+
+impl<D: Directory> State<D> {
+    /// Who has the bytes of a body: an object, or an upload under way; `None` where it waits to be reclaimed. Looks at
+    /// every object of the group, so ask seldom.
+    pub async fn owner_of(&self, body: BodyId) -> Result<Option<Struck>, Error> {
+        let mut range = keys::all_objects(self.group);
+        loop {
+            let page = self.storage.index.scan(range.clone(), PAGE).await?;
+            for (key, entry) in &page.entries {
+                let object: Object = decode(key, &entry.value)?;
+                let has = match object.body {
+                    Body::Empty | Body::Inline(_) => false,
+                    Body::Whole(whole) => whole == body,
+                    // Parts that can't be read are a finding of their own.
+                    Body::Parts(_) => self
+                        .parts_of(key, entry)
+                        .await
+                        .is_ok_and(|parts| parts.iter().any(|part| part.body == body)),
+                };
+                if has {
+                    return Ok(Some(Struck::of(key)));
+                }
+            }
+            let Some(next) = page.next else { break };
+            range.start = next;
+        }
+        self.upload_with(body).await
+    }
+
+    async fn upload_with(&self, body: BodyId) -> Result<Option<Struck>, Error> {
+        let mut range = keys::all_parts(self.group);
+        loop {
+            let page = self.storage.index.scan(range.clone(), PAGE).await?;
+            for (key, entry) in &page.entries {
+                let part: Part = decode(key, &entry.value)?;
+                if part.body == body {
+                    return Ok(Some(Struck::of(key)));
+                }
+            }
+            let Some(next) = page.next else { return Ok(None) };
+            range.start = next;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_of_key_names_what_it_strikes() {
+        let object = keys::object(3, 9, "a/\0b");
+        assert_eq!(Struck::of(&object), Struck::Object { bucket: 9, key: "a/\0b".to_owned() });
+        assert_eq!(group_of(&object), Some(3));
+        let chunk = keys::chunk(3, BodyId(5), 7);
+        assert_eq!(Struck::of(&chunk), Struck::Chunk { body: BodyId(5), chunk: 7 });
+        let upload = Struck::Upload { upload: UploadId(6) };
+        assert_eq!(Struck::of(&keys::part(3, UploadId(6), 1)), upload);
+        assert_eq!(Struck::of(&keys::upload(3, 9, "k", UploadId(6))), upload);
+        for other in [keys::meta(3), keys::seal(3, 9), keys::condemned(3, BodyId(5))] {
+            assert_eq!(Struck::of(&other), Struck::State);
+        }
+        for cut in 0..chunk.len() {
+            assert_eq!(Struck::of(&chunk[..cut]), Struck::State);
+        }
+        assert_eq!(group_of(b"abc"), None);
+    }
+}

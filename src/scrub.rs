@@ -1,0 +1,227 @@
+//! Scrub as a loop of a shard: when a pass begins, how fast it reads, whom it lets go first, and what it tells.
+//!
+//! What is read and verified is the disk's ([`anode_disk::scrub`]); here are time and people. A pass begins a period
+//! after the one before began. It reads at the rate that ends it well within the period, never above the set
+//! rate, and before each step waits a while for a moment in which nothing is being answered.
+
+use std::{rc::Rc, time::Duration};
+
+use anode_disk::{
+    Error,
+    scrub::{Finding, Hit, Pace, Progress, Scrubber, Stage, rate},
+    volume::Volume,
+};
+use anode_shards::{
+    object::BodyId,
+    state::{Struck, group_of},
+};
+
+use crate::{
+    answer::Holdings,
+    host::Host,
+    limits,
+    node::{Event, Supervisor},
+    shard::Shard,
+};
+
+/// How a shard verifies its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ScrubPlan {
+    /// From the beginning of a pass to the beginning of the next.
+    pub period: Duration,
+    /// What is read at most, in bytes a second.
+    pub rate_bytes_max: u64,
+}
+
+/// What was found, for people.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Damage {
+    /// File and offset.
+    pub location: String,
+    /// What is wrong there.
+    pub finding: String,
+    /// Which buckets and keys are struck.
+    pub struck: String,
+}
+
+/// Runs until the shard stops. An error ends the shard: it is of storage, never of what was read.
+pub(crate) async fn run<H: Host>(
+    shard: &Shard<H>,
+    supervisor: &impl Supervisor,
+    plan: ScrubPlan,
+    volume: Option<Volume<H::Directory>>,
+) -> Result<(), Error> {
+    let Some(holdings) = shard.holdings() else { return Ok(()) };
+    let mut scrubber = Scrubber::open(Rc::clone(&holdings.storage), volume).await?;
+    let mut pace = Pace::default();
+    let mut names = Names::new(shard, &holdings);
+    let mut saved_at = shard.host().now().0;
+    while !shard.is_draining() {
+        holdings.scrub.replace(scrubber.progress().clone());
+        if scrubber.progress().stage == Stage::Between {
+            if !is_due(scrubber.progress(), plan.period, shard.now_ms()) {
+                shard.host().sleep(limits::SCRUB_POLL).await;
+                continue;
+            }
+            scrubber.begin(shard.now_ms());
+            names.searches_left = limits::SCRUB_SEARCH_COUNT_MAX;
+        }
+        let_requests_go_first(shard, &holdings).await;
+        let step = match scrubber.step(shard.now_ms()).await {
+            // Whoever stopped storage says why.
+            Err(Error::Stopped) => return Ok(()),
+            step => step?,
+        };
+        for finding in step.findings {
+            let finding = names.of(finding).await;
+            supervisor.report(Event::Damaged { shard: shard.host().shard(), finding });
+        }
+        let now = shard.host().now().0;
+        let is_old = u128::from(now - saved_at) >= limits::SCRUB_SAVE_PERIOD.as_nanos();
+        if step.ended || is_old {
+            saved_at = now;
+            save(&mut scrubber).await?;
+        }
+        if step.ended {
+            tell_end(shard, scrubber.progress(), plan);
+        }
+        let bytes_rate = rate(total_bytes(&holdings), plan.period, plan.rate_bytes_max);
+        rest(shard, pace.spend(step.bytes, bytes_rate, now)).await;
+    }
+    // The next start goes on here.
+    save(&mut scrubber).await
+}
+
+/// Whether the next pass begins: a clock that was set back doesn't hold it up.
+fn is_due(progress: &Progress, period: Duration, now_ms: u64) -> bool {
+    let since = now_ms.checked_sub(progress.began_ms);
+    progress.pass == 0 || since.is_none_or(|since| u128::from(since) >= period.as_millis())
+}
+
+/// On a shard that is never idle, scrub goes on all the same, a step at a time.
+async fn let_requests_go_first<H: Host>(shard: &Shard<H>, holdings: &Holdings<H>) {
+    for _ in 0..limits::SCRUB_YIELD_COUNT_MAX {
+        if !holdings.is_busy() || shard.is_draining() {
+            return;
+        }
+        shard.host().sleep(limits::SCRUB_YIELD).await;
+    }
+}
+
+/// Waits, but not beyond the end of the shard.
+async fn rest<H: Host>(shard: &Shard<H>, mut pause: Duration) {
+    while !pause.is_zero() && !shard.is_draining() {
+        let part = pause.min(limits::STOP_POLL);
+        shard.host().sleep(part).await;
+        pause -= part;
+    }
+}
+
+async fn save<D: anode_disk::Directory>(scrubber: &mut Scrubber<D>) -> Result<(), Error> {
+    match scrubber.save().await {
+        // The volume is full: a restart would begin the pass anew.
+        Ok(()) | Err(Error::NoSpace { .. } | Error::Stopped) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// About what a pass reads, in bytes.
+fn total_bytes<H: Host>(holdings: &Holdings<H>) -> u64 {
+    let index = &holdings.storage.index;
+    index.figures().level_bytes.iter().sum::<u64>()
+        + index.segments().figures().live_bytes
+        + holdings.storage.wal.bytes_held()
+}
+
+fn tell_end<H: Host>(shard: &Shard<H>, progress: &Progress, plan: ScrubPlan) {
+    let seconds = progress.ended_ms.saturating_sub(progress.began_ms) / 1000;
+    let (shard, bytes) = (shard.host().shard(), progress.bytes);
+    let findings = progress.last_finding_count;
+    if findings > 0 {
+        tracing::error!(
+            shard,
+            findings,
+            bytes,
+            seconds,
+            "scrub has read everything: damage was found"
+        );
+    } else {
+        tracing::info!(shard, findings, bytes, seconds, "scrub has read everything");
+    }
+    if seconds > plan.period.as_secs() {
+        tracing::warn!(
+            shard,
+            seconds,
+            "a pass of scrub takes longer than its period: set a higher rate or a longer period"
+        );
+    }
+}
+
+/// Finds names for what is struck.
+struct Names<'a, H: Host> {
+    shard: &'a Shard<H>,
+    holdings: &'a Holdings<H>,
+    searches_left: u32,
+    /// The body that was searched last: its chunks come one after another.
+    last: Option<(BodyId, String)>,
+}
+
+impl<'a, H: Host> Names<'a, H> {
+    fn new(shard: &'a Shard<H>, holdings: &'a Holdings<H>) -> Self {
+        Self { shard, holdings, searches_left: limits::SCRUB_SEARCH_COUNT_MAX, last: None }
+    }
+
+    async fn of(&mut self, finding: Finding) -> Damage {
+        let struck = match &finding.hit {
+            Hit::Structure => "no object by itself".to_owned(),
+            Hit::Payload(key) => self.of_key(key).await,
+            Hit::Keys(first, last) => {
+                let (first, last) = (Struck::of(first), Struck::of(last));
+                format!("what lies from {} to {}", self.said(&first), self.said(&last))
+            }
+        };
+        Damage { location: finding.location, finding: finding.finding, struck }
+    }
+
+    async fn of_key(&mut self, key: &[u8]) -> String {
+        let named = Struck::of(key);
+        let Struck::Chunk { body, chunk } = named else { return self.said(&named) };
+        if let Some((last, owner)) = &self.last
+            && *last == body
+        {
+            return format!("{owner}, chunk {chunk}");
+        }
+        let group = group_of(key).and_then(|group| self.holdings.groups.get(&group));
+        let Some(group) = group.filter(|_| self.searches_left > 0) else {
+            return self.said(&named);
+        };
+        self.searches_left -= 1;
+        let owner = match group.state().owner_of(body).await {
+            Ok(Some(owner)) => self.said(&owner),
+            Ok(None) => "what waits to be removed".to_owned(),
+            // The search met damage, too.
+            Err(_) => self.said(&named),
+        };
+        self.last = Some((body, owner.clone()));
+        format!("{owner}, chunk {chunk}")
+    }
+
+    fn said(&self, struck: &Struck) -> String {
+        match struck {
+            Struck::Object { bucket, key } => {
+                let meta = self.shard.meta();
+                let named = meta.buckets.values().find(|known| known.id == *bucket);
+                match named {
+                    Some(named) => format!("object {}/{}", named.name, key.escape_debug()),
+                    None => format!("object {} of a bucket that is gone", key.escape_debug()),
+                }
+            }
+            Struck::Upload { upload } => format!("upload {upload}"),
+            Struck::Chunk { body, .. } => format!("body {body}"),
+            Struck::State => "the state of a group".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

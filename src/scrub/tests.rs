@@ -1,0 +1,140 @@
+//! A simulated node that scrubs: how fast, and what it says of damage.
+
+use std::{rc::Rc, time::Duration};
+
+use anode_disk::storage::StorageOptions;
+use bytes::Bytes;
+
+use super::ScrubPlan;
+use crate::{
+    credentials::Credentials,
+    sim::{
+        World,
+        client::{Client, Request},
+        host::SimRuntime,
+        network::Network,
+        node::{NodeOptions, SimNode},
+    },
+};
+
+const RATE: u64 = 1 << 20;
+const MARK: [u8; 16] = *b"a mark to find  ";
+
+struct Rig {
+    world: World,
+    node: SimNode,
+    client: Client,
+}
+
+impl Rig {
+    async fn serving(world: &World, plan: ScrubPlan) -> Self {
+        let network = Network::new(world);
+        let credentials =
+            Credentials { access_key: "KEY".to_owned(), secret_key: "some secret".to_owned() };
+        let options = NodeOptions {
+            number: 0,
+            shard_count: 1,
+            volume_count: 1,
+            memory_bytes: 20 << 20,
+            credentials: Some(credentials.clone()),
+            scrub: Some(plan),
+            storage: StorageOptions { wal_segment_bytes: 1 << 18, ..StorageOptions::default() },
+            disk_seed: 1,
+        };
+        let node = SimNode::new(world, &network, options);
+        node.start();
+        node.serving().await.unwrap();
+        let client = Client::new(world, &network, node.address(), &credentials);
+        Self { world: world.clone(), node, client }
+    }
+
+    async fn put(&mut self, path: &str, body: Vec<u8>) {
+        let request = Request::new("PUT", path).body(Bytes::from(body));
+        assert_eq!(self.client.send(&request).await.unwrap().status, 200, "{path}");
+    }
+
+    /// Some large objects, and so many small ones that the index is flushed and tables refer to all of them.
+    async fn fill(&mut self) {
+        self.put("/bucket", Vec::new()).await;
+        self.put("/bucket/large", MARK.repeat(200_000)).await;
+        for number in 0..120 {
+            self.put(&format!("/bucket/small-{number}"), vec![3; 32 << 10]).await;
+        }
+        self.world.sleep(Duration::from_secs(2)).await;
+    }
+
+    fn path_of(&self, part: &str) -> String {
+        let files = self.node.disk().files();
+        files.into_iter().map(|(path, _)| path).find(|path| path.contains(part)).unwrap()
+    }
+
+    /// The last pass that ended, as it was saved: when it began and ended, in milliseconds, and its bytes.
+    async fn ended_pass(&self) -> (u64, u64, u64) {
+        loop {
+            self.world.sleep(Duration::from_millis(10)).await;
+            let files = self.node.disk().files();
+            let Some((path, _)) = files.into_iter().find(|(path, _)| path.ends_with("/scrub"))
+            else {
+                continue;
+            };
+            let saved = self.node.disk().bytes(&path);
+            let field = |slot: usize, at: usize| {
+                let at = slot * 8192 + at;
+                u64::from_le_bytes(saved[at..at + 8].try_into().unwrap())
+            };
+            let slot = usize::from(field(1, 16) > field(0, 16));
+            let is_between = saved[slot * 8192 + 80] == 0;
+            // Not one of before the store was filled.
+            if is_between && field(slot, 56) > 5 << 20 {
+                return (field(slot, 40), field(slot, 48), field(slot, 56));
+            }
+        }
+    }
+}
+
+fn run(scenario: impl AsyncFnOnce(&World)) {
+    let world = World::new(1);
+    let _before = anode_shards::raft::runtime::install(Rc::new(SimRuntime(world.clone())));
+    world.run(scenario(&world));
+}
+
+#[test]
+fn a_pass_reads_at_the_set_rate() {
+    run(async |world| {
+        let plan = ScrubPlan { period: Duration::from_secs(1), rate_bytes_max: RATE };
+        let mut rig = Rig::serving(world, plan).await;
+        rig.fill().await;
+        let (began, ended, bytes) = rig.ended_pass().await;
+        let milliseconds = ended - began;
+        // The last piece isn't paid for any more: at most a chunk with its header, or a segment of the WAL.
+        let least = (bytes - (2 << 20)) * 1000 / RATE;
+        assert!(milliseconds >= least, "{bytes} bytes in {milliseconds} ms");
+        assert!(milliseconds < bytes * 2000 / RATE, "{bytes} bytes in {milliseconds} ms");
+        assert_eq!(rig.node.failure(), None);
+    });
+}
+
+#[test]
+fn damage_is_told_with_the_object_that_it_strikes_and_get_refuses_it() {
+    run(async |world| {
+        let plan = ScrubPlan { period: Duration::from_secs(1), rate_bytes_max: 64 << 20 };
+        let mut rig = Rig::serving(world, plan).await;
+        rig.fill().await;
+        rig.ended_pass().await;
+        assert_eq!(rig.node.failure(), None);
+        let path = rig.path_of("/segment-");
+        let content = rig.node.disk().bytes(&path);
+        let at = content.windows(16).position(|window| window == MARK).unwrap();
+        rig.node.disk().flip(&path, at as u64 + 1_500_000, 1);
+        let told = loop {
+            world.sleep(Duration::from_millis(100)).await;
+            if let Some(told) = rig.node.failure() {
+                break told;
+            }
+        };
+        assert!(told.contains("object bucket/large, chunk "), "{told}");
+        assert!(told.contains("segment-"), "{told}");
+        let answer = rig.client.send(&Request::new("GET", "/bucket/large")).await;
+        assert!(answer.is_err(), "no wrong bytes: the body ends early");
+    });
+}
