@@ -11,6 +11,7 @@
 //! What it does not cover: a device that lies about a flush, wear, latency (see [`SimDisk::set_delay`]), permissions.
 
 mod content;
+mod copy;
 mod device;
 mod directory;
 mod disk;
