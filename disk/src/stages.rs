@@ -8,12 +8,14 @@
 //! - `crash`: every I/O is a crash point, recovery's own included;
 //! - `faults`: the N-th I/O fails, once or from then on, for every N;
 //! - `rot`: every byte of a small store is flipped, one at a time; a valid block lies in the wrong place;
+//! - `golden`: what this release writes is checked in, and is read by all later ones;
 //! - `planted`: each stage catches the bugs that it is there for.
 //!
 //! A violation panics with a message that begins with "violation" and says how to replay it.
 
 mod crash;
 mod faults;
+mod golden;
 mod model;
 mod planted;
 mod rot;
