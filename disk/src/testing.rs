@@ -19,6 +19,7 @@ mod fault;
 mod file;
 mod folder;
 mod random;
+pub mod targets;
 
 pub use device::SimDevice;
 pub use directory::SimDirectory;
