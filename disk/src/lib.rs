@@ -11,6 +11,7 @@ pub mod checksum;
 pub mod device;
 pub mod error;
 pub mod index;
+mod planted;
 pub mod scrub;
 pub mod segment;
 #[cfg(test)]

@@ -6,13 +6,21 @@
 //!
 //! - `sequences`: without faults, engine and model agree after every operation;
 //! - `crash`: every I/O is a crash point, recovery's own included;
-//! - `faults`: the N-th I/O fails, once or from then on, for every N.
+//! - `faults`: the N-th I/O fails, once or from then on, for every N;
+//! - `rot`: every byte of a small store is flipped, one at a time; a valid block lies in the wrong place;
+//! - `golden`: what this release writes is checked in, and is read by all later ones;
+//! - `parsers`: any bytes in the place of any file, by the targets that `fuzz/` has, too;
+//! - `planted`: each stage catches the bugs that it is there for.
 //!
 //! A violation panics with a message that begins with "violation" and says how to replay it.
 
 mod crash;
 mod faults;
+mod golden;
 mod model;
+mod parsers;
+mod planted;
+mod rot;
 mod sequences;
 mod shard;
 

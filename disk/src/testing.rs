@@ -11,6 +11,7 @@
 //! What it does not cover: a device that lies about a flush, wear, latency (see [`SimDisk::set_delay`]), permissions.
 
 mod content;
+mod copy;
 mod device;
 mod directory;
 mod disk;
@@ -18,6 +19,7 @@ mod fault;
 mod file;
 mod folder;
 mod random;
+pub mod targets;
 
 pub use device::SimDevice;
 pub use directory::SimDirectory;

@@ -21,6 +21,7 @@ use crate::{
             writer::TableWriter,
         },
     },
+    planted::{self, Bug},
     segment::Extent,
 };
 
@@ -219,7 +220,8 @@ async fn next_lot<D: Directory>(
         if seen % MOVE_ENTRIES_MAX == 0 {
             give_way().await;
         }
-        if change.is_none() && !version.deeper_may_hold(job.level, &key) {
+        let hides = version.deeper_may_hold(job.level, &key);
+        if change.is_none() && (!hides || planted::is(Bug::TombstoneDroppedEarly)) {
             continue;
         }
         let moving = job.relocate.and_then(|segment| in_segment(&change, segment));

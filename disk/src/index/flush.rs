@@ -22,6 +22,7 @@ use crate::{
             writer::{TableWriter, Written},
         },
     },
+    planted::{self, Bug},
     segment::Extent,
 };
 
@@ -129,9 +130,13 @@ async fn write_table<D: Directory>(
         give_way().await;
     }
     // Also for extents that were appended before they were written to the index.
-    shared.segments.sync().await?;
+    if !planted::is(Bug::PayloadNotSynced) {
+        shared.segments.sync().await?;
+    }
     let written = writer.finish(&shared.cache).await?;
-    shared.directory.sync().await?;
+    if !planted::is(Bug::TableNameNotSynced) {
+        shared.directory.sync().await?;
+    }
     Ok(written)
 }
 

@@ -20,7 +20,11 @@
 //! refused, because the header says where it lies.
 
 use super::Extent;
-use crate::{checksum::crc32c, error::Error};
+use crate::{
+    checksum::crc32c,
+    error::Error,
+    planted::{self, Bug},
+};
 
 /// The longest key of an owner, in bytes.
 pub const EXTENT_KEY_BYTES_MAX: usize = 4096;
@@ -135,6 +139,7 @@ impl<'a> Header<'a> {
     pub(super) fn verifies(&self, block_index: usize, block: &[u8]) -> bool {
         let stored = self.checksums.get(4 * block_index..4 * block_index + 4);
         stored.is_some_and(|stored| stored == crc32c(&[block]).to_le_bytes())
+            || planted::is(Bug::BlockChecksumSkipped)
     }
 }
 

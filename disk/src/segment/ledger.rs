@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::Extent;
+use crate::planted::{self, Bug};
 
 /// Keeps the segments that existed when it was made from being removed; ends when dropped.
 #[derive(Debug)]
@@ -51,7 +52,7 @@ impl Account {
     fn is_removable(&self, oldest_hold: u64) -> bool {
         self.sealed
             && self.live_bytes == 0
-            && self.pin_count == 0
+            && (self.pin_count == 0 || planted::is(Bug::SegmentRemovedWhilePinned))
             && self.keep_count == 0
             && self.writer_count == 0
             && oldest_hold > self.released_at
@@ -100,7 +101,11 @@ impl Ledger {
         let above = found.last().map_or(0, |last| last.saturating_add(1));
         Ok(Self {
             accounts: found.iter().map(account).collect(),
-            next_segment: next_segment.max(above),
+            next_segment: if planted::is(Bug::SegmentNumberReused) {
+                above
+            } else {
+                next_segment.max(above)
+            },
             ticket: 0,
             holds: BTreeSet::new(),
             live_bytes: found.iter().filter_map(|segment| live.get(segment)).sum(),
@@ -144,7 +149,9 @@ impl Ledger {
 
     pub(super) fn pin(&mut self, extent: Extent) -> bool {
         // A number that somebody remembers is not given to another segment.
-        self.next_segment = self.next_segment.max(extent.segment.saturating_add(1));
+        if !planted::is(Bug::SegmentNumberReused) {
+            self.next_segment = self.next_segment.max(extent.segment.saturating_add(1));
+        }
         let Some(account) = self.accounts.get_mut(&extent.segment) else { return false };
         account.pin_count += 1;
         account.pinned_bytes += extent.total_bytes();

@@ -76,7 +76,7 @@ pub(super) fn long(seed: u64) -> u64 {
     for _ in 0..6 {
         bench.width = 1 + usize::try_from(random.below(6)).expect("below 6");
         let operations = random_operations(&mut random, 60);
-        bench.disk.crash_at(bench.disk.io_count() + random.below(400));
+        bench.disk.crash_at(bench.disk.io_count() + random.below(250));
         match bench.run(&operations) {
             Err(Error::Stopped) => images += 1,
             Ok(()) => {

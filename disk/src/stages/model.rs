@@ -4,7 +4,7 @@
 //! restart the state is settled against what was found. There is no disk in it: a crash loses a suffix that nobody was
 //! told of, and that is all it can do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::violation;
 
@@ -60,7 +60,7 @@ impl State {
 }
 
 /// One shard's storage, over all its lives.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Model {
     /// What is certainly there: everything before the list.
     base: State,
@@ -69,9 +69,17 @@ pub(super) struct Model {
     /// The state after the whole list.
     now: State,
     nonce: u64,
+    /// Segment and offset of each extent that an acknowledged change names.
+    places: BTreeSet<(u32, u32)>,
+    takes_over: bool,
 }
 
 impl Model {
+    /// A model of a store that somebody else has written: it takes over whatever is found.
+    pub(super) fn unknown() -> Self {
+        Self { takes_over: true, ..Self::default() }
+    }
+
     /// A number that was never given before.
     pub(super) fn fresh(&mut self) -> u64 {
         self.nonce += 1;
@@ -88,6 +96,11 @@ impl Model {
         self.now.apply(change);
         self.asked.push(change);
         self.asked.len()
+    }
+
+    /// An extent lies there, for good; false where another one ever did.
+    pub(super) fn occupy(&mut self, segment: u32, offset: u32) -> bool {
+        self.places.insert((segment, offset))
     }
 
     /// The engine said that the change of this number is durable: so is everything before it.
@@ -119,7 +132,7 @@ impl Model {
                 state.apply(*change);
             }
         }
-        if fits.is_none() {
+        if fits.is_none() && !std::mem::take(&mut self.takes_over) {
             violation(&format!(
                 "found {found:?}, which is no prefix of {:?} with {} acknowledged on {:?}",
                 self.asked, self.acknowledged, self.base

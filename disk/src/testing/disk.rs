@@ -51,6 +51,15 @@ impl SimDisk {
         Self { state: Rc::new(RefCell::new(state)), root: Rc::default() }
     }
 
+    /// A disk with these directories.
+    pub(super) fn with_root(seed: u64, root: Folder) -> Self {
+        Self { root: Rc::new(RefCell::new(root)), ..Self::new(seed) }
+    }
+
+    pub(super) fn copy_root(&self) -> Folder {
+        self.root.borrow().copy()
+    }
+
     /// Its topmost directory, alive until the next crash.
     pub fn root(&self) -> SimDirectory {
         SimDirectory::new(self.clone(), Rc::clone(&self.root), String::new())

@@ -48,6 +48,12 @@ impl File {
         file
     }
 
+    /// The same file on another disk, everything it has durable.
+    pub(super) fn copy(&self) -> Self {
+        let (current, durable) = (self.current.clone(), self.current.clone());
+        Self { current, durable, ..Self::default() }
+    }
+
     /// Starts a write; its bytes are seen by no one until [`Self::complete`].
     pub(super) fn submit(&mut self, offset: u64, source: &Bytes) -> u64 {
         let end = offset + u64::try_from(source.len()).expect("a buffer's length fits");

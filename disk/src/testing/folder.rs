@@ -34,6 +34,21 @@ pub(super) struct Folder {
 }
 
 impl Folder {
+    /// The same names on another disk, all of them durable.
+    pub(super) fn copy(&self) -> Self {
+        let files: BTreeMap<String, FileRef> = self
+            .files
+            .iter()
+            .map(|(name, file)| (name.clone(), Rc::new(RefCell::new(file.borrow().copy()))))
+            .collect();
+        let folders = self
+            .folders
+            .iter()
+            .map(|(name, inner)| (name.clone(), Rc::new(RefCell::new(inner.borrow().copy()))))
+            .collect();
+        Self { folders, durable: files.clone(), files, ..Self::default() }
+    }
+
     pub(super) fn has(&self, name: &str) -> bool {
         self.files.contains_key(name) || self.folders.contains_key(name)
     }

@@ -12,6 +12,7 @@ use super::{
 use crate::{
     device::{Device, Directory},
     error::Error,
+    planted::{self, Bug},
 };
 
 /// What the committer does next.
@@ -91,6 +92,9 @@ impl<D: Directory> Wal<D> {
         let Write { device, offset, buffer, pending } = self.0.state.borrow_mut().fill(batch);
         // A switch leaves no prepared segment.
         self.0.upkeep.notify();
+        if planted::is(Bug::AcknowledgeBeforeFlush) {
+            complete(batch.completions.drain(..), &Ok(()));
+        }
         let result = device.write(offset, buffer).await;
         if result.is_ok() {
             self.0.state.borrow_mut().settle(pending);

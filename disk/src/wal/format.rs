@@ -35,7 +35,10 @@
 use bytes::Bytes;
 
 use super::GroupId;
-use crate::checksum::crc32c;
+use crate::{
+    checksum::crc32c,
+    planted::{self, Bug},
+};
 
 /// What every batch starts with.
 pub(super) const MAGIC: [u8; 8] = *b"ANODEWAL";
@@ -208,7 +211,11 @@ impl Item {
         let body_bytes = usize::try_from(get_u32(source, BODY_LENGTH_AT)).ok()?;
         let body_at = RECORD_BYTES.checked_add(head_bytes)?;
         let end = body_at.checked_add(body_bytes)?;
-        if source.len() < end || get_u32(source, 0) != sum(generation, offset, &source[..end]) {
+        if source.len() < end {
+            return None;
+        }
+        let sums = get_u32(source, 0) == sum(generation, offset, &source[..end]);
+        if !sums && !planted::is(Bug::RecordChecksumSkipped) {
             return None;
         }
         Some(Self {

@@ -14,6 +14,7 @@ use super::{
     Record, Slot,
     format::{Item, Kind},
 };
+use crate::planted::{self, Bug};
 
 /// Where a record lies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -224,7 +225,8 @@ impl Log {
     }
 
     fn write_truncate(&mut self, from: u64, needs: &mut impl Needs) {
-        let keep = from.saturating_sub(self.written_first);
+        let off = u64::from(planted::is(Bug::TruncateOffByOne));
+        let keep = from.saturating_sub(self.written_first) + off;
         while self.written.len() as u64 > keep {
             let location = self.written.pop_back().expect("the length is above 0");
             needs.entry(location.segment, Need::Less);

@@ -54,6 +54,7 @@ impl<D: Directory> Table<D> {
         let start = meta
             .bytes
             .checked_sub(SECTOR_BYTES as u64)
+            .filter(|start| start.is_multiple_of(SECTOR_BYTES as u64))
             .filter(|_| meta.bytes <= device.size())
             .ok_or_else(|| corrupt("the file has another length than the manifest says"))?;
         let sector = device.read(start, SECTOR_BYTES).await?;

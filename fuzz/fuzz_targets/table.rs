@@ -1,0 +1,7 @@
+//! `cargo +nightly fuzz run table`: see `disk/src/testing/targets.rs`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    anode_disk::testing::targets::run("table", input);
+});
