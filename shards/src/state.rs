@@ -28,7 +28,7 @@ use crate::{
 pub use damage::{Struck, group_of};
 pub use keys::group_range;
 pub use list::{ListQuery, PartPage, UploadListed};
-pub use merge::Merge;
+pub use merge::{Merge, Want};
 pub use page::{ListEntry, ListPage, Listed, Position};
 pub use read::ObjectRead;
 pub use reclaim::Condemned;

@@ -12,7 +12,7 @@ use anode_net::s3::{
 };
 use anode_shards::{
     object::Object,
-    state::{ListPage, ListQuery, Listed, Merge, Position},
+    state::{ListPage, ListQuery, Listed, Merge, Position, Want},
 };
 use bytes::Bytes;
 
@@ -141,8 +141,7 @@ where
             if wanted.is_empty() {
                 break;
             }
-            let entries_max = merge.entries_wanted();
-            let pages = wanted.into_iter().map(|(place, start)| {
+            let pages = wanted.into_iter().map(|Want { place, start, entries_max }| {
                 let query = ListQuery { start, entries_max, ..query.clone() };
                 let asked = ask(groups[place], query);
                 async move { Ok::<_, AskError>((place, asked.await?)) }

@@ -203,8 +203,9 @@ impl<'a, T> Walk<'a, T> {
     }
 
     fn add(&mut self, entry: ListEntry<T>) {
-        self.from = Bytes::from([self.base.as_slice(), entry.end.as_bytes()].concat());
+        // Behind an item stands the next index entry anyway.
         if matches!(entry.listed, super::Listed::Prefix(_)) {
+            self.from = Bytes::from([self.base.as_slice(), entry.end.as_bytes()].concat());
             self.scan_entries = SCAN_ENTRIES_FIRST;
         }
         self.entries.push(entry);

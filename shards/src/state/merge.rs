@@ -1,12 +1,24 @@
 //! Merges the listings of several groups into one, in order, each common prefix once.
 //!
 //! Pull-based: [`Merge::wants`] says of which groups a page is needed to go on, [`Merge::feed`] takes it. An entry goes
-//! out when no group can still have anything before it. Whenever the caller stops, what [`Merge::finish`] returns is
+//! out when no group can still have anything before it. Keys are spread over the groups by their hash: so a group is asked
+//! for its share of what is missing and a little more, and for twice as much each time it runs out first. Whenever the caller stops, what [`Merge::finish`] returns is
 //! complete up to its `next`.
 
 use std::collections::VecDeque;
 
 use super::page::{ListEntry, ListPage, Listed, Position};
+
+/// A page that is needed of a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Want {
+    /// Which group, by its place, from 0.
+    pub place: usize,
+    /// Where its page begins.
+    pub start: Position,
+    /// How many entries it need have at most.
+    pub entries_max: usize,
+}
 
 /// A listing of several groups in the making.
 #[derive(Debug)]
@@ -24,12 +36,15 @@ struct Source<T> {
     entries: VecDeque<ListEntry<T>>,
     /// Where its next page begins; none where there is none.
     next: Option<Position>,
+    /// How many pages it gave.
+    page_count: u32,
 }
 
 impl<T> Merge<T> {
     /// A listing of this many groups from `start`, of up to `entries_max` entries.
     pub fn new(sources: usize, start: &Position, entries_max: usize) -> Self {
-        let source = || Source { entries: VecDeque::new(), next: Some(start.clone()) };
+        let source =
+            || Source { entries: VecDeque::new(), next: Some(start.clone()), page_count: 0 };
         Self {
             sources: std::iter::repeat_with(source).take(sources).collect(),
             entries: Vec::new(),
@@ -39,18 +54,26 @@ impl<T> Merge<T> {
         }
     }
 
-    /// Which groups (by their place, from 0) a page is needed of, and from where. Empty: it is done.
-    pub fn wants(&self) -> Vec<(usize, Position)> {
+    /// Of which groups a page is needed. Empty: it is done.
+    pub fn wants(&self) -> Vec<Want> {
         if self.more || self.entries_max == 0 {
             return Vec::new();
         }
         let starved = self.sources.iter().enumerate().filter(|(_, source)| source.is_starved());
-        starved.filter_map(|(place, source)| Some((place, source.next.clone()?))).collect()
+        let want = |(place, source): (usize, &Source<T>)| {
+            let start = source.next.clone()?;
+            Some(Want { place, start, entries_max: self.entries_wanted(source) })
+        };
+        starved.filter_map(want).collect()
     }
 
-    /// How many entries a page that is wanted need have at most.
-    pub fn entries_wanted(&self) -> usize {
-        (self.entries_max - self.entries.len()).max(1)
+    /// Where all groups have as many keys, one has more than its share and three standard deviations once in a thousand
+    /// pages. Where one has nearly all, doubling gets there in a few pages.
+    fn entries_wanted(&self, source: &Source<T>) -> usize {
+        let missing = (self.entries_max - self.entries.len()).max(1);
+        let share = missing.div_ceil(self.sources.len().max(1));
+        let first = share + 3 * share.isqrt() + 2;
+        first.checked_shl(source.page_count).unwrap_or(missing).clamp(1, missing)
     }
 
     /// Takes the page that was wanted of a group.
@@ -62,6 +85,7 @@ impl<T> Merge<T> {
         let source = self.sources.get_mut(place).expect("a page is of a group that was asked");
         source.entries.extend(page.entries);
         source.next = page.next;
+        source.page_count += 1;
         self.advance();
     }
 
@@ -100,8 +124,11 @@ impl<T> Merge<T> {
         let fronts = self.sources.iter().enumerate();
         let fronts = fronts.filter_map(|(place, source)| Some((source.entries.front()?, place)));
         let (entry, place) = fronts.min_by(|(one, _), (other, _)| one.end.cmp(&other.end))?;
+        let mut starved = self.sources.iter().filter(|source| source.is_starved()).peekable();
+        if starved.peek().is_none() {
+            return Some(place);
+        }
         let start = entry.start();
-        let mut starved = self.sources.iter().filter(|source| source.is_starved());
         let certain = starved.all(|source| source.next.as_ref().is_none_or(|next| start <= *next));
         certain.then_some(place)
     }

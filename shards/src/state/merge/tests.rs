@@ -86,9 +86,10 @@ proptest! {
                 if wants.is_empty() || rounds > 8 * (patience + 1) {
                     break;
                 }
-                for (group, from) in wants {
-                    let query = (&from, prefix.as_str(), delimiter);
-                    merge.feed(group, page(&groups[group], query, (merge.entries_wanted(), scan_max)));
+                for want in wants {
+                    let query = (&want.start, prefix.as_str(), delimiter);
+                    let limits = (want.entries_max, scan_max);
+                    merge.feed(want.place, page(&groups[want.place], query, limits));
                 }
                 rounds += 1;
             }
@@ -113,10 +114,50 @@ fn a_full_page_that_is_the_last_says_so() {
     let groups = [vec!["a".to_owned()], vec!["b".to_owned()]];
     for (entries_max, more) in [(1, true), (2, false), (3, false)] {
         let mut merge = Merge::new(2, &Position::start(), entries_max);
-        while let Some((group, from)) = merge.wants().first().cloned() {
-            merge.feed(group, page(&groups[group], (&from, "", ""), (merge.entries_wanted(), 10)));
+        while let Some(Want { place, start, entries_max }) = merge.wants().first().cloned() {
+            merge.feed(place, page(&groups[place], (&start, "", ""), (entries_max, 10)));
         }
         assert_eq!(merge.finish().next.is_some(), more, "{entries_max} entries");
+    }
+}
+
+/// Rounds of asking, and entries that groups gave, for one page of 1,000.
+fn cost(groups: &[Vec<String>]) -> (usize, usize) {
+    let mut merge = Merge::new(groups.len(), &Position::start(), 1000);
+    let (mut round_count, mut entry_count) = (0, 0);
+    loop {
+        let wants = merge.wants();
+        if wants.is_empty() {
+            break;
+        }
+        round_count += 1;
+        for Want { place, start, entries_max } in wants {
+            let found = page(&groups[place], (&start, "", ""), (entries_max, 10_000));
+            entry_count += found.entries.len();
+            merge.feed(place, found);
+        }
+    }
+    assert_eq!(merge.finish().entries.len(), 1000);
+    (round_count, entry_count)
+}
+
+#[test]
+fn a_page_asks_groups_for_little_more_than_it_shows_and_soon_has_it_where_one_group_has_all() {
+    for group_count in [2_usize, 8, 64] {
+        let keys = (0..6000_usize).map(|number| format!("{number:05}"));
+        let mut groups = vec![Vec::new(); group_count];
+        for (number, key) in keys.clone().enumerate() {
+            // A fixed mix, as the hash of a key does it.
+            let mixed = (number as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40;
+            groups[usize::try_from(mixed).unwrap() % group_count].push(key);
+        }
+        let (round_count, entry_count) = cost(&groups);
+        assert!(round_count <= 2, "{round_count} rounds of {group_count} groups");
+        assert!(entry_count <= 2000, "{entry_count} entries of {group_count} groups");
+        let mut skewed = vec![Vec::new(); group_count];
+        skewed[group_count - 1] = keys.collect();
+        let (round_count, _) = cost(&skewed);
+        assert!(round_count <= 7, "{round_count} rounds where one of {group_count} has all");
     }
 }
 
