@@ -200,16 +200,17 @@ impl GlommioHost {
             receiver: Cell::default(),
         });
         glommio::spawn_local(Poller::new(Rc::clone(&inner), receiver)).detach();
-        glommio::spawn_local(heartbeat()).detach();
+        glommio::spawn_local(heartbeat(Rc::clone(&inner.uring))).detach();
         Ok(Self(inner))
     }
 }
 
 /// Ends every sleep of the executor in time; see [`HEARTBEAT`].
 #[expect(clippy::infinite_loop, reason = "it ends with its executor")]
-async fn heartbeat() {
+async fn heartbeat(uring: Rc<Uring>) {
     loop {
         glommio::timer::sleep(HEARTBEAT).await;
+        uring.wake_submitter();
     }
 }
 

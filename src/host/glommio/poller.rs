@@ -141,8 +141,9 @@ impl Future for Poller {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         self.wake_up(cx);
-        self.uring.submit();
-        let others_ran = self.seen_count != RUN_COUNT.get();
+        let is_submitted = self.uring.submit();
+        // What the kernel left is submitted next time round: no sleep before.
+        let others_ran = !is_submitted || self.seen_count != RUN_COUNT.get();
         self.seen_count = RUN_COUNT.get();
         loop {
             if self.look() || others_ran {

@@ -155,12 +155,14 @@ impl Uring {
         flight
     }
 
-    /// Submits what was started; one system call, none where there is nothing.
-    pub(super) fn submit(&self) {
+    /// Submits what was started; one system call, none where there is nothing. False where the kernel left some of it
+    /// for the next call.
+    pub(super) fn submit(&self) -> bool {
         let mut queues = self.queues.borrow_mut();
         if !queues.ring.submission().is_empty() {
             queues.submit();
         }
+        queues.ring.submission().is_empty()
     }
 
     /// Takes what completed and wakes who waits for it; says how many there were. No system call.
@@ -229,7 +231,8 @@ impl Uring {
         Flight { uring: Rc::clone(self), key, cancel: false, landed: false }
     }
 
-    fn wake_submitter(&self) {
+    /// Wakes the submitter, where it sleeps.
+    pub(super) fn wake_submitter(&self) {
         if let Some(submitter) = self.submitter.take() {
             submitter.wake();
         }
