@@ -13,6 +13,7 @@
 use std::{fmt, ops::Range, rc::Rc};
 
 use bytes::Bytes;
+use futures::future::{Either, select};
 
 use crate::{
     device::Directory,
@@ -245,10 +246,20 @@ impl<D: Directory> Index<D> {
             match done {
                 Ok(true) => give_way().await,
                 Ok(false) | Err(Error::NoSpace { .. } | Error::Corrupt { .. }) => {
-                    self.0.moved.moved(seen).await;
+                    self.moved_or_failed(seen).await?;
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.0.cause(error)),
             }
+        }
+    }
+
+    /// Waits for the next step of upkeep; an error where the segments failed meanwhile.
+    async fn moved_or_failed(&self, seen: u64) -> Result<(), Error> {
+        let moved = std::pin::pin!(self.0.moved.moved(seen));
+        let failed = std::pin::pin!(self.0.segments.failed());
+        match select(moved, failed).await {
+            Either::Left(((), _)) => Ok(()),
+            Either::Right((error, _)) => Err(error),
         }
     }
 

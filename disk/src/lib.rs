@@ -14,6 +14,7 @@ pub mod index;
 mod planted;
 pub mod scrub;
 pub mod segment;
+mod signal;
 #[cfg(test)]
 mod stages;
 pub mod storage;

@@ -41,6 +41,7 @@ use self::{append::Appender, files::Files, flush::Flusher, ledger::Ledger};
 use crate::{
     device::{Directory, SECTOR_BYTES},
     error::Error,
+    signal::Signal,
 };
 
 /// The sizes of data segments.
@@ -100,7 +101,9 @@ struct Shared<D: Directory> {
     appender: Appender<D>,
     flusher: Flusher<D>,
     counts: Counts,
-    stopped: Cell<bool>,
+    /// The first failed write or flush; it ended everything here.
+    failure: RefCell<Option<Error>>,
+    failing: Signal,
 }
 
 /// What [`SegmentFigures`] counts.
@@ -145,7 +148,8 @@ impl<D: Directory> Segments<D> {
             appender: Appender::default(),
             flusher: Flusher::default(),
             counts: Counts::default(),
-            stopped: Cell::new(false),
+            failure: RefCell::default(),
+            failing: Signal::default(),
         })))
     }
 
@@ -170,10 +174,16 @@ impl<D: Directory> Segments<D> {
     pub async fn sync(&self) -> Result<(), Error> {
         self.0.running()?;
         let result = self.0.flusher.sync(&self.0.directory).await;
-        if result.is_err() {
-            self.0.stopped.set(true);
+        if let Err(error) = &result {
+            self.0.fail(error);
         }
         result
+    }
+
+    /// Waits for the failure that stops everything here, and says what it was. The shard's upkeep waits for it: who was
+    /// refused need not come again, and nobody else would notice.
+    pub(crate) async fn failed(&self) -> Error {
+        self.0.failing.until(|| self.0.failure.borrow().clone()).await
     }
 
     /// Reads `range` of the data of an extent that belongs to `key`: the covered blocks are verified.
@@ -330,15 +340,20 @@ fn missing(path: &str, segment: u32) -> Error {
 
 impl<D: Directory> Shared<D> {
     fn running(&self) -> Result<(), Error> {
-        if self.stopped.get() { Err(Error::Stopped) } else { Ok(()) }
+        if self.failure.borrow().is_some() { Err(Error::Stopped) } else { Ok(()) }
     }
 
     /// Stops everything if a write or a change of names failed for another reason than a full device.
     fn noted<T>(&self, result: Result<T, Error>) -> Result<T, Error> {
-        if matches!(result, Err(Error::Device { .. } | Error::Stopped)) {
-            self.stopped.set(true);
+        if let Err(error @ (Error::Device { .. } | Error::Stopped)) = &result {
+            self.fail(error);
         }
         result
+    }
+
+    fn fail(&self, error: &Error) {
+        self.failure.borrow_mut().get_or_insert_with(|| error.clone());
+        self.failing.notify();
     }
 }
 

@@ -25,7 +25,6 @@ mod queue;
 mod read;
 mod recover;
 mod segments;
-mod signal;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -38,15 +37,13 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 
 pub use self::options::{RECORD_BYTES_MAX, SLOT_BYTES_MAX, WalOptions};
+use self::state::{Phase, State};
 pub(crate) use self::verify::WalCursor;
-use self::{
-    signal::Signal,
-    state::{Phase, State},
-};
 use crate::{
     device::Directory,
     error::Error,
     planted::{self, Bug},
+    signal::Signal,
 };
 
 /// Names a group; each has its own records and slots.

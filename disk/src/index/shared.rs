@@ -71,7 +71,7 @@ pub(crate) struct State<D: Directory> {
     /// What was ever written to segments when the active memtable was begun, in bytes.
     pub(crate) written_before: u64,
     pub(crate) stopping: bool,
-    failed: bool,
+    failure: Option<Error>,
 }
 
 /// Tables that left the list together, and the bytes that die with them.
@@ -123,7 +123,7 @@ impl<D: Directory> Shared<D> {
                 released: BTreeMap::new(),
                 written_before: 0,
                 stopping: false,
-                failed: false,
+                failure: None,
             }),
             manifest: Mutex::new(manifest),
             flushing: Mutex::new(()),
@@ -139,12 +139,20 @@ impl<D: Directory> Shared<D> {
 
     /// [`Error::Stopped`] after a failed write.
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.state.borrow().failed { Err(Error::Stopped) } else { Ok(()) }
+        if self.state.borrow().failure.is_some() { Err(Error::Stopped) } else { Ok(()) }
+    }
+
+    /// What stopped the index, where `error` says no more than that it has stopped.
+    pub(crate) fn cause(&self, error: Error) -> Error {
+        if error != Error::Stopped {
+            return error;
+        }
+        self.state.borrow().failure.clone().unwrap_or(error)
     }
 
     /// After a failed write or flush the index writes no more; a full volume and damage found by a read don't stop it.
     pub(crate) fn note(&self, error: Error) -> Error {
-        match error {
+        match &error {
             Error::NoSpace { .. } | Error::Corrupt { .. } => {}
             Error::Device { .. }
             | Error::Absent { .. }
@@ -152,7 +160,7 @@ impl<D: Directory> Shared<D> {
             | Error::Version { .. }
             | Error::Limit { .. }
             | Error::Stopped => {
-                self.state.borrow_mut().failed = true;
+                self.state.borrow_mut().failure.get_or_insert_with(|| error.clone());
                 self.moved.notify();
             }
         }

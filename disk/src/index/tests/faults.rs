@@ -1,5 +1,7 @@
 //! Damage is reported with its place; a full volume loses nothing; any other failed write stops the index.
 
+use bytes::Bytes;
+
 use super::{Model, beside_upkeep, contents, open, page_of, rig, write};
 use crate::{
     error::Error,
@@ -170,5 +172,20 @@ fn damage_in_a_table_ends_neither_upkeep_nor_flushes() {
         beside_upkeep(&index, work).await.1.unwrap();
         let error = contents(&index, page_of(50)).await.unwrap_err();
         assert!(matches!(error, Error::Corrupt { .. }), "{error}");
+    });
+}
+
+#[test]
+fn upkeep_ends_with_the_cause_when_a_write_of_object_bytes_fails_although_nobody_asks_again() {
+    block_on(async {
+        let (disk, _) = rig(3);
+        let index = open(disk.root()).await.unwrap();
+        let mut upkeep = Box::pin(index.maintain());
+        assert!(futures::poll!(&mut upkeep).is_pending(), "there is nothing to do");
+        disk.fail_at(disk.io_count(), Fault::Io, true);
+        let item = (Bytes::from_static(b"key"), Bytes::from_static(b"bytes"));
+        let refused = index.segments().append(vec![item]).await;
+        assert!(matches!(refused, Err(Error::Device { .. })), "{refused:?}");
+        assert_eq!(upkeep.await, Err(refused.unwrap_err()));
     });
 }

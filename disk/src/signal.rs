@@ -8,11 +8,11 @@ use std::{
 
 /// Wakes the futures that wait on it; whether to go on is their condition's to say.
 #[derive(Debug, Default)]
-pub(super) struct Signal(RefCell<Vec<Waker>>);
+pub(crate) struct Signal(RefCell<Vec<Waker>>);
 
 impl Signal {
     /// Wakes every future that waits now.
-    pub(super) fn notify(&self) {
+    pub(crate) fn notify(&self) {
         loop {
             let waker = self.0.borrow_mut().pop();
             let Some(waker) = waker else { return };
@@ -21,7 +21,7 @@ impl Signal {
     }
 
     /// Waits until `condition` gives a value; it is asked at once and after each [`Self::notify`].
-    pub(super) async fn until<T>(&self, mut condition: impl FnMut() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, mut condition: impl FnMut() -> Option<T>) -> T {
         poll_fn(|context| {
             if let Some(value) = condition() {
                 return Poll::Ready(value);
