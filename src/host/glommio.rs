@@ -26,7 +26,7 @@ use std::{
 use aside::Aside;
 pub use files::{FileDevice, FileDirectory};
 use futures::{SinkExt as _, channel::mpsc, future::LocalBoxFuture, lock::Mutex};
-use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Shares};
 pub use memory::Memory;
 pub use network::{TcpConnection, TcpListener};
 use poller::{Counted, Poller};
@@ -42,9 +42,11 @@ const MESH_QUEUE_COUNT_MAX: usize = 1024;
 const IO_MEMORY_BYTES: usize = 64 << 10;
 /// How often a busy shard looks at its timers: the poller keeps the executor from its own rings in between.
 const TICK: Duration = Duration::from_millis(10);
+/// The tick of an executor before its first task has run; see [`HEARTBEAT`]. A thread doesn't wait that long for its CPU.
+const FIRST_TICK: Duration = Duration::from_secs(60);
 /// The longest that an executor sleeps. glommio takes a round in which its tick came before the first task for one in
-/// which there was none, and sleeps with tasks to run: a thread that had to wait for the CPU for longer than [`TICK`] would
-/// then sleep until something else wakes it, perhaps for ever. Idle groups tick as often.
+/// which there was none, and sleeps with tasks to run: a thread that had to wait for the CPU for longer than its tick
+/// would then sleep until something else wakes it, perhaps for ever. Idle groups tick as often.
 const HEARTBEAT: Duration = Duration::from_millis(20);
 
 /// Where the shards run.
@@ -106,12 +108,14 @@ where
             LocalExecutorBuilder::new(Placement::Fixed(cores.cpus[shard % cores.cpus.len()]))
                 .name(&format!("shard-{shard}"))
                 .io_memory(IO_MEMORY_BYTES)
-                .preempt_timer(TICK)
-                .spawn(move || async move {
-                    let host = GlommioHost::new(shard, started, senders, receiver)
-                        .expect("the start-up check has made a uring");
-                    super::install_runtime(&host);
-                    Counted::new(body(host)).await;
+                .preempt_timer(FIRST_TICK)
+                .spawn(move || {
+                    ticking(async move {
+                        let host = GlommioHost::new(shard, started, senders, receiver)
+                            .expect("the start-up check has made a uring");
+                        super::install_runtime(&host);
+                        Counted::new(body(host)).await;
+                    })
                 })
                 .map_err(std::io::Error::from)?;
         threads.push(ShardThread(handle));
@@ -130,15 +134,24 @@ where
     let handle = LocalExecutorBuilder::new(Placement::Unbound)
         .name("alone")
         .io_memory(IO_MEMORY_BYTES)
-        .preempt_timer(TICK)
-        .spawn(move || async move {
-            let (senders, mut receivers) = mesh(1);
-            let host = GlommioHost::new(0, started, senders, receivers.remove(0))?;
-            super::install_runtime(&host);
-            Ok(Counted::new(body(host)).await)
+        .preempt_timer(FIRST_TICK)
+        .spawn(move || {
+            ticking(async move {
+                let (senders, mut receivers) = mesh(1);
+                let host = GlommioHost::new(0, started, senders, receivers.remove(0))?;
+                super::install_runtime(&host);
+                Ok(Counted::new(body(host)).await)
+            })
         })
         .map_err(std::io::Error::from)?;
     handle.join().map_err(std::io::Error::from)?
+}
+
+/// Runs what an executor is for in a task queue that ticks every [`TICK`]; all that it spawns runs there, too.
+async fn ticking<T: 'static>(body: impl Future<Output = T> + 'static) -> T {
+    let queue =
+        glommio::executor().create_task_queue(Shares::default(), Latency::Matters(TICK), "shard");
+    glommio::spawn_local_into(body, queue).expect("the queue was made just now").await
 }
 
 /// Starts executors for openraft's own test suite.
