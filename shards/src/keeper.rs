@@ -1,9 +1,12 @@
 //! The keeper of a shard: flushes its index and purges its groups' logs, so that memory and WAL stay bounded.
 //!
 //! One flush serves all groups. In this order, because the log may be purged only as far as the state is durable (H9):
-//! flush the index; let each group make its snapshot from the flushed view; let it purge its log up to there; let
-//! [`Staging`] purge the shard's local log. It starts
-//! when a memtable is above its share, or when the WAL holds more than [`KeeperOptions::wal_bytes_max`].
+//! flush the index; let [`Staging`] purge the shard's local log and let go of what the flush made needless; let each
+//! group make its snapshot from the flushed view and purge its log up to there. It starts when a memtable is above its
+//! share, or when the WAL holds more than [`KeeperOptions::wal_bytes_max`].
+//!
+//! A view keeps all space that was in use when it was made, so none may outlive the round: a group that hasn't purged
+//! in time tries again in the next.
 //!
 //! The keeper must run before groups are opened: applying a long log again waits for room in memory.
 
@@ -26,8 +29,8 @@ use tokio::sync::Notify;
 
 use crate::{group::Group, raft::runtime::ShardRuntime, staging::Staging};
 
-/// How long the groups get to purge their logs after a flush.
-const PURGE_WAIT: Duration = Duration::from_secs(5);
+/// How long the groups get to purge their logs after a flush. Nothing is flushed meanwhile.
+const PURGE_WAIT: Duration = Duration::from_millis(500);
 /// How long a full volume is left alone before the next attempt.
 const SPACE_WAIT: Duration = Duration::from_secs(1);
 
@@ -119,6 +122,7 @@ impl<D: Directory> Keeper<D> {
         };
         counted.flush_count += 1;
         figures.set(counted);
+        staging.after_flush(mark).await?;
         let groups: Vec<_> = self.0.groups.borrow().values().cloned().collect();
         let purged = groups.iter().map(|group| group.purge(&view, PURGE_WAIT));
         for (group, purged) in groups.iter().zip(join_all(purged).await) {
@@ -126,7 +130,7 @@ impl<D: Directory> Keeper<D> {
                 tracing::error!(group = group.id(), %error, "the log can't be purged");
             }
         }
-        staging.after_flush(mark).await?;
+        tracing::debug!(space = ?storage.index.space(), "flushed and purged");
         // Where a flush frees little, the next one waits until there is more to free.
         let held = storage.wal.bytes_held();
         let bytes_max = self.0.options.wal_bytes_max;

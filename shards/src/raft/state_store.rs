@@ -81,6 +81,11 @@ impl<D: Directory> StateStore<D> {
         drop(self.0.offered.replace(Some(view)));
     }
 
+    /// Ends an offer that nobody has taken.
+    pub fn withdraw(&self) {
+        drop(self.0.offered.take());
+    }
+
     /// Applies one entry: its effects and the position in one batch.
     async fn apply_one(&self, entry: types::Entry) -> io::Result<Reply> {
         let Inner { group, index, state, .. } = &*self.0;
