@@ -7,6 +7,7 @@ pub mod credentials;
 pub mod observe;
 pub mod node;
 pub mod scrub;
+pub mod upkeep;
 pub mod shard;
 pub mod connection;
 pub mod transport;

@@ -35,6 +35,7 @@ use crate::{
     scrub::{self, Damage},
     shard::{Account, META_GROUP, Phase, Settings, Shard},
     transport::Transport,
+    upkeep::Upkeep,
 };
 
 /// The name that made credentials have.
@@ -347,8 +348,12 @@ async fn recover<H: Host>(
         let (storage, keeper) = (Rc::clone(&storage), keeper.clone());
         let (shard, supervisor) = (shard.clone(), supervisor.clone());
         host.spawn("upkeep", async move {
-            let ended =
-                if loops == 0 { storage.index.maintain().await } else { keeper.run().await };
+            let surroundings = Upkeep { host: shard.host().clone() };
+            let ended = if loops == 0 {
+                storage.index.maintain_in(&surroundings).await
+            } else {
+                keeper.run().await
+            };
             report(&shard, &supervisor, ended);
         });
     }

@@ -4,7 +4,8 @@
 //! in the WAL, which is the caller's). A read looks at the active memtable, the frozen ones, then the tables from
 //! the newest level to the oldest; it holds on to the lists that it found at its start, so flush and compaction go on
 //! beneath it unseen. [`Index::maintain`] compacts tables, level by level, and reclaims thin segments by rewriting the
-//! tables that refer to them.
+//! tables that refer to them. [`Index::remove_range`] removes many keys by one record: tables that have no others go
+//! unread.
 //!
 //! Invariants: a newer change always wins. A tombstone goes only where no older table can hold its key. The state
 //! after a restart is that after the last flush, whole. Live bytes of a segment are what tables refer to, no more and
@@ -23,9 +24,10 @@ use crate::{
         manifest::{Manifest, TableState},
         merge::{LotCursor, Source},
         notify::give_way,
+        pace::FlatOut,
         payload::read_payload,
         shared::{Shared, State},
-        table::{reader::Table, table_id, table_name},
+        table::{TableMeta, reader::Table, table_id, table_name},
         view::{Newer, SCAN_KEYS_MAX},
     },
     segment::{SegmentOptions, Segments},
@@ -46,7 +48,9 @@ mod memtable;
 mod merge;
 mod notify;
 mod options;
+mod pace;
 mod payload;
+mod ranges;
 mod shared;
 mod space;
 mod table;
@@ -61,6 +65,7 @@ pub use entry::{Batch, Entry, Payload};
 pub use figures::IndexFigures;
 pub use inspect::{Inspection, Sight, TableFacts};
 pub use options::{IndexOptions, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub use pace::Surroundings;
 pub use space::{RESERVE_SEGMENTS, Space};
 pub use view::{Page, ScanLimit, View};
 
@@ -116,6 +121,39 @@ impl<D: Directory> Index<D> {
         }
         state.active.released_bytes += released_bytes;
         drop(state);
+        self.after_write();
+    }
+
+    /// Removes the keys from `range.start` to before `range.end`: by one record, whatever their number, and at once for
+    /// whoever reads from now on, while views go on to see them. Durable after [`Self::flush`], with all that was written
+    /// before. Then tables within the range are gone, and what payloads took in segments comes back.
+    ///
+    /// # Panics
+    ///
+    /// Both ends have up to [`KEY_BYTES_MAX`] bytes.
+    pub fn remove_range(&self, range: &Range<Bytes>) {
+        let length = range.start.len().max(range.end.len());
+        assert!(length <= KEY_BYTES_MAX, "an end of a range of {length} bytes");
+        if range.start >= range.end {
+            return;
+        }
+        let mut state = self.0.state.borrow_mut();
+        if !state.active.removed().covers(&range.start, &range.end) {
+            let within =
+                |meta: &TableMeta| range.start <= meta.smallest && meta.largest < range.end;
+            let tables = state.version.tables().filter(|table| within(&table.meta));
+            let references = tables.flat_map(|table| table.meta.references.iter());
+            state.active.struck_bytes += references.map(|(_, bytes)| *bytes).sum::<u64>();
+        }
+        for extent in state.active.remove_range(range) {
+            self.0.segments.unpin(extent);
+        }
+        drop(state);
+        self.after_write();
+    }
+
+    /// Wakes who has something to do after a write.
+    fn after_write(&self) {
         // Appends to segments can make a flush wanted, too: whether it is news is not to be seen from this write alone.
         let asks = self.wants_flush() && !self.0.flush_asked.replace(true);
         if self.0.segments.take_freed() || asks {
@@ -232,13 +270,22 @@ impl<D: Directory> Index<D> {
     /// rest from being served, and both may be over after the next flush. Like [`Self::flush`] it is never dropped
     /// midway.
     pub async fn maintain(&self) -> Result<(), Error> {
+        self.maintain_in(&FlatOut).await
+    }
+
+    /// As [`Self::maintain`], but far from its limits slowly, with rests in `surroundings`; they are told of damage that
+    /// it meets, too.
+    pub async fn maintain_in(&self, surroundings: &dyn Surroundings) -> Result<(), Error> {
         loop {
             let seen = self.0.moved.count();
             if self.0.state.borrow().stopping {
                 return Ok(());
             }
             self.0.tidying.set(true);
-            let done = self.upkeep().await;
+            let done = self.upkeep(surroundings).await;
+            for error in std::mem::take(&mut self.0.state.borrow_mut().untold) {
+                surroundings.damaged(&error);
+            }
             if !matches!(done, Ok(true)) {
                 self.0.tidying.set(false);
                 self.0.eased.notify();
@@ -274,9 +321,9 @@ impl<D: Directory> Index<D> {
     }
 
     /// One step of upkeep; false where nothing is to do.
-    async fn upkeep(&self) -> Result<bool, Error> {
+    async fn upkeep(&self, surroundings: &dyn Surroundings) -> Result<bool, Error> {
         self.0.release().await?;
-        Box::pin(compact::step(&self.0)).await
+        Box::pin(compact::step(&self.0, surroundings)).await
     }
 
     /// What a scan reads, as of now.
@@ -298,13 +345,15 @@ impl<D: Directory> Index<D> {
             lot.push((key.clone(), change.clone()));
         }
         let mut sources = vec![Source::Lot(LotCursor::fixed(lot))];
+        let mut removed = state.active.removed().clone();
         for memtable in state.frozen.iter().rev() {
-            let cursor =
-                LotCursor::frozen(Rc::clone(memtable), &range.start, Some(range.end.clone()));
+            let (end, hidden) = (Some(range.end.clone()), removed.clone());
+            let cursor = LotCursor::frozen(Rc::clone(memtable), &range.start, end, hidden);
             sources.push(Source::Lot(cursor));
+            removed.unite(memtable.removed());
         }
         let view = View { version: Rc::clone(&state.version), shared: Rc::clone(&self.0) };
-        (view, Newer { sources, cutoff })
+        (view, Newer { sources, cutoff, removed })
     }
 }
 
@@ -326,6 +375,7 @@ async fn open_tables<D: Directory>(directory: &D, state: &TableState) -> Result<
         let table = Rc::new(Table::open(directory, meta.clone()).await?);
         version.levels[usize::from(*level)].push(table);
     }
+    version.hidden = Rc::new(state.hidden.clone());
     version.sort();
     if version.is_ordered() {
         return Ok(version);

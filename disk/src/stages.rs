@@ -39,11 +39,12 @@ use crate::{
 const SEQUENCE_LENGTH_MAX: usize = 4;
 
 /// The small alphabet: with keys this few, every operation meets what the others left.
-const ALPHABET: [Operation; 8] = [
+const ALPHABET: [Operation; 9] = [
     Operation::Put { key: 0, body_bytes: 0 },
     Operation::Put { key: 1, body_bytes: 700 },
     Operation::Chunk { key: 0, body_bytes: 5000 },
     Operation::Delete { key: 0 },
+    Operation::Clear { from: 0, to: 1 },
     Operation::Vote,
     Operation::Rewrite,
     Operation::Flush,
@@ -75,7 +76,8 @@ fn random_operations(random: &mut Random, count: u64) -> Vec<Operation> {
                 0..30 => Operation::Put { key, body_bytes: random.below(250) },
                 30..45 => Operation::Put { key, body_bytes: 256 + random.below(5000) },
                 45..60 => Operation::Chunk { key, body_bytes: 1 + random.below(15_000) },
-                60..72 => Operation::Delete { key },
+                60..69 => Operation::Delete { key },
+                69..72 => Operation::Clear { from: key, to: key + 6 },
                 72..77 => Operation::Vote,
                 77..83 => Operation::Rewrite,
                 83..93 => Operation::Flush,

@@ -1,7 +1,8 @@
 //! Compaction: several tables become fewer, with each key once and without tombstones that hide nothing; and
 //! reclaim: a table is rewritten with the extents of a thin segment moved elsewhere.
 //!
-//! It streams: a window of each input, one lot of entries and one table being written are in memory.
+//! It streams: a window of each input, one lot of entries and one table being written are in memory. How fast is
+//! `pace.rs`'s. A table that can't be read is left out of all later jobs, so that the others go on.
 
 use std::rc::Rc;
 
@@ -9,44 +10,62 @@ use crate::{
     device::Directory,
     error::Error,
     index::{
-        levels::{Job, Version},
+        levels::{Job, Placed, Version},
         merge::{Merge, Source},
-        notify::give_way,
-        payload::{Lot, MOVE_BYTES_MAX, MOVE_ENTRIES_MAX, in_segment, move_extents},
+        pace::{Pace, STEP_BYTES_MAX, STEP_ENTRIES_MAX, Surroundings},
+        payload::{Lot, in_segment, move_extents},
+        ranges::Ranges,
         shared::{Install, Shared},
         space,
         table::{
             reader::{Reading, Table},
-            run::RunCursor,
+            run::{Hiding, RunCursor, Walk},
             writer::TableWriter,
         },
+        view::held_bytes,
     },
     planted::{self, Bug},
     segment::Extent,
 };
 
+/// Payload bytes moved in one step, unless one alone has more: each is read, summed and copied.
+const MOVE_BYTES_MAX: u64 = 256 << 10;
+
 /// Does the most urgent piece of upkeep; false where there is none.
-pub(crate) async fn step<D: Directory>(shared: &Shared<D>) -> Result<bool, Error> {
+pub(crate) async fn step<D: Directory>(
+    shared: &Shared<D>,
+    surroundings: &dyn Surroundings,
+) -> Result<bool, Error> {
     let guard = shared.compacting.lock().await;
+    if shared.halted.get() {
+        return Ok(false);
+    }
     let Some(job) = next_job(shared) else {
         return Ok(false);
     };
-    let done = compact(shared, job).await;
+    let done = compact(shared, job, &mut Pace::new(surroundings)).await;
     drop(guard);
     done.map(|()| true)
 }
 
-/// Runs one job. The caller holds the lock on compaction. Where the index stops midway nothing changes.
-pub(crate) async fn compact<D: Directory>(shared: &Shared<D>, job: Job<D>) -> Result<(), Error> {
+/// Runs one job. The caller holds the lock on compaction. Where the index stops midway, or a table can't be read,
+/// nothing changes.
+pub(crate) async fn compact<D: Directory>(
+    shared: &Shared<D>,
+    job: Job<D>,
+    pace: &mut Pace<'_>,
+) -> Result<(), Error> {
     let removed: Vec<_> = job.tables().cloned().collect();
+    let is_move = job.is_move(&shared.state.borrow().version.hidden);
     if let Some(table) = removed.first()
-        && job.is_move()
+        && is_move
     {
         let added = vec![(job.level, Rc::clone(table))];
-        return shared.commit(Install { added, removed, flushed: false }).await;
+        return shared.commit(replacing(removed, added)).await;
     }
     let mut output = Output::default();
-    let result = match rewrite(shared, &job, &mut output).await {
+    let result = match rewrite(shared, &job, &mut output, pace).await {
+        Err(error) if shared.leave_out(&removed, &error) => Ok(false),
         Ok(true) => {
             let added = std::mem::take(&mut output.tables)
                 .into_iter()
@@ -55,7 +74,7 @@ pub(crate) async fn compact<D: Directory>(shared: &Shared<D>, job: Job<D>) -> Re
             remember_turn(shared, &job);
             // The job's hold on its tables would keep them from being released.
             drop(job);
-            shared.commit(Install { added, removed, flushed: false }).await.map(|()| true)
+            shared.commit(replacing(removed, added)).await.map(|()| true)
         }
         other => other.map_err(|error| shared.note(error)),
     };
@@ -79,6 +98,10 @@ pub(crate) async fn compact<D: Directory>(shared: &Shared<D>, job: Job<D>) -> Re
             Err(error)
         }
     }
+}
+
+fn replacing<D: Directory>(removed: Vec<Rc<Table<D>>>, added: Vec<Placed<D>>) -> Install<D> {
+    Install { added, removed, flushed: false, struck: Ranges::default() }
 }
 
 /// What a job has made so far.
@@ -133,12 +156,21 @@ fn next_job<D: Directory>(shared: &Shared<D>) -> Option<Job<D>> {
     if let Some(job) = state.version.wanted(&shared.options, &state.turns) {
         return Some(job);
     }
-    if space::level_zero_frees(shared, &state) {
-        return Some(state.version.flushed_job(None));
+    if space::level_zero_frees(shared, &state)
+        && let Some(job) = state.version.flushed_job(None)
+    {
+        return Some(job);
     }
     let thinness = space::thinness(shared, &state);
-    let thin = shared.segments.thin(thinness, &state.damaged)?;
-    state.version.relocation(thin)
+    let mut excluded = state.damaged.clone();
+    loop {
+        let thin = shared.segments.thin(thinness, &excluded)?;
+        if let Some(job) = state.version.relocation(thin) {
+            return Some(job);
+        }
+        // Only tables refer to it that can't be read.
+        excluded.insert(thin);
+    }
 }
 
 /// The next compaction of that level goes on behind this one.
@@ -157,27 +189,25 @@ async fn rewrite<D: Directory>(
     shared: &Shared<D>,
     job: &Job<D>,
     output: &mut Output<D>,
+    pace: &mut Pace<'_>,
 ) -> Result<bool, Error> {
     // Only compaction changes the deeper levels, and there is one at a time.
     let version = Rc::clone(&shared.state.borrow().version);
     let mut sources = Vec::new();
     for run in &job.inputs {
-        let cursor =
-            RunCursor::seek(run.clone(), &[], Reading::Streamed(None), &shared.cache).await?;
+        let hiding = Hiding::of(&version, Ranges::default());
+        let walk = Walk { tables: run.clone(), hiding, reading: Reading::Streamed(None) };
+        let cursor = RunCursor::seek(walk, &[], &shared.cache).await?;
         sources.push(Source::Run(Box::new(cursor)));
     }
     let mut merge = Merge::new(sources);
-    loop {
-        let mut lot = next_lot(shared, &mut merge, job, &version).await?;
-        if lot.is_empty() {
-            break;
-        }
+    while let Some((mut lot, bytes)) = next_lot(shared, &mut merge, job, &version).await? {
         if let Some(segment) = job.relocate {
             relocate(shared, &mut lot, segment, output).await?;
         }
         output.add(shared, &lot).await?;
-        give_way().await;
-        if shared.state.borrow().stopping {
+        pace.step(shared, bytes).await;
+        if shared.state.borrow().stopping || shared.halted.get() {
             return Ok(false);
         }
     }
@@ -205,30 +235,31 @@ async fn relocate<D: Directory>(
     Ok(())
 }
 
+/// What one step merges, with its bytes; nothing at the end. It may be empty: what is dropped is work, too.
 async fn next_lot<D: Directory>(
     shared: &Shared<D>,
     merge: &mut Merge<D>,
     job: &Job<D>,
     version: &Version<D>,
-) -> Result<Lot, Error> {
+) -> Result<Option<(Lot, u64)>, Error> {
     let mut lot = Lot::new();
-    let mut bytes = 0;
-    let mut seen = 0;
-    while lot.len() < MOVE_ENTRIES_MAX && bytes < MOVE_BYTES_MAX {
+    let (mut entries, mut bytes, mut moving_bytes) = (0, 0, 0);
+    while entries < STEP_ENTRIES_MAX && bytes < STEP_BYTES_MAX && moving_bytes < MOVE_BYTES_MAX {
         let Some((key, change)) = merge.next(&shared.cache).await? else { break };
-        seen += 1;
-        if seen % MOVE_ENTRIES_MAX == 0 {
-            give_way().await;
-        }
+        entries += 1;
+        bytes += key.len() as u64 + change.as_ref().map_or(0, |entry| held_bytes(entry) as u64);
         let hides = version.deeper_may_hold(job.level, &key);
         if change.is_none() && (!hides || planted::is(Bug::TombstoneDroppedEarly)) {
             continue;
         }
         let moving = job.relocate.and_then(|segment| in_segment(&change, segment));
-        bytes += moving.map_or(0, |extent| u64::from(extent.data_bytes));
+        moving_bytes += moving.map_or(0, |extent| u64::from(extent.data_bytes));
         lot.push((key, change));
     }
-    Ok(lot)
+    let counters = &shared.counters;
+    counters.merged_entries.set(counters.merged_entries.get() + entries);
+    counters.merged_bytes.set(counters.merged_bytes.get() + bytes);
+    Ok((entries > 0).then_some((lot, bytes + moving_bytes)))
 }
 
 fn count<D: Directory>(shared: &Shared<D>, bytes: u64) {

@@ -50,6 +50,10 @@ pub struct IndexFigures {
     pub relocated_bytes: u64,
     /// Segments with extents that could not be read.
     pub damaged_segments: Vec<u32>,
+    /// Tables that compaction could not read: they stay where they are.
+    pub damaged_tables: Vec<u32>,
+    /// Tables with keys that were removed by a range and are not yet rewritten without them.
+    pub trimmed_tables: usize,
 }
 
 impl<D: Directory> Index<D> {
@@ -81,6 +85,8 @@ impl<D: Directory> Index<D> {
             compacted_bytes: shared.counters.compacted_bytes.get(),
             relocated_bytes: shared.counters.relocated_bytes.get(),
             damaged_segments: state.damaged.iter().copied().collect(),
+            damaged_tables: state.version.damaged.iter().copied().collect(),
+            trimmed_tables: state.version.hidden.len(),
         }
     }
 }

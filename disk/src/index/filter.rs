@@ -16,18 +16,23 @@ pub(crate) fn key_hash(key: &[u8]) -> u64 {
     xxh3_64(key)
 }
 
-/// The filter over keys of these hashes.
-pub(crate) fn build(hashes: &[u64]) -> Vec<u8> {
-    let byte_count = (hashes.len() * BITS_PER_KEY).div_ceil(8).max(BYTES_MIN);
+/// A filter for this many keys, with none in it.
+pub(crate) fn empty(key_count: usize) -> Vec<u8> {
+    let byte_count = (key_count * BITS_PER_KEY).div_ceil(8).max(BYTES_MIN);
     let mut content = vec![0_u8; 1 + byte_count];
     content[0] = PROBES;
+    content
+}
+
+/// Adds keys of these hashes.
+pub(crate) fn add(content: &mut [u8], hashes: &[u64]) {
+    let byte_count = content.len() - 1;
     for &hash in hashes {
         for probe in 0..PROBES {
             let (byte, mask) = place(hash, probe, byte_count);
             content[1 + byte] |= mask;
         }
     }
-    content
 }
 
 /// False where the table surely doesn't hold the key. A filter that can't be read rules nothing out.
@@ -53,7 +58,13 @@ fn place(hash: u64, probe: u8, byte_count: usize) -> (usize, u8) {
 
 #[cfg(test)]
 mod tests {
-    use super::{build, key_hash, may_hold};
+    use super::{add, empty, key_hash, may_hold};
+
+    fn build(hashes: &[u64]) -> Vec<u8> {
+        let mut content = empty(hashes.len());
+        add(&mut content, hashes);
+        content
+    }
 
     #[test]
     fn it_never_denies_a_key_and_rarely_admits_another() {

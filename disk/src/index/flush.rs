@@ -2,7 +2,7 @@
 //!
 //! Order, so that a crash at any point leaves the state before or after: payloads appended to segments, segments
 //! flushed, table written and flushed, its name flushed, the manifest's edit durable; only then the memtable and its
-//! pins go.
+//! pins go. What a memtable's ranges remove from older tables goes by the same edit: no table holds a range.
 
 use std::rc::Rc;
 
@@ -15,7 +15,9 @@ use crate::{
         memtable::Memtable,
         merge::LotCursor,
         notify::give_way,
+        pace::{FlatOut, Pace},
         payload::{Lot, MOVE_BYTES_MAX, MOVE_ENTRIES_MAX, move_inline},
+        ranges::Ranges,
         shared::{Install, Shared},
         table::{
             reader::Table,
@@ -53,10 +55,14 @@ async fn make_way<D: Directory>(shared: &Shared<D>) -> Result<(), Error> {
         !state.stopping && state.version.levels[0].len() >= shared.options.level_zero_tables_max
     };
     if crowded() {
+        shared.awaited.set(shared.awaited.get() + 1);
         let guard = shared.compacting.lock().await;
-        if crowded() {
-            let job = shared.state.borrow().version.flushed_job(None);
-            match Box::pin(compact::compact(shared, job)).await {
+        shared.awaited.set(shared.awaited.get() - 1);
+        let job = shared.state.borrow().version.flushed_job(None);
+        if let Some(job) = job
+            && crowded()
+        {
+            match Box::pin(compact::compact(shared, job, &mut Pace::new(&FlatOut))).await {
                 // Neither damage of old tables nor a full volume keeps new writes from becoming durable.
                 Ok(()) | Err(Error::NoSpace { .. } | Error::Corrupt { .. }) => {}
                 Err(error) => return Err(error),
@@ -83,13 +89,18 @@ fn oldest<D: Directory>(shared: &Shared<D>) -> Option<Rc<Memtable>> {
 
 async fn write_out<D: Directory>(shared: &Shared<D>, memtable: Rc<Memtable>) -> Result<(), Error> {
     let id = shared.take_table_id();
+    let struck = memtable.removed().clone();
     let mut moved = Vec::new();
-    let result = match write_table(shared, memtable, id, &mut moved).await {
+    let written = if memtable.has_keys() {
+        write_table(shared, memtable, id, &mut moved).await.map(Some)
+    } else {
+        Ok(None)
+    };
+    let result = match written {
         Ok(written) => {
-            let table = Rc::new(Table::new(&shared.directory, written));
-            shared
-                .commit(Install { added: vec![(0, table)], removed: Vec::new(), flushed: true })
-                .await
+            let table = |written| (0, Rc::new(Table::new(&shared.directory, written)));
+            let added = written.map(table).into_iter().collect();
+            commit(shared, Install { added, removed: Vec::new(), flushed: true, struck }).await
         }
         Err(error) => Err(shared.note(error)),
     };
@@ -110,6 +121,21 @@ async fn write_out<D: Directory>(shared: &Shared<D>, memtable: Rc<Memtable>) -> 
     }
 }
 
+/// Where keys go from older tables, no compaction may be under way with them: one that is gives up.
+async fn commit<D: Directory>(shared: &Shared<D>, install: Install<D>) -> Result<(), Error> {
+    if install.struck.is_empty() {
+        return shared.commit(install).await;
+    }
+    shared.halted.set(true);
+    let guard = shared.compacting.lock().await;
+    let done = shared.commit(install).await;
+    shared.halted.set(false);
+    drop(guard);
+    // Upkeep may have found nothing to do meanwhile.
+    shared.moved.notify();
+    done
+}
+
 async fn write_table<D: Directory>(
     shared: &Shared<D>,
     memtable: Rc<Memtable>,
@@ -117,7 +143,7 @@ async fn write_table<D: Directory>(
     moved: &mut Vec<Extent>,
 ) -> Result<Written<D>, Error> {
     let mut writer = TableWriter::create(&shared.directory, id, shared.options.block_bytes).await?;
-    let mut cursor = LotCursor::frozen(memtable, &[], None);
+    let mut cursor = LotCursor::frozen(memtable, &[], None, Ranges::default());
     loop {
         let mut lot = next_lot(&mut cursor);
         if lot.is_empty() {

@@ -134,7 +134,9 @@ impl<D: Directory> Inspection<D> {
         let hash = filter::key_hash(key);
         for table in self.tables() {
             let (_, meta) = &self.state.tables[&table.id];
-            if !meta.overlaps(key, key) {
+            let hidden = self.state.hidden.get(&table.id);
+            let hides = hidden.is_some_and(|ranges| ranges.end_of(key).is_some());
+            if hides || !meta.overlaps(key, key) {
                 continue;
             }
             let opened = Table::open(&self.directory, meta.clone()).await?;

@@ -3,8 +3,16 @@
 //! Level zero holds flushed tables, newest first, with ranges that overlap. Each deeper level is a run: ranges
 //! ascend and are disjoint. For any key, a higher level (and in level zero, a higher id) is newer. So one key has
 //! its newest change in the first table that knows it, and a tombstone may go where no deeper table may hold the key.
+//!
+//! A range that was removed is *hidden* in the tables that had been there: a table that lies in it leaves the list,
+//! unread, and of one that reaches out of it the list says which keys count no more, until it is rewritten without
+//! them. A table that compaction found *damaged* is part of no job any more, and neither is what can't pass it without
+//! getting out of order: a newer table that overlaps it in level zero, and one above that would be merged into it.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use bytes::Bytes;
 
@@ -12,12 +20,16 @@ use crate::{
     device::Directory,
     index::{
         options::{IndexOptions, LEVEL_COUNT},
+        ranges::Ranges,
         table::reader::Table,
     },
 };
 
 /// Tombstones are pushed down when there is one for this many entries below them: the dead stay below this share.
 const TOMBSTONE_SHARE: u64 = 8;
+
+/// By table, the keys in it that count no more.
+pub(crate) type Hidden = BTreeMap<u32, Rc<Ranges>>;
 
 /// A table and its level.
 pub(crate) type Placed<D> = (usize, Rc<Table<D>>);
@@ -27,6 +39,9 @@ pub(crate) type Run<D> = Vec<Rc<Table<D>>>;
 
 pub(crate) struct Version<D: Directory> {
     pub(crate) levels: Vec<Run<D>>,
+    pub(crate) hidden: Rc<Hidden>,
+    /// Tables that compaction could not read.
+    pub(crate) damaged: BTreeSet<u32>,
 }
 
 /// One piece of compaction.
@@ -43,22 +58,33 @@ impl<D: Directory> Job<D> {
         self.inputs.iter().flatten()
     }
 
-    /// A single table without tombstones that nothing below overlaps only changes its level.
-    pub(crate) fn is_move(&self) -> bool {
+    /// A single table without tombstones or hidden keys that nothing below overlaps only changes its level.
+    pub(crate) fn is_move(&self, hidden: &Hidden) -> bool {
         let mut tables = self.tables();
         self.relocate.is_none()
-            && tables.next().is_some_and(|table| table.meta.tombstones == 0)
+            && tables.next().is_some_and(|table| {
+                table.meta.tombstones == 0 && !hidden.contains_key(&table.meta.id)
+            })
             && tables.next().is_none()
     }
 }
 
 impl<D: Directory> Version<D> {
     pub(crate) fn empty() -> Self {
-        Self { levels: vec![Vec::new(); LEVEL_COUNT] }
+        Self {
+            levels: vec![Vec::new(); LEVEL_COUNT],
+            hidden: Rc::default(),
+            damaged: BTreeSet::new(),
+        }
     }
 
-    /// The list without `removed` and with `added` at their levels.
-    pub(crate) fn changed(&self, removed: &BTreeSet<u32>, added: &[Placed<D>]) -> Self {
+    /// The list without `removed`, with `added` at their levels, and with these tables' hidden keys as given.
+    pub(crate) fn changed(
+        &self,
+        removed: &BTreeSet<u32>,
+        added: &[Placed<D>],
+        hidden: &Hidden,
+    ) -> Self {
         let mut levels: Vec<Run<D>> = self
             .levels
             .iter()
@@ -69,10 +95,48 @@ impl<D: Directory> Version<D> {
         for (level, table) in added {
             levels[*level].push(Rc::clone(table));
         }
-        let mut version = Self { levels };
+        let mut all = Hidden::clone(&self.hidden);
+        all.extend(hidden.iter().map(|(id, ranges)| (*id, Rc::clone(ranges))));
+        all.retain(|id, _| !removed.contains(id));
+        let damaged = self.damaged.difference(removed).copied().collect();
+        let mut version = Self { levels, hidden: Rc::new(all), damaged };
         version.sort();
         assert!(version.is_ordered(), "the tables of a level are disjoint");
         version
+    }
+
+    /// The same list, with this table out of all jobs.
+    pub(crate) fn without(&self, damaged: u32) -> Self {
+        let mut all = self.damaged.clone();
+        all.insert(damaged);
+        Self { levels: self.levels.clone(), hidden: Rc::clone(&self.hidden), damaged: all }
+    }
+
+    /// What a removal of `ranges` does to the tables: which of them go, and what is hidden in others from then on.
+    pub(crate) fn struck(&self, ranges: &Ranges) -> (Run<D>, Hidden) {
+        let mut covered = Vec::new();
+        let mut hidden = Hidden::new();
+        for table in self.tables() {
+            let (smallest, largest) = (&table.meta.smallest, &table.meta.largest);
+            let mut own = ranges.within(smallest, largest);
+            if own.is_empty() {
+                continue;
+            }
+            if let Some(before) = self.hidden.get(&table.meta.id) {
+                own.unite(before);
+            }
+            if own.covers(smallest, largest) {
+                covered.push(Rc::clone(table));
+            } else {
+                hidden.insert(table.meta.id, Rc::new(own));
+            }
+        }
+        (covered, hidden)
+    }
+
+    /// Whether what the table says of `key` counts no more.
+    fn hides(&self, table: &Table<D>, key: &[u8]) -> bool {
+        self.hidden.get(&table.meta.id).is_some_and(|ranges| ranges.end_of(key).is_some())
     }
 
     /// Puts each level in its order.
@@ -103,7 +167,9 @@ impl<D: Directory> Version<D> {
         key: &'a [u8],
     ) -> impl Iterator<Item = &'a Rc<Table<D>>> {
         let flushed = self.levels[0].iter().filter(move |table| table.meta.overlaps(key, key));
-        flushed.chain(self.levels[1..].iter().filter_map(move |level| find(level, key)))
+        flushed
+            .chain(self.levels[1..].iter().filter_map(move |level| find(level, key)))
+            .filter(move |table| !self.hides(table, key))
     }
 
     /// Runs of the tables that overlap the range from `start` to before `end`, newest first.
@@ -126,40 +192,90 @@ impl<D: Directory> Version<D> {
 
     /// The most urgent compaction. `turns` is, per level, the key after which to go on choosing.
     pub(crate) fn wanted(&self, options: &IndexOptions, turns: &[Bytes]) -> Option<Job<D>> {
-        let mut urgent: Option<(u64, usize)> = None;
-        for level in 0..LEVEL_COUNT - 1 {
-            let score = self.score(level, options);
-            if score >= 100 && urgent.is_none_or(|(most, _)| score > most) {
-                urgent = Some((score, level));
-            }
-        }
-        match urgent {
-            Some((_, 0)) => Some(self.flushed_job(None)),
-            Some((_, level)) => self.next_table(level, turns).map(|table| self.job(level, &table)),
-            None => self.tombstone_job(),
-        }
+        let mut urgent: Vec<(u64, usize)> = (0..LEVEL_COUNT - 1)
+            .map(|level| (self.score(level, options), level))
+            .filter(|(score, _)| *score >= 100)
+            .collect();
+        // The fullest first, the higher one of equals.
+        urgent.sort_by_key(|(score, level)| (std::cmp::Reverse(*score), *level));
+        let chosen = urgent.into_iter().find_map(|(_, level)| match level {
+            0 => self.flushed_job(None),
+            _ => self.next_job(level, turns),
+        });
+        chosen.or_else(|| self.tombstone_job()).or_else(|| self.hidden_job())
     }
 
-    /// All of level zero into level one.
-    pub(crate) fn flushed_job(&self, relocate: Option<u32>) -> Job<D> {
-        let below = self.below(0, &self.levels[0]);
-        let mut inputs: Vec<_> =
-            self.levels[0].iter().map(|table| vec![Rc::clone(table)]).collect();
+    /// How near it is to making flushes wait, in percent.
+    pub(crate) fn debt(&self, options: &IndexOptions) -> u64 {
+        let (enough, most) = (options.level_zero_tables, options.level_zero_tables_max);
+        let span = most.saturating_sub(1).saturating_sub(enough).max(1) as u64;
+        let flushed = self.levels[0].len().saturating_sub(enough) as u64 * 100 / span;
+        // A level three times as full as it may be is as bad.
+        let deeper = (1..LEVEL_COUNT - 1).map(|level| self.score(level, options));
+        let deepest = deeper.max().unwrap_or(0).saturating_sub(100) / 2;
+        flushed.max(deepest)
+    }
+
+    /// Level zero into level one: all of it, but for what must stay behind a damaged table.
+    pub(crate) fn flushed_job(&self, relocate: Option<u32>) -> Option<Job<D>> {
+        let mut chosen: Run<D> = Vec::new();
+        let mut stay: Run<D> = Vec::new();
+        // From the oldest on: a newer one can't go below an older one that stays.
+        for table in self.levels[0].iter().rev() {
+            chosen.push(Rc::clone(table));
+            let passes = |other: &Rc<Table<D>>| {
+                !other.meta.overlaps(&table.meta.smallest, &table.meta.largest)
+            };
+            let may_go = self.damaged.is_empty()
+                || (self.is_sound(table)
+                    && stay.iter().all(passes)
+                    && self.below(0, &chosen).iter().all(|table| self.is_sound(table)));
+            if !may_go {
+                chosen.pop();
+                stay.push(Rc::clone(table));
+            }
+        }
+        chosen.reverse();
+        if chosen.is_empty() {
+            return None;
+        }
+        let below = self.below(0, &chosen);
+        let mut inputs: Vec<_> = chosen.into_iter().map(|table| vec![table]).collect();
         if !below.is_empty() {
             inputs.push(below);
         }
-        Job { inputs, level: 1, relocate }
+        Some(Job { inputs, level: 1, relocate })
+    }
+
+    /// The same, if one of the tables of level zero that are `meant` can go.
+    fn flushed_job_of(
+        &self,
+        meant: impl Fn(&&Rc<Table<D>>) -> bool,
+        relocate: Option<u32>,
+    ) -> Option<Job<D>> {
+        let ids: BTreeSet<u32> =
+            self.levels[0].iter().filter(meant).map(|table| table.meta.id).collect();
+        if ids.is_empty() {
+            return None;
+        }
+        let job = self.flushed_job(relocate);
+        job.filter(|job| job.tables().any(|table| ids.contains(&table.meta.id)))
     }
 
     /// A job that moves the extents of `segment` out of one of the tables that refer to it.
     pub(crate) fn relocation(&self, segment: u32) -> Option<Job<D>> {
-        if self.levels[0].iter().any(|table| table.meta.refers_to(segment)) {
-            return Some(self.flushed_job(Some(segment)));
+        let refers = |table: &&Rc<Table<D>>| table.meta.refers_to(segment);
+        if let Some(job) = self.flushed_job_of(refers, Some(segment)) {
+            return Some(job);
         }
         self.levels.iter().enumerate().skip(1).find_map(|(level, tables)| {
-            let table = tables.iter().find(|table| table.meta.refers_to(segment))?;
+            let table = tables.iter().find(|table| refers(table) && self.is_sound(table))?;
             Some(Job { inputs: vec![vec![Rc::clone(table)]], level, relocate: Some(segment) })
         })
+    }
+
+    fn is_sound(&self, table: &Table<D>) -> bool {
+        !self.damaged.contains(&table.meta.id)
     }
 
     /// How full a level is, in percent.
@@ -193,27 +309,49 @@ impl<D: Directory> Version<D> {
         self.levels[level].iter().map(|table| table.meta.bytes).sum()
     }
 
-    fn next_table(&self, level: usize, turns: &[Bytes]) -> Option<Rc<Table<D>>> {
+    fn next_job(&self, level: usize, turns: &[Bytes]) -> Option<Job<D>> {
         let tables = &self.levels[level];
         let position = tables.partition_point(|table| table.meta.smallest <= turns[level]);
-        tables.get(position).or_else(|| tables.first()).cloned()
+        let (before, behind) = tables.split_at(position);
+        behind.iter().chain(before).find_map(|table| self.job(level, table))
     }
 
-    fn job(&self, level: usize, table: &Rc<Table<D>>) -> Job<D> {
+    /// A table into the next level; none where damage is in the way.
+    fn job(&self, level: usize, table: &Rc<Table<D>>) -> Option<Job<D>> {
         let own = vec![Rc::clone(table)];
         let below = self.below(level, &own);
         let inputs = if below.is_empty() { vec![own] } else { vec![own, below] };
-        Job { inputs, level: level + 1, relocate: None }
+        let job = Job { inputs, level: level + 1, relocate: None };
+        let is_sound = job.tables().all(|table| self.is_sound(table));
+        is_sound.then_some(job)
+    }
+
+    /// Rewrites a table without the keys in it that are hidden.
+    fn hidden_job(&self) -> Option<Job<D>> {
+        let is_hidden = |table: &&Rc<Table<D>>| self.hidden.contains_key(&table.meta.id);
+        if self.hidden.is_empty() {
+            return None;
+        }
+        if let Some(job) = self.flushed_job_of(is_hidden, None) {
+            return Some(job);
+        }
+        self.levels.iter().enumerate().skip(1).find_map(|(level, tables)| {
+            let table = tables.iter().find(|table| is_hidden(table) && self.is_sound(table))?;
+            Some(Job { inputs: vec![vec![Rc::clone(table)]], level, relocate: None })
+        })
     }
 
     fn tombstone_job(&self) -> Option<Job<D>> {
         if self.tombstones_weigh(0, &self.levels[0]) {
-            return Some(self.flushed_job(None));
+            let job = self.flushed_job(None);
+            if job.is_some() {
+                return job;
+            }
         }
         (1..LEVEL_COUNT - 1).find_map(|level| {
             let heavy =
                 |table: &&Rc<Table<D>>| self.tombstones_weigh(level, std::slice::from_ref(table));
-            self.levels[level].iter().find(heavy).map(|table| self.job(level, table))
+            self.levels[level].iter().filter(heavy).find_map(|table| self.job(level, table))
         })
     }
 

@@ -23,7 +23,7 @@
 //! Every start writes the whole state into a new file, and so does a commit that no longer fits. The new file gets
 //! its name by a rename once it is durable: the file with the highest id is the manifest, the others are removed.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
 
@@ -32,6 +32,7 @@ use crate::{
     error::Error,
     index::{
         codec::{Malformed, Reader},
+        levels::Hidden,
         manifest::edit::{Edit, decode_edit, encode_edit},
         table::TableMeta,
     },
@@ -56,6 +57,8 @@ const DRAFT_NAME: &str = "manifest-draft";
 pub(crate) struct TableState {
     /// Per id its level and what is known of it.
     pub(crate) tables: BTreeMap<u32, (u8, TableMeta)>,
+    /// Per id the keys in it that count no more.
+    pub(crate) hidden: Hidden,
     pub(crate) next_table: u32,
     pub(crate) next_segment: u32,
 }
@@ -73,9 +76,16 @@ impl TableState {
                 return Err(Malformed("an edit adds a table twice"));
             }
         }
+        let stays = |id: &u32| self.tables.contains_key(id) && !edit.removed.contains(id);
+        let comes = |id: &u32| edit.added.iter().any(|(_, meta)| meta.id == *id);
+        if !edit.hidden.keys().all(|id| stays(id) || comes(id)) {
+            return Err(Malformed("an edit hides keys of a table that isn't there"));
+        }
         for id in &edit.removed {
             self.tables.remove(id);
+            self.hidden.remove(id);
         }
+        self.hidden.extend(edit.hidden.iter().map(|(id, ranges)| (*id, Rc::clone(ranges))));
         for (level, meta) in &edit.added {
             self.tables.insert(meta.id, (*level, meta.clone()));
         }
@@ -109,7 +119,15 @@ impl TableState {
                 bytes = 0;
             }
             bytes += 64 + meta.smallest.len() + meta.largest.len() + meta.references.len() * 12;
-            edits.last_mut().expect("there is one").added.push((*level, meta.clone()));
+            let edit = edits.last_mut().expect("there is one");
+            if let Some(ranges) = self.hidden.get(&meta.id) {
+                bytes += ranges
+                    .iter()
+                    .map(|range| 4 + range.start.len() + range.end.len())
+                    .sum::<usize>();
+                edit.hidden.insert(meta.id, Rc::clone(ranges));
+            }
+            edit.added.push((*level, meta.clone()));
         }
         edits
     }

@@ -2,25 +2,39 @@
 //!
 //! Keys, values and inline payloads are copied in, so that the byte count is true: what is handed over is often a
 //! small part of a large network or WAL buffer.
+//!
+//! A range that is removed takes its keys along and stays as a range: older than every key that is in the memtable
+//! then or later, newer than all that memtables and tables before it hold.
 
-use std::{collections::BTreeMap, ops::Bound};
+use std::{
+    collections::BTreeMap,
+    ops::{Bound, Range},
+};
 
 use bytes::Bytes;
 
 use crate::{
-    index::entry::{Change, Payload, detach},
+    index::{
+        entry::{Change, Payload, detach},
+        ranges::Ranges,
+    },
     segment::Extent,
 };
 
 /// What an entry costs beyond its bytes: the tree's slot and three shared buffers.
 const ENTRY_OVERHEAD_BYTES: usize = 192;
+/// What is said of a key that was removed.
+const REMOVED: &Change = &None;
 
 #[derive(Debug, Default)]
 pub(crate) struct Memtable {
     entries: BTreeMap<Bytes, Change>,
+    removed: Ranges,
     bytes: usize,
     /// Payload bytes that only older memtables and tables refer to, and that its tombstones let go of.
     pub(crate) released_bytes: u64,
+    /// The same for its ranges; these bytes come free with its flush already.
+    pub(crate) struck_bytes: u64,
 }
 
 impl Memtable {
@@ -37,8 +51,32 @@ impl Memtable {
         extent_of(&replaced)
     }
 
+    /// Removes the keys from `range.start` to before `range.end`. Returns the extents whose pins their entries held.
+    pub(crate) fn remove_range(&mut self, range: &Range<Bytes>) -> Vec<Extent> {
+        let keys: Vec<Bytes> =
+            self.entries.range(range.clone()).map(|(key, _)| key.clone()).collect();
+        let mut extents = Vec::new();
+        for key in keys {
+            if let Some(change) = self.entries.remove(&key) {
+                self.bytes -= cost(&key, &change);
+                extents.extend(extent_of(&change));
+            }
+        }
+        self.removed.add(&Range {
+            start: Bytes::copy_from_slice(&range.start),
+            end: Bytes::copy_from_slice(&range.end),
+        });
+        self.bytes += ENTRY_OVERHEAD_BYTES + range.start.len() + range.end.len();
+        extents
+    }
+
+    pub(crate) fn removed(&self) -> &Ranges {
+        &self.removed
+    }
+
+    /// What became of a key, if it knows that.
     pub(crate) fn get(&self, key: &[u8]) -> Option<&Change> {
-        self.entries.get(key)
+        self.entries.get(key).or_else(|| self.removed.end_of(key).map(|_| REMOVED))
     }
 
     /// What it takes in memory.
@@ -47,7 +85,12 @@ impl Memtable {
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.entries.is_empty()
+        !self.has_keys() && self.removed.is_empty()
+    }
+
+    /// Whether it has anything for a table.
+    pub(crate) fn has_keys(&self) -> bool {
+        !self.entries.is_empty()
     }
 
     /// The changes from `start` to before `end`.
@@ -118,6 +161,22 @@ mod tests {
         assert_eq!(memtable.bytes(), ENTRY_OVERHEAD_BYTES + 3);
         assert_eq!(memtable.insert(&key, &None), None);
         assert_eq!(memtable.get(b"key"), Some(&None));
+    }
+
+    #[test]
+    fn a_range_takes_its_keys_along_and_later_ones_are_newer() {
+        let entry = || Some(Entry { value: Bytes::from_static(b"12345"), payload: Payload::None });
+        let key = |text: &'static str| Bytes::from_static(text.as_bytes());
+        let mut memtable = Memtable::default();
+        for text in ["a", "b", "c"] {
+            memtable.insert(&key(text), &entry());
+        }
+        memtable.remove_range(&(key("b")..key("c")));
+        memtable.insert(&key("bb"), &entry());
+        let found = ["a", "b", "bb", "bbb", "c", "d"].map(|text| memtable.get(text.as_bytes()));
+        let (held, gone) = (entry(), None);
+        assert_eq!(found, [Some(&held), Some(&gone), Some(&held), Some(&gone), Some(&held), None]);
+        assert_eq!(memtable.bytes(), 3 * (ENTRY_OVERHEAD_BYTES + 5) + 4 + ENTRY_OVERHEAD_BYTES + 2);
     }
 
     #[test]

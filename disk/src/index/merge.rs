@@ -7,7 +7,9 @@ use bytes::Bytes;
 use crate::{
     device::Directory,
     error::Error,
-    index::{cache::Cache, entry::Change, memtable::Memtable, table::run::RunCursor},
+    index::{
+        cache::Cache, entry::Change, memtable::Memtable, ranges::Ranges, table::run::RunCursor,
+    },
 };
 
 /// A frozen memtable is copied out in lots of this many entries: no borrow of it is held across a read.
@@ -26,6 +28,8 @@ pub(crate) struct LotCursor {
     /// Where the next lot comes from; none for a fixed lot.
     memtable: Option<Rc<Memtable>>,
     end: Option<Bytes>,
+    /// Keys that a newer source has removed.
+    hidden: Ranges,
 }
 
 /// The merge of `sources`, newest first.
@@ -54,8 +58,9 @@ impl<D: Directory> Merge<D> {
         let key = Bytes::copy_from_slice(key);
         let change = self.sources[position].change()?;
         for source in &mut self.sources[position..] {
-            if source.key() == Some(&key) {
-                source.advance(cache).await?;
+            // Nearly always the next key is in memory: no future for that.
+            if source.key() == Some(&key) && !source.advance_in_memory()? {
+                source.advance_beyond(cache).await?;
             }
         }
         Ok(Some((key, change)))
@@ -79,13 +84,21 @@ impl<D: Directory> Source<D> {
         }
     }
 
-    async fn advance(&mut self, cache: &Cache) -> Result<(), Error> {
+    /// False where something has to be read for the next key.
+    fn advance_in_memory(&mut self) -> Result<bool, Error> {
         match self {
             Self::Lot(cursor) => {
                 cursor.advance();
-                Ok(())
+                Ok(true)
             }
-            Self::Run(cursor) => cursor.advance(cache).await,
+            Self::Run(cursor) => cursor.advance_in_block(),
+        }
+    }
+
+    async fn advance_beyond(&mut self, cache: &Cache) -> Result<(), Error> {
+        match self {
+            Self::Lot(_) => Ok(()),
+            Self::Run(cursor) => cursor.advance_beyond(cache).await,
         }
     }
 }
@@ -94,12 +107,17 @@ impl LotCursor {
     /// Over entries already collected, ascending.
     pub(crate) fn fixed(mut entries: Vec<(Bytes, Change)>) -> Self {
         entries.reverse();
-        Self { lot: entries, memtable: None, end: None }
+        Self { lot: entries, memtable: None, end: None, hidden: Ranges::default() }
     }
 
-    /// Over a frozen memtable, from `start` to before `end`.
-    pub(crate) fn frozen(memtable: Rc<Memtable>, start: &[u8], end: Option<Bytes>) -> Self {
-        let mut cursor = Self { lot: Vec::new(), memtable: Some(memtable), end };
+    /// Over a frozen memtable, from `start` to before `end`, without `hidden` keys.
+    pub(crate) fn frozen(
+        memtable: Rc<Memtable>,
+        start: &[u8],
+        end: Option<Bytes>,
+        hidden: Ranges,
+    ) -> Self {
+        let mut cursor = Self { lot: Vec::new(), memtable: Some(memtable), end, hidden };
         cursor.fill(Bound::Included(start));
         cursor
     }
@@ -125,6 +143,7 @@ impl LotCursor {
         };
         let end = self.end.as_ref().map_or(Bound::Unbounded, |end| Bound::Excluded(end.as_ref()));
         if let Some(entries) = memtable.range(start, end) {
+            let entries = entries.filter(|(key, _)| self.hidden.end_of(key).is_none());
             self.lot.extend(
                 entries.take(LOT_ENTRIES).map(|(key, change)| (key.clone(), change.clone())),
             );

@@ -18,11 +18,12 @@ use crate::{
     error::Error,
     index::{
         cache::Cache,
-        levels::{Placed, Version},
+        levels::{Hidden, Placed, Version},
         manifest::{Manifest, edit::Edit},
         memtable::Memtable,
         notify::Notify,
         options::{IndexOptions, LEVEL_COUNT},
+        ranges::Ranges,
         table::{reader::Table, table_name},
     },
     scrub::finding::Finding,
@@ -49,6 +50,10 @@ pub(crate) struct Shared<D: Directory> {
     pub(crate) flush_asked: Cell<bool>,
     /// Upkeep is at work.
     pub(crate) tidying: Cell<bool>,
+    /// Flushes that wait for compaction to get on.
+    pub(crate) awaited: Cell<usize>,
+    /// Compaction stops where it is and doesn't begin: a range is being removed from the tables.
+    pub(crate) halted: Cell<bool>,
     pub(crate) counters: Counters,
 }
 
@@ -66,6 +71,8 @@ pub(crate) struct State<D: Directory> {
     pub(crate) turns: Vec<Bytes>,
     /// Segments with extents that could not be read: not reclaimed.
     pub(crate) damaged: BTreeSet<u32>,
+    /// Damage of tables that compaction met and nobody was told of yet.
+    pub(crate) untold: Vec<Error>,
     /// What the tombstones of a flushed table let go of, in bytes, by table.
     pub(crate) released: BTreeMap<u32, u64>,
     /// What was ever written to segments when the active memtable was begun, in bytes.
@@ -86,6 +93,9 @@ pub(crate) struct Counters {
     pub(crate) compactions: Cell<u64>,
     pub(crate) compacted_bytes: Cell<u64>,
     pub(crate) relocated_bytes: Cell<u64>,
+    /// Entries that compactions took in, and their bytes.
+    pub(crate) merged_entries: Cell<u64>,
+    pub(crate) merged_bytes: Cell<u64>,
 }
 
 /// A change of the list of tables.
@@ -94,6 +104,8 @@ pub(crate) struct Install<D: Directory> {
     pub(crate) removed: Vec<Rc<Table<D>>>,
     /// The oldest frozen memtable is what was added.
     pub(crate) flushed: bool,
+    /// Goes from all tables that are there. The caller holds the lock on compaction, unless it is empty.
+    pub(crate) struck: Ranges,
 }
 
 impl<D: Directory> Shared<D> {
@@ -120,6 +132,7 @@ impl<D: Directory> Shared<D> {
                 flushed: 0,
                 turns: vec![Bytes::new(); LEVEL_COUNT],
                 damaged: BTreeSet::new(),
+                untold: Vec::new(),
                 released: BTreeMap::new(),
                 written_before: 0,
                 stopping: false,
@@ -133,6 +146,8 @@ impl<D: Directory> Shared<D> {
             eased: Notify::default(),
             flush_asked: Cell::new(false),
             tidying: Cell::new(false),
+            awaited: Cell::new(0),
+            halted: Cell::new(false),
             counters: Counters::default(),
         }
     }
@@ -175,9 +190,11 @@ impl<D: Directory> Shared<D> {
     }
 
     /// Makes a change of the list of tables durable, then visible.
-    pub(crate) async fn commit(&self, install: Install<D>) -> Result<(), Error> {
+    pub(crate) async fn commit(&self, mut install: Install<D>) -> Result<(), Error> {
         let mut manifest = self.manifest.lock().await;
         self.check()?;
+        let (covered, hidden) = self.state.borrow().version.struck(&install.struck);
+        install.removed.extend(covered);
         let edit = Edit {
             next_table: self.state.borrow().next_table,
             next_segment: self.segments.next_segment(),
@@ -189,10 +206,11 @@ impl<D: Directory> Shared<D> {
                     (u8::try_from(*level).expect("a handful of levels"), table.meta.clone())
                 })
                 .collect(),
+            hidden: hidden.clone(),
         };
         manifest.commit(&self.directory, &edit).await.map_err(|error| self.note(error))?;
         // No await from here on: memory follows the manifest in one step.
-        self.install(install);
+        self.install(install, &hidden);
         drop(manifest);
         self.moved.notify();
         Ok(())
@@ -204,10 +222,10 @@ impl<D: Directory> Shared<D> {
         manifest.verify(&self.directory).await
     }
 
-    fn install(&self, install: Install<D>) {
+    fn install(&self, install: Install<D>, hidden: &Hidden) {
         let mut state = self.state.borrow_mut();
         let removed: BTreeSet<u32> = install.removed.iter().map(|table| table.meta.id).collect();
-        state.version = Rc::new(state.version.changed(&removed, &install.added));
+        state.version = Rc::new(state.version.changed(&removed, &install.added, hidden));
         // A table that only changes its level is in both lists: nothing is gained, nothing retires.
         let added: BTreeSet<u32> = install.added.iter().map(|(_, table)| table.meta.id).collect();
         let gained: Vec<_> = install
@@ -265,6 +283,22 @@ impl<D: Directory> Shared<D> {
         } else {
             None
         }
+    }
+
+    /// Leaves the table that `error` is about out of all later jobs; false where it is none of `tables`.
+    pub(crate) fn leave_out(&self, tables: &[Rc<Table<D>>], error: &Error) -> bool {
+        let Some(table) = tables.iter().find(|table| table.is_meant_by(error)) else {
+            return false;
+        };
+        let mut state = self.state.borrow_mut();
+        if !state.version.damaged.contains(&table.meta.id) {
+            state.version = Rc::new(state.version.without(table.meta.id));
+            state.untold.push(error.clone());
+        }
+        drop(state);
+        // Who tells of it may be waiting.
+        self.moved.notify();
+        true
     }
 
     /// Removes the files of tables that were not committed; what can't be removed goes at the next start.

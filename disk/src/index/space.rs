@@ -16,6 +16,7 @@ use crate::{
     device::Directory,
     index::{
         Index,
+        memtable::Memtable,
         shared::{Shared, State},
     },
     segment::Thinness,
@@ -101,7 +102,7 @@ impl<D: Directory> Shared<D> {
 
 /// How thin a segment must be to be rewritten now.
 pub(super) fn thinness<D: Directory>(shared: &Shared<D>, state: &State<D>) -> Thinness {
-    if space(shared, state).is_pressing() {
+    if is_pressing(shared, state) {
         Thinness::Pressing(PRESSING_PERCENT)
     } else {
         Thinness::Calm(shared.options.reclaim_percent)
@@ -116,7 +117,8 @@ pub(super) fn flush_frees<D: Directory>(shared: &Shared<D>, state: &State<D>) ->
     }
     let written_bytes = shared.segments.written_bytes() - state.written_before;
     let space = space(shared, state);
-    written_bytes + state.active.released_bytes >= space.worthwhile_bytes() && space.is_pressing()
+    let released_bytes = state.active.released_bytes + state.active.struck_bytes;
+    written_bytes + released_bytes >= space.worthwhile_bytes() && space.is_pressing()
 }
 
 /// Whether compacting level zero brings space back: by its tombstones, or by what its entries may replace in deeper
@@ -135,10 +137,15 @@ pub(super) fn level_zero_frees<D: Directory>(shared: &Shared<D>, state: &State<D
     replacing.min(deeper) > deeper / 4 + SLACK_SEGMENTS * space.segment_bytes
 }
 
+/// Whether upkeep is to get space back with urgency.
+pub(super) fn is_pressing<D: Directory>(shared: &Shared<D>, state: &State<D>) -> bool {
+    space(shared, state).is_pressing()
+}
+
 fn space<D: Directory>(shared: &Shared<D>, state: &State<D>) -> Space {
-    let in_memory = state.frozen.iter().map(|memtable| memtable.released_bytes).sum::<u64>()
-        + state.active.released_bytes;
-    let released = in_memory + state.released.values().sum::<u64>();
+    let let_go = |memtable: &Memtable| memtable.released_bytes + memtable.struck_bytes;
+    let in_memory = state.frozen.iter().map(|memtable| let_go(memtable)).sum::<u64>();
+    let released = in_memory + let_go(&state.active) + state.released.values().sum::<u64>();
     let referred = shared.segments.live_bytes() + shared.segments.pinned_bytes();
     Space {
         used_bytes: shared.segments.held_bytes(),

@@ -18,6 +18,8 @@ mod costs;
 mod crash;
 mod faults;
 mod model;
+mod pace;
+mod ranges;
 mod space;
 
 /// What a key holds: its value, and its payload where it has one.
@@ -81,7 +83,7 @@ fn random_held(random: &mut Random) -> Held {
     (value, payload.map(|length| random.bytes(length)))
 }
 
-/// A random batch, applied to both. Some payloads go to a segment first, as chunks do.
+/// A random batch, applied to both; some payloads go to a segment first, as chunks do. Now and then a range goes, too.
 async fn write(
     index: &Index<SimDirectory>,
     model: &mut Model,
@@ -111,7 +113,17 @@ async fn write(
     }
     index.write(batch);
     *model = after;
+    if random.below(8) == 0 {
+        let start = random.below(KEY_COUNT);
+        remove(index, model, &(key(start)..key(start + random.below(60))));
+    }
     Ok(())
+}
+
+/// Removes a range from both.
+fn remove(index: &Index<SimDirectory>, model: &mut Model, range: &std::ops::Range<Bytes>) {
+    index.remove_range(range);
+    model.retain(|key, _| !range.contains(key.as_slice()));
 }
 
 async fn body_of(
@@ -160,23 +172,31 @@ async fn beside_upkeep<T>(
 
 /// The bytes that every entry of every table refers to are the live bytes, in the manifest and in the segments.
 async fn check_live(index: &Index<SimDirectory>) {
-    use crate::index::table::{reader::Reading, run::RunCursor, writer::extent_bytes};
+    use crate::index::table::{
+        reader::Reading,
+        run::{Hiding, RunCursor, Walk},
+        writer::extent_bytes,
+    };
     let shared = &index.0;
     let version = Rc::clone(&shared.state.borrow().version);
     let mut live: BTreeMap<u32, u64> = BTreeMap::new();
     for table in version.tables() {
         let mut own: BTreeMap<u32, u64> = BTreeMap::new();
         let mut count = 0;
-        let mut run =
-            RunCursor::seek(vec![Rc::clone(table)], &[], Reading::Streamed(None), &shared.cache)
-                .await
-                .unwrap();
+        let walk = Walk {
+            tables: vec![Rc::clone(table)],
+            hiding: Hiding::default(),
+            reading: Reading::Streamed(None),
+        };
+        let mut run = RunCursor::seek(walk, &[], &shared.cache).await.unwrap();
         while run.key().is_some() {
             count += 1;
             if let Some(Entry { payload: Payload::Extent(extent), .. }) = run.change().unwrap() {
                 *own.entry(extent.segment).or_default() += extent_bytes(extent);
             }
-            run.advance(&shared.cache).await.unwrap();
+            if !run.advance_in_block().unwrap() {
+                run.advance_beyond(&shared.cache).await.unwrap();
+            }
         }
         assert_eq!(count, table.meta.entries);
         assert_eq!(

@@ -15,8 +15,12 @@ use crate::{
         merge::{Merge, Source},
         notify::give_way,
         payload::read_payload,
+        ranges::Ranges,
         shared::Shared,
-        table::{reader::Reading, run::RunCursor},
+        table::{
+            reader::Reading,
+            run::{Hiding, RunCursor, Walk},
+        },
     },
 };
 
@@ -50,11 +54,13 @@ pub(crate) struct Newer<D: Directory> {
     pub(crate) sources: Vec<Source<D>>,
     /// The key from which on they are not complete.
     pub(crate) cutoff: Option<Bytes>,
+    /// What they have removed from all tables.
+    pub(crate) removed: Ranges,
 }
 
 impl<D: Directory> Default for Newer<D> {
     fn default() -> Self {
-        Self { sources: Vec::new(), cutoff: None }
+        Self { sources: Vec::new(), cutoff: None, removed: Ranges::default() }
     }
 }
 
@@ -107,10 +113,11 @@ impl<D: Directory> View<D> {
         if range.start >= range.end {
             return Ok(Page::default());
         }
-        let Newer { mut sources, cutoff } = newer;
-        for run in self.version.runs(&range.start, &range.end) {
-            let cursor =
-                RunCursor::seek(run, &range.start, Reading::Cached, &self.shared.cache).await?;
+        let Newer { mut sources, cutoff, removed } = newer;
+        for tables in self.version.runs(&range.start, &range.end) {
+            let hiding = Hiding::of(&self.version, removed.clone());
+            let walk = Walk { tables, hiding, reading: Reading::Cached };
+            let cursor = RunCursor::seek(walk, &range.start, &self.shared.cache).await?;
             sources.push(Source::Run(Box::new(cursor)));
         }
         let end = cutoff.as_ref().unwrap_or(&range.end);
@@ -155,7 +162,8 @@ async fn collect<D: Directory>(
     Ok(page)
 }
 
-fn held_bytes(entry: &Entry) -> usize {
+/// Bytes of value and inline payload.
+pub(crate) fn held_bytes(entry: &Entry) -> usize {
     let inline = match &entry.payload {
         crate::index::Payload::Inline(bytes) => bytes.len(),
         crate::index::Payload::None | crate::index::Payload::Extent(_) => 0,

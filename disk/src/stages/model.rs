@@ -22,6 +22,8 @@ pub(super) enum Change {
     Put(u8, Held),
     /// The key holds nothing.
     Delete(u8),
+    /// No key from the first to before the second holds anything.
+    Clear(u8, u8),
     /// Raft's vote.
     Vote(u64),
     /// A log entry of this index and term behind the last one.
@@ -48,6 +50,7 @@ impl State {
             Change::Delete(key) => {
                 self.held.remove(&key);
             }
+            Change::Clear(from, to) => self.held.retain(|key, _| !(from..to).contains(key)),
             Change::Vote(vote) => self.vote = vote,
             Change::Append(index, term) => {
                 self.log.insert(index, term);

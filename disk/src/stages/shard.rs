@@ -47,6 +47,11 @@ pub(super) enum Operation {
     Delete {
         key: u8,
     },
+    /// Removes a range of keys.
+    Clear {
+        from: u8,
+        to: u8,
+    },
     Vote,
     /// Appends two entries to the Raft log, takes the second back and writes another one there.
     Rewrite,
@@ -126,6 +131,7 @@ impl Shard {
             Operation::Put { key, body_bytes } => self.put(key, body_bytes).await,
             Operation::Chunk { key, body_bytes } => self.chunk(key, body_bytes).await,
             Operation::Delete { key } => self.propose(Change::Delete(key), None).await,
+            Operation::Clear { from, to } => self.propose(Change::Clear(from, to), None).await,
             Operation::Vote => self.vote().await,
             Operation::Rewrite => self.rewrite().await,
             Operation::Flush => self.flush().await,
@@ -377,6 +383,7 @@ fn apply(index: &Index<SimDirectory>, record: &Record) {
             batch.put(key_of(key), Entry { value: value_of(held.nonce), payload });
         }
         (Change::Delete(key), _) => batch.delete(key_of(key)),
+        (Change::Clear(from, to), _) => index.remove_range(&(key_of(from)..key_of(to))),
         (Change::Vote(_) | Change::Append(..) | Change::Truncate(_), _) => {
             unreachable!("no entry of the data group")
         }
@@ -391,6 +398,7 @@ fn encode(index: u64, change: Change, extent: Option<Extent>) -> Record {
     let (kind, key, held) = match change {
         Change::Put(key, held) => (1 + u8::from(extent.is_some()), key, held),
         Change::Delete(key) => (0, key, Held { nonce: 0, body_bytes: 0 }),
+        Change::Clear(from, to) => (3, from, Held { nonce: to.into(), body_bytes: 0 }),
         Change::Vote(_) | Change::Append(..) | Change::Truncate(_) => {
             unreachable!("no entry of the data group")
         }
@@ -399,7 +407,7 @@ fn encode(index: u64, change: Change, extent: Option<Extent>) -> Record {
     head.extend_from_slice(&held.nonce.to_le_bytes());
     head.extend_from_slice(&held.body_bytes.to_le_bytes());
     head.extend(extent.iter().flat_map(|extent| extent.encode()));
-    let inline = extent.is_none() && kind > 0;
+    let inline = kind == 1;
     let body = if inline { body_of(held.nonce, held.body_bytes) } else { Bytes::new() };
     Record { index, head: Bytes::from(head), body }
 }
@@ -410,6 +418,7 @@ fn decode(record: &Record) -> (Change, Option<Extent>) {
     match kind {
         0 => (Change::Delete(key), None),
         1 => (Change::Put(key, held), None),
+        3 => (Change::Clear(key, u8::try_from(held.nonce).expect("it is a key")), None),
         _ => {
             let extent = record.head[18..].try_into().expect("an extent is behind the rest");
             (Change::Put(key, held), Some(Extent::decode(extent)))

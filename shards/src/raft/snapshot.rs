@@ -146,22 +146,17 @@ async fn fill<D: Directory>(
     }
 }
 
-/// Deletes every key of a group's range.
+/// Removes every key of a group's range, if there are any: every start asks.
 async fn empty<D: Directory>(index: &Index<D>, group: GroupId) -> Result<(), Error> {
-    let source = Source::Index(index);
-    let mut range = state::group_range(group);
-    loop {
-        let page = source.scan(range.clone()).await?;
-        let mut batch = Batch::default();
-        for (key, _) in page.entries {
-            batch.delete(key);
-        }
-        write(index, batch).await?;
-        match page.next {
-            Some(next) => range.start = next,
-            None => return Ok(()),
-        }
+    let range = state::group_range(group);
+    let limit = ScanLimit { entries: 1, bytes: BATCH_BYTES_MAX };
+    let first = index.scan(range.clone(), limit).await?;
+    if first.entries.is_empty() && first.next.is_none() {
+        return Ok(());
     }
+    make_room(index).await?;
+    index.remove_range(&range);
+    Ok(())
 }
 
 /// Writes a batch, and makes room first where memory is short: nobody else may be flushing while a group is opened.
@@ -169,10 +164,15 @@ async fn write<D: Directory>(index: &Index<D>, batch: Batch) -> Result<(), Error
     if batch.is_empty() {
         return Ok(());
     }
+    make_room(index).await?;
+    index.write(batch);
+    Ok(())
+}
+
+async fn make_room<D: Directory>(index: &Index<D>) -> Result<(), Error> {
     if index.is_full() {
         drop(index.flush().await?);
     }
-    index.write(batch);
     Ok(())
 }
 

@@ -21,6 +21,16 @@
 //! | 8, 8, 8 | file bytes, entries, tombstones |
 //! | 2 + n, 2 + n | smallest and largest key |
 //! | 4 | how many segments it refers to, then each 4 + 8: segment id, bytes, ascending |
+//!
+//! Where keys are hidden by it, that follows; an edit without any ends before:
+//!
+//! | bytes | what |
+//! | --- | --- |
+//! | 4 | how many tables have hidden keys from this edit on, then each, ascending: |
+//! | 4 | id |
+//! | 4 | how many ranges, all that it has, then each 2 + n, 2 + n: the first key and that behind the last, ascending |
+
+use std::rc::Rc;
 
 use bytes::Bytes;
 
@@ -28,8 +38,10 @@ use crate::{
     device::SECTOR_BYTES,
     index::{
         codec::{Malformed, Reader},
+        levels::Hidden,
         manifest::Place,
         options::LEVEL_COUNT,
+        ranges::Ranges,
         table::TableMeta,
     },
 };
@@ -45,6 +57,8 @@ pub(crate) struct Edit {
     pub(crate) removed: Vec<u32>,
     /// With its level; a table that changes its level is removed and added.
     pub(crate) added: Vec<(u8, TableMeta)>,
+    /// Of tables that are there after it: the keys that count no more.
+    pub(crate) hidden: Hidden,
 }
 
 /// The edit as it is written, padded to whole sectors.
@@ -100,9 +114,7 @@ fn put_body(edit: &Edit, target: &mut Vec<u8>) {
             target.extend_from_slice(&number.to_le_bytes());
         }
         for key in [&meta.smallest, &meta.largest] {
-            let length = u16::try_from(key.len()).expect("keys are shorter than 64 KiB");
-            target.extend_from_slice(&length.to_le_bytes());
-            target.extend_from_slice(key);
+            put_key(key, target);
         }
         target.extend_from_slice(&count(meta.references.len()).to_le_bytes());
         for (segment, bytes) in meta.references.iter() {
@@ -110,6 +122,24 @@ fn put_body(edit: &Edit, target: &mut Vec<u8>) {
             target.extend_from_slice(&bytes.to_le_bytes());
         }
     }
+    if edit.hidden.is_empty() {
+        return;
+    }
+    target.extend_from_slice(&count(edit.hidden.len()).to_le_bytes());
+    for (id, ranges) in &edit.hidden {
+        target.extend_from_slice(&id.to_le_bytes());
+        target.extend_from_slice(&count(ranges.len()).to_le_bytes());
+        for range in ranges.iter() {
+            put_key(&range.start, target);
+            put_key(&range.end, target);
+        }
+    }
+}
+
+fn put_key(key: &[u8], target: &mut Vec<u8>) {
+    let length = u16::try_from(key.len()).expect("keys are shorter than 64 KiB");
+    target.extend_from_slice(&length.to_le_bytes());
+    target.extend_from_slice(key);
 }
 
 fn read_body(body: &[u8]) -> Result<Edit, Malformed> {
@@ -122,7 +152,29 @@ fn read_body(body: &[u8]) -> Result<Edit, Malformed> {
     for _ in 0..reader.u32()? {
         edit.added.push(read_table(&mut reader)?);
     }
+    if reader.is_empty() {
+        return Ok(edit);
+    }
+    edit.hidden = read_hidden(&mut reader)?;
     if reader.is_empty() { Ok(edit) } else { Err(Malformed("an edit is too long")) }
+}
+
+fn read_hidden(reader: &mut Reader<'_>) -> Result<Hidden, Malformed> {
+    let mut hidden = Hidden::new();
+    for _ in 0..reader.u32()? {
+        let id = reader.u32()?;
+        let mut ranges = Vec::new();
+        for _ in 0..reader.u32()? {
+            ranges.push(read_key(reader)?..read_key(reader)?);
+        }
+        let ranges = Ranges::from_sorted(ranges).filter(|ranges| !ranges.is_empty());
+        let ranges = ranges.ok_or(Malformed("hidden ranges of an edit are out of order"))?;
+        if hidden.last_key_value().is_some_and(|(last, _)| *last >= id) {
+            return Err(Malformed("tables of an edit are out of order"));
+        }
+        hidden.insert(id, Rc::new(ranges));
+    }
+    Ok(hidden)
 }
 
 fn read_table(reader: &mut Reader<'_>) -> Result<(u8, TableMeta), Malformed> {

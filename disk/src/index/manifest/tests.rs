@@ -6,7 +6,7 @@ use super::{Manifest, TableState, edit::Edit, encode_edit};
 use crate::{
     device::SECTOR_BYTES,
     error::Error,
-    index::{manifest::Place, table::TableMeta},
+    index::{levels::Hidden, manifest::Place, table::TableMeta},
     testing::{SimDisk, block_on},
 };
 
@@ -30,6 +30,7 @@ fn adding(id: u32) -> Edit {
         next_segment: id + 2,
         removed: Vec::new(),
         added: vec![(0, meta(id))],
+        hidden: Hidden::new(),
     }
 }
 

@@ -138,6 +138,11 @@ impl<D: Directory> Table<D> {
         }
     }
 
+    /// Whether `error` is damage found in this table.
+    pub(crate) fn is_meant_by(&self, error: &Error) -> bool {
+        matches!(error, Error::Corrupt { location, .. } if location.starts_with(&self.location))
+    }
+
     /// The offset of its block index, for messages.
     pub(crate) fn index_offset(&self) -> u64 {
         self.footer.index.offset

@@ -1,6 +1,8 @@
-//! A walk over a run: tables with ascending, disjoint key ranges.
+//! A walk over a run: tables with ascending, disjoint key ranges. It leaps over what is hidden.
 
 use std::rc::Rc;
+
+use bytes::Bytes;
 
 use crate::{
     device::Directory,
@@ -10,16 +12,48 @@ use crate::{
         cache::Cache,
         codec::Malformed,
         entry::{Change, decode_change},
+        levels::{Hidden, Version},
+        ranges::Ranges,
         table::reader::{Reading, Table},
     },
 };
 
+/// The keys that count no more.
+#[derive(Clone, Default)]
+pub(crate) struct Hiding {
+    /// In all tables, for the sake of a removal that is not flushed.
+    above: Ranges,
+    hidden: Rc<Hidden>,
+}
+
+impl Hiding {
+    pub(crate) fn of<D: Directory>(version: &Version<D>, above: Ranges) -> Self {
+        Self { above, hidden: Rc::clone(&version.hidden) }
+    }
+
+    fn in_table(&self, table: u32) -> Ranges {
+        let mut all = self.above.clone();
+        if let Some(ranges) = self.hidden.get(&table) {
+            all.unite(ranges);
+        }
+        all
+    }
+}
+
+/// What is walked over, and how.
+pub(crate) struct Walk<D: Directory> {
+    pub(crate) tables: Vec<Rc<Table<D>>>,
+    pub(crate) hiding: Hiding,
+    pub(crate) reading: Reading,
+}
+
 pub(crate) struct RunCursor<D: Directory> {
-    tables: Vec<Rc<Table<D>>>,
+    walk: Walk<D>,
     /// Which table it is in.
     position: usize,
     place: Option<BlockPlace>,
-    reading: Reading,
+    /// What is hidden in that table.
+    hidden: Ranges,
 }
 
 /// Where it is in that table.
@@ -30,16 +64,11 @@ struct BlockPlace {
 }
 
 impl<D: Directory> RunCursor<D> {
-    /// A cursor over `tables`, on the first key that is `start` or greater.
-    pub(crate) async fn seek(
-        tables: Vec<Rc<Table<D>>>,
-        start: &[u8],
-        reading: Reading,
-        cache: &Cache,
-    ) -> Result<Self, Error> {
-        let position = tables.partition_point(|table| table.meta.largest.as_ref() < start);
-        let mut run = Self { tables, position, place: None, reading };
+    /// A cursor on the first key that is `start` or greater.
+    pub(crate) async fn seek(walk: Walk<D>, start: &[u8], cache: &Cache) -> Result<Self, Error> {
+        let mut run = Self { walk, position: 0, place: None, hidden: Ranges::default() };
         run.enter(start, cache).await?;
+        run.leap(cache).await?;
         Ok(run)
     }
 
@@ -53,37 +82,63 @@ impl<D: Directory> RunCursor<D> {
         let place = self.place.as_ref().expect("the cursor stands on a key");
         let stored = place.block.value().expect("the cursor stands on a key");
         decode_change(&stored)
-            .map_err(|malformed| self.tables[self.position].corrupt(place.offset, malformed))
+            .map_err(|malformed| self.walk.tables[self.position].corrupt(place.offset, malformed))
     }
 
-    /// Goes to the next key.
-    pub(crate) async fn advance(&mut self, cache: &Cache) -> Result<(), Error> {
-        let (Some(place), Some(table)) = (&mut self.place, self.tables.get(self.position)) else {
-            return Ok(());
-        };
-        if place.block.advance().map_err(|malformed| table.corrupt(place.offset, malformed))? {
-            return Ok(());
-        }
-        if place
-            .index
-            .advance()
-            .map_err(|malformed| table.corrupt(table.index_offset(), malformed))?
-        {
-            (place.block, place.offset) =
-                table.block(&place.index, &mut self.reading, cache).await?;
-            let found = place.block.advance();
-            return self.first(found);
-        }
-        self.position += 1;
-        self.enter(&[], cache).await
+    /// Goes to the next key within the block; false where another block has to be read for it.
+    pub(crate) fn advance_in_block(&mut self) -> Result<bool, Error> {
+        let Some(place) = &mut self.place else { return Ok(true) };
+        let table = &self.walk.tables[self.position];
+        let found = place.block.advance();
+        let found = found.map_err(|malformed| table.corrupt(place.offset, malformed))?;
+        Ok(found && (self.hidden.is_empty() || self.hidden_until().is_none()))
     }
 
+    /// Goes to the next key where [`Self::advance_in_block`] could not.
+    pub(crate) async fn advance_beyond(&mut self, cache: &Cache) -> Result<(), Error> {
+        if self.hidden_until().is_none() {
+            self.next_block(cache).await?;
+        }
+        self.leap(cache).await
+    }
+
+    async fn next_block(&mut self, cache: &Cache) -> Result<(), Error> {
+        let Some(place) = &mut self.place else { return Ok(()) };
+        let table = &self.walk.tables[self.position];
+        let found = place.index.advance();
+        if !found.map_err(|malformed| table.corrupt(table.index_offset(), malformed))? {
+            self.position += 1;
+            return self.enter(&[], cache).await;
+        }
+        (place.block, place.offset) =
+            table.block(&place.index, &mut self.walk.reading, cache).await?;
+        let found = place.block.advance();
+        self.first(found)
+    }
+
+    /// From a key that is hidden to the next one that isn't.
+    async fn leap(&mut self, cache: &Cache) -> Result<(), Error> {
+        while let Some(end) = self.hidden_until() {
+            self.enter(&end, cache).await?;
+        }
+        Ok(())
+    }
+
+    /// Where the range ends that hides the key it stands on.
+    fn hidden_until(&self) -> Option<Bytes> {
+        self.hidden.end_of(self.key()?).cloned()
+    }
+
+    /// Goes to the first key that is `start` or greater, in this table or a later one.
     async fn enter(&mut self, start: &[u8], cache: &Cache) -> Result<(), Error> {
         self.place = None;
-        let Some(table) = self.tables.get(self.position) else {
+        let later = self.walk.tables.get(self.position..).unwrap_or_default();
+        self.position += later.partition_point(|table| table.meta.largest.as_ref() < start);
+        let Some(table) = self.walk.tables.get(self.position) else {
             return Ok(());
         };
-        if let Reading::Streamed(window) = &mut self.reading {
+        self.hidden = self.walk.hiding.in_table(table.meta.id);
+        if let Reading::Streamed(window) = &mut self.walk.reading {
             *window = None;
         }
         let mut index = table.index(cache).await?;
@@ -94,7 +149,7 @@ impl<D: Directory> RunCursor<D> {
             return Err(table
                 .corrupt(table.index_offset(), Malformed("its last key is below the manifest's")));
         }
-        let (mut block, offset) = table.block(&index, &mut self.reading, cache).await?;
+        let (mut block, offset) = table.block(&index, &mut self.walk.reading, cache).await?;
         let found = block.seek(start);
         self.place = Some(BlockPlace { index, block, offset });
         self.first(found)
@@ -108,6 +163,6 @@ impl<D: Directory> RunCursor<D> {
             Err(malformed) => malformed,
         };
         let offset = self.place.as_ref().map_or(0, |place| place.offset);
-        Err(self.tables[self.position].corrupt(offset, finding))
+        Err(self.walk.tables[self.position].corrupt(offset, finding))
     }
 }

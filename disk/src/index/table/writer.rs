@@ -12,6 +12,7 @@ use crate::{
         cache::{Cache, Use},
         entry::{Change, Payload, encode_change},
         filter,
+        notify::give_way,
         table::{Footer, FrameKind, Handle, Identity, TableMeta, put_frame, table_name},
     },
     planted::{self, Bug},
@@ -19,6 +20,8 @@ use crate::{
 
 /// Writes go out in pieces of this size.
 const WRITE_BYTES: usize = 256 << 10;
+/// Keys whose bits are set before other tasks run: a large table has a hundred thousand.
+const FILTER_KEYS_AT_ONCE: usize = 4096;
 
 pub(crate) struct TableWriter<D: Directory> {
     device: D::Device,
@@ -99,7 +102,12 @@ impl<D: Directory> TableWriter<D> {
             self.close_block();
         }
         let smallest = self.smallest.take().expect("a table has an entry");
-        let filter = self.put_cached(FrameKind::Filter, filter::build(&self.hashes), cache);
+        let mut bits = filter::empty(self.hashes.len());
+        for hashes in self.hashes.chunks(FILTER_KEYS_AT_ONCE) {
+            filter::add(&mut bits, hashes);
+            give_way().await;
+        }
+        let filter = self.put_cached(FrameKind::Filter, bits, cache);
         let content = self.index.finish();
         let index = self.put_cached(FrameKind::Index, content, cache);
         self.pending.resize(self.pending.len().next_multiple_of(SECTOR_BYTES), 0);

@@ -9,7 +9,7 @@ use futures::future::join_all;
 use super::{all, beside_upkeep, page_of, rig};
 use crate::{
     device::Directory,
-    index::{Batch, Entry, Index, IndexOptions, Payload},
+    index::{Batch, Entry, Index, IndexOptions, Payload, pace::FlatOut},
     segment::SegmentOptions,
     testing::{Random, SimDirectory, SimDisk, block_on},
     wal::{LOCAL, Record, Wal, WalOptions, flushed},
@@ -102,7 +102,7 @@ async fn filled(seed: u64, payload_bytes: usize) -> (SimDisk, Random, u64) {
     beside_upkeep(&index, work).await.1.unwrap();
     // That index is stopped; what compaction it left is done, and counted, after a restart.
     let index = open(&disk, 1 << 20).await;
-    while index.upkeep().await.unwrap() {}
+    while index.upkeep(&FlatOut).await.unwrap() {}
     let written = disk.written_bytes() - before;
     (disk, random, written)
 }

@@ -10,7 +10,7 @@ use crate::{
     device::Directory,
     index::{
         Batch, Entry, Index, KEY_BYTES_MAX, Payload, ScanLimit, VALUE_BYTES_MAX, notify::give_way,
-        view::SCAN_KEYS_MAX,
+        pace::FlatOut, view::SCAN_KEYS_MAX,
     },
     segment::SegmentOptions,
     testing::{Random, SimDirectory, block_on},
@@ -265,7 +265,7 @@ fn the_longest_keys_and_values_pass_through_every_step() {
             index.write(batch);
             index.flush().await.unwrap();
         }
-        while index.upkeep().await.unwrap() {}
+        while index.upkeep(&FlatOut).await.unwrap() {}
         assert!(index.figures().compactions > 0);
         let limit = ScanLimit { entries: 10, bytes: 1 };
         assert!(contents(&index, limit).await.unwrap() == model);

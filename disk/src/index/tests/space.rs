@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::{Model, beside_upkeep, check_live, contents, key, open, page_of, rig};
 use crate::{
-    index::{Batch, Entry, Index, Payload},
+    index::{Batch, Entry, Index, Payload, pace::FlatOut},
     testing::{SimDirectory, SimDisk, block_on},
 };
 
@@ -36,7 +36,7 @@ fn bytes_in(disk: &SimDisk, part: &str) -> u64 {
 
 /// Lets upkeep run until there is nothing left to do.
 async fn settle(index: &Index<SimDirectory>) {
-    while index.upkeep().await.unwrap() {}
+    while index.upkeep(&FlatOut).await.unwrap() {}
     index.0.release().await.unwrap();
 }
 
