@@ -4,6 +4,7 @@ use std::{
     cell::{Cell, RefCell},
     collections::BTreeMap,
     ops::Range,
+    pin::pin,
     rc::Rc,
     sync::Arc,
 };
@@ -229,8 +230,19 @@ fn needs_space(command: &Command) -> bool {
 }
 
 impl<H: Host> Shard<H> {
-    /// Answers from this shard's groups.
+    /// Answers from this shard's groups; at once where their volume fails.
     pub(crate) async fn answer(&self, group: GroupId, ask: Ask) -> Result<Answer, AskError> {
+        let own = self.host().shard();
+        self.check_place(own)?;
+        match self.volumes().unless_own_fails(pin!(self.answer_held(group, ask))).await {
+            Some(Ok(answer)) => Ok(answer),
+            // Whatever went wrong, the volume is the reason where it has failed.
+            Some(Err(error)) => Err(self.check_place(own).err().unwrap_or(error)),
+            None => Err(self.check_place(own).err().unwrap_or_else(starting)),
+        }
+    }
+
+    async fn answer_held(&self, group: GroupId, ask: Ask) -> Result<Answer, AskError> {
         let holdings = self.holdings().ok_or_else(starting)?;
         let _busy = Busy::begin(&holdings.busy);
         match ask {

@@ -18,6 +18,8 @@ pub mod mesh;
 pub mod meta;
 mod answer;
 mod chunk_cache;
+mod ending;
+mod outage;
 pub mod host;
 pub mod volume_tool;
 pub mod sim;

@@ -58,6 +58,8 @@ pub const START_POLL: Duration = Duration::from_millis(1);
 pub const STOP_POLL: Duration = Duration::from_millis(100);
 /// What other shards get to finish before a drained shard stops, and storage to write its last batch.
 pub const STOP_GRACE: Duration = Duration::from_millis(200);
+/// What the groups of a failed volume get to end before they are left behind.
+pub const OUTAGE_END_WAIT: Duration = Duration::from_secs(2);
 /// How long the reclaimer rests when there is nothing to free.
 pub const RECLAIM_PAUSE: Duration = Duration::from_millis(100);
 /// How long it rests between two steps: foreground requests go first.

@@ -41,6 +41,11 @@ pub enum Message {
         /// Which one.
         shard: usize,
     },
+    /// A volume has failed: nothing on it can be read or written until the next start.
+    VolumeFailed {
+        /// Its place among the data directories.
+        volume: usize,
+    },
     /// A shard that is to stop has no connection left.
     Drained {
         /// Which one.
@@ -201,6 +206,12 @@ pub enum AskError {
     /// Too much is under way, or nobody leads: nothing was done, try again later.
     #[error("the shard is overloaded")]
     Overloaded,
+    /// The volume of the group has failed, and the node goes on without it. A command may still be applied, or not.
+    #[error("data directory {path} has failed")]
+    VolumeFailed {
+        /// The volume.
+        path: String,
+    },
     /// The shard is starting, stopping or has failed. A command may still be applied, or not.
     #[error("the shard can't serve: {0}")]
     Unavailable(String),

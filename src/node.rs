@@ -29,9 +29,11 @@ use crate::{
     answer::Holdings,
     connection,
     credentials::Credentials,
+    ending,
     host::{Host, Listener as _, within},
     limits,
     mesh::Message,
+    outage,
     scrub::{self, Damage},
     shard::{Account, META_GROUP, Phase, Settings, Shard},
     transport::Transport,
@@ -82,6 +84,16 @@ pub enum Event {
     },
     /// Every shard serves.
     Serving(SocketAddr),
+    /// A volume has failed by a write or flush of one of its shards; the node goes on with the others. Told by each
+    /// shard that meets the failure by itself.
+    VolumeFailed {
+        /// The shard that met it.
+        shard: usize,
+        /// The volume.
+        path: String,
+        /// Why, in a sentence.
+        reason: String,
+    },
     /// A shard has ended by a failure: the node can't go on.
     Failed {
         /// Which one.
@@ -268,7 +280,7 @@ pub async fn run_shard<H: Host>(
             {
                 return supervisor.report(Event::Failed { shard: index, reason });
             }
-            watch(&shard, &supervisor, &keeper).await;
+            ending::watch(&shard, &supervisor, &keeper).await;
         }
         Err(reason) => supervisor.report(Event::Failed { shard: index, reason }),
     }
@@ -285,7 +297,12 @@ fn make_shard<H: Host>(
     settings: Arc<Settings>,
     layout: &Layout,
 ) -> Result<Shard<H>, String> {
-    let ids: Vec<u64> = layout.shards.iter().map(|(id, _)| *id).collect();
+    let ring = ring(layout)?;
+    Ok(Shard::new(host.clone(), settings, ring, (&layout.shards, Account::of(layout.cluster))))
+}
+
+/// Which shard of the node has which group.
+pub(crate) fn ring(layout: &Layout) -> Result<Ring, String> {
     let member = |(id, volume): &(u64, usize)| Member {
         shard: *id,
         volume: u64::try_from(*volume).expect("volumes are few"),
@@ -293,8 +310,7 @@ fn make_shard<H: Host>(
         zone: String::new(),
     };
     let members = layout.shards.iter().map(member).collect();
-    let ring = Ring::new(members, layout.group_count, 1).map_err(|error| error.to_string())?;
-    Ok(Shard::new(host.clone(), settings, ring, (&ids, Account::of(layout.cluster))))
+    Ring::new(members, layout.group_count, 1).map_err(|error| error.to_string())
 }
 
 fn meta_place<H: Host>(shard: &Shard<H>) -> usize {
@@ -391,13 +407,10 @@ async fn recover<H: Host>(
     Ok(keeper)
 }
 
-/// A loop of storage ended: by its stop, or by the failure that ends the shard.
+/// A loop of storage ended: by its stop, or by the failure that ends what is on the volume.
 fn report<H: Host>(shard: &Shard<H>, supervisor: &impl Supervisor, ended: Result<(), Error>) {
-    if let Err(error) = ended
-        && shard.phase() != Phase::Failed
-    {
-        shard.enter(Phase::Failed);
-        supervisor.report(Event::Failed { shard: shard.host().shard(), reason: error.to_string() });
+    if let Err(error) = ended {
+        outage::begin(shard, supervisor, &error);
     }
 }
 
@@ -462,6 +475,7 @@ async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
             Message::Recovered { shard: recovered } => {
                 started.recovered.borrow_mut().push(recovered);
             }
+            Message::VolumeFailed { volume } => outage::learn(&shard, volume),
             Message::Drained { shard: drained } => shard.note_drained(drained),
             Message::Meta { source, view } => {
                 let version = view.version;
@@ -526,7 +540,7 @@ async fn accept<H: Host>(shard: Shard<H>, listener: H::Listener, supervisor: imp
 async fn reclaim<H: Host>(shard: Shard<H>) {
     let reclaimers: BTreeMap<u32, Reclaimer> =
         shard.own_groups().into_iter().map(|group| (group, Reclaimer::default())).collect();
-    while !shard.is_draining() {
+    while !shard.is_draining() && !shard.volumes().has_own_failed() {
         let Some(holdings) = shard.holdings() else { return };
         let mut idle = true;
         for (group, reclaimer) in &reclaimers {
@@ -548,39 +562,4 @@ async fn reclaim<H: Host>(shard: Shard<H>) {
             .sleep(if idle { limits::RECLAIM_PAUSE } else { limits::RECLAIM_STEP_PAUSE })
             .await;
     }
-}
-
-/// Waits for the node's end, then ends the shard: connections finish, storage stops cleanly.
-async fn watch<H: Host>(
-    shard: &Shard<H>,
-    supervisor: &impl Supervisor,
-    keeper: &Keeper<H::Directory>,
-) {
-    while !supervisor.is_stopping() && shard.phase() != Phase::Failed {
-        shard.host().sleep(limits::STOP_POLL).await;
-    }
-    shard.enter(Phase::Draining);
-    let drain = shard.settings().drain_seconds.saturating_mul(1_000_000_000);
-    let deadline = shard.host().now().0.saturating_add(drain);
-    while shard.connection_count() > 0 && shard.host().now().0 < deadline {
-        shard.host().sleep(limits::STOP_POLL).await;
-    }
-    // Other shards may still ask for groups of this one until they have drained, too.
-    for other in 0..shard.host().shard_count() {
-        let drained = Message::Drained { shard: shard.host().shard() };
-        shard.host().send(other, drained).await;
-    }
-    while !shard.are_all_drained() && shard.host().now().0 < deadline {
-        shard.host().sleep(limits::START_POLL).await;
-    }
-    let Some(holdings) = shard.holdings() else { return };
-    let (hits, misses) = holdings.cache_figures();
-    tracing::debug!(hits, misses, "chunk cache");
-    for group in holdings.groups.values() {
-        group.shutdown().await;
-    }
-    keeper.stop();
-    holdings.storage.index.stop();
-    holdings.storage.wal.stop();
-    shard.host().sleep(limits::STOP_GRACE).await;
 }

@@ -57,6 +57,10 @@ pub(crate) async fn run<H: Host>(
     let mut names = Names::new(shard, &holdings);
     let mut saved_at = shard.host().now().0;
     while !shard.is_draining() {
+        if shard.volumes().has_own_failed() {
+            // Progress isn't saved on a volume that nobody can trust.
+            return Ok(());
+        }
         holdings.scrub.replace(scrubber.progress().clone());
         if scrubber.progress().stage == Stage::Between {
             if !is_due(scrubber.progress(), plan.period, shard.now_ms()) {

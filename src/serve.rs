@@ -6,6 +6,7 @@
 )]
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc, RwLock,
         atomic::{AtomicBool, Ordering},
@@ -108,15 +109,53 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         run_shards(shard_count, &cores, body)
     };
     let shards = shards.map_err(|error| format!("the shards can't be started: {error}"))?;
-    let ended = supervise(settings, &layout, (&process, &inbox), started);
+    let mut failed = BTreeSet::new();
+    let ended = supervise(settings, &layout, (&process, &inbox), (started, &mut failed));
     process.stopping.store(true, Ordering::Relaxed);
-    if ended.is_ok() {
-        for shard in shards {
-            shard.join().map_err(|error| format!("a shard ended badly: {error}"))?;
-        }
-        tracing::info!("stopped");
+    ended?;
+    for shard in shards {
+        shard.join().map_err(|error| format!("a shard ended badly: {error}"))?;
     }
-    ended
+    finish(&inbox, failed)
+}
+
+/// What to say of a node whose shards have all ended as they were told to.
+fn finish(inbox: &mpsc::Receiver<Event>, mut failed: BTreeSet<String>) -> Result<(), String> {
+    for event in inbox.try_iter() {
+        match event {
+            Event::Failed { shard, reason } => {
+                return Err(format!("shard {shard} has failed as the node stopped: {reason}"));
+            }
+            Event::VolumeFailed { shard, path, reason } => {
+                tell_failed_volume(shard, &path, &reason);
+                failed.insert(path);
+            }
+            Event::Recovered { .. }
+            | Event::Damaged { .. }
+            | Event::CredentialsMade(_)
+            | Event::Serving(_) => {}
+        }
+    }
+    tracing::info!("stopped");
+    if failed.is_empty() {
+        return Ok(());
+    }
+    let failed: Vec<String> = failed.into_iter().collect();
+    Err(format!(
+        "stopped, but without these data directories, which had failed: {}; make them sound before the next start",
+        failed.join(", ")
+    ))
+}
+
+/// Says what an operator is to do about a failed volume.
+fn tell_failed_volume(shard: usize, volume: &str, reason: &str) {
+    tracing::error!(
+        shard,
+        volume,
+        reason,
+        "a data directory has failed: what it holds is refused with 503, all else is served. Check its device, then \
+         restart the node: what was acknowledged is recovered from it"
+    );
 }
 
 fn prepare(volumes: &[String], shard_count: usize) -> Result<Layout, String> {
@@ -132,7 +171,7 @@ fn supervise(
     settings: &Settings,
     layout: &Layout,
     (process, inbox): (&Process, &mpsc::Receiver<Event>),
-    started: std::time::Instant,
+    (started, failed): (std::time::Instant, &mut BTreeSet<String>),
 ) -> Result<(), String> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])
         .map_err(|error| format!("signals can't be taken: {error}"))?;
@@ -143,6 +182,10 @@ fn supervise(
             match event {
                 Event::Failed { shard, reason } => {
                     return Err(format!("shard {shard} has failed, and the node stops: {reason}"));
+                }
+                Event::VolumeFailed { shard, path, reason } => {
+                    tell_failed_volume(shard, &path, &reason);
+                    failed.insert(path);
                 }
                 Event::Recovered { shard, group_count, record_count } => {
                     tracing::info!(

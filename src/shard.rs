@@ -35,6 +35,7 @@ use crate::{
     limits,
     mesh::{Answer, Ask, AskError, Message},
     meta::MetaView,
+    outage::Volumes,
     scrub::ScrubPlan,
 };
 
@@ -74,9 +75,12 @@ pub enum Phase {
     Serving,
     /// Finishing what is under way.
     Draining,
-    /// Ended by a failure of its volume.
+    /// Ended by a failure that the node can't go on with.
     Failed,
 }
+
+/// A shard of the node: its id, and the index of its volume.
+pub type PlacedShard = (u64, usize);
 
 /// Who waits for the answer of another shard.
 type Asker = oneshot::Sender<Result<Answer, AskError>>;
@@ -101,6 +105,7 @@ struct Inner<H: Host> {
     connection_count: Cell<usize>,
     addresses: RefCell<BTreeMap<IpAddr, usize>>,
     drained: RefCell<BTreeSet<usize>>,
+    volumes: Volumes,
 }
 
 /// The one account that owns everything, by the cluster's id.
@@ -137,18 +142,20 @@ impl<H: Host> std::fmt::Debug for Shard<H> {
 }
 
 impl<H: Host> Shard<H> {
-    /// A shard that holds nothing yet. `shard_ids` are those of the node's shards, in order.
+    /// A shard that holds nothing yet. `shards` are those of the node, in order.
     pub fn new(
         host: H,
         settings: Arc<Settings>,
         ring: Ring,
-        (shard_ids, account): (&[u64], Account),
+        (shards, account): (&[PlacedShard], Account),
     ) -> Self {
-        let place_of = |id: &u64| shard_ids.iter().position(|known| known == id);
+        let place_of = |id: &u64| shards.iter().position(|(known, _)| known == id);
         let groups = META_GROUP..=ring.group_count();
         let places = groups
             .filter_map(|group| Some((group, ring.shards_of(group).iter().find_map(place_of)?)))
             .collect();
+        let of_shards = shards.iter().map(|(_, volume)| *volume).collect();
+        let volumes = Volumes::new(of_shards, host.shard());
         Self(Rc::new(Inner {
             host,
             settings,
@@ -165,6 +172,7 @@ impl<H: Host> Shard<H> {
             connection_count: Cell::default(),
             addresses: RefCell::default(),
             drained: RefCell::default(),
+            volumes,
         }))
     }
 
@@ -186,6 +194,16 @@ impl<H: Host> Shard<H> {
     /// Gives the shard its groups.
     pub(crate) fn hold(&self, holdings: Rc<Holdings<H>>) {
         *self.0.holdings.borrow_mut() = Some(holdings);
+    }
+
+    /// Takes its groups from the shard.
+    pub(crate) fn release(&self) -> Option<Rc<Holdings<H>>> {
+        self.0.holdings.take()
+    }
+
+    /// The volumes of the node, and which have failed.
+    pub(crate) fn volumes(&self) -> &Volumes {
+        &self.0.volumes
     }
 
     /// What it is doing.
@@ -387,6 +405,7 @@ impl<H: Host> Shard<H> {
         let place = self.0.places.get(&group).copied();
         let place =
             place.ok_or_else(|| AskError::Unavailable(format!("group {group} is on no shard")))?;
+        self.check_place(place)?;
         if place == own {
             return self.answer(group, ask).await;
         }

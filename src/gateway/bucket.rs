@@ -117,6 +117,8 @@ pub fn location<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3
 /// Deletes an empty bucket: sealed in every group first, so that nothing can be put into it meanwhile.
 pub async fn delete<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3::Error> {
     let bucket = find_bucket(shard, name)?;
+    // What can't be sealed everywhere isn't sealed anywhere.
+    shard.check_all_places()?;
     if let Err(refused) = seal(shard, bucket.id).await {
         unseal(shard, bucket.id).await;
         return Err(match refused {

@@ -22,11 +22,21 @@ use crate::{
     exchange::{Exchange, Response},
     host::Host,
     limits,
+    mesh::AskError,
     shard::Shard,
 };
 
 /// Deletions of one group, each with its place in the request.
 type Batch = Vec<(usize, DeleteObject)>;
+
+/// Why one object of a batch was not deleted.
+#[derive(Clone)]
+enum BatchError {
+    /// Its group decided so.
+    Refused(Refusal),
+    /// Its group could not be asked; the client asks again for the keys that say so.
+    Unanswered(AskError),
+}
 
 /// Deletes one object: 204 also where there was none.
 pub async fn one<H: Host>(
@@ -85,8 +95,10 @@ pub async fn many<H: Host>(
     let batches = batches.into_iter().map(|(group, batch)| delete_batch(&shard, group, batch));
     for (nth, outcome) in futures::future::join_all(batches).await.into_iter().flatten() {
         let key = &request.objects[nth].key;
-        errors[nth] =
-            outcome.err().map(|refused| refusal::of_command(&refused, &delete.bucket, key));
+        errors[nth] = outcome.err().map(|failed| match failed {
+            BatchError::Refused(refused) => refusal::of_command(&refused, &delete.bucket, key),
+            BatchError::Unanswered(error) => error.into(),
+        });
     }
     let deletions: Vec<objects::Deletion<'_>> = request
         .objects
@@ -106,20 +118,22 @@ async fn delete_batch<H: Host>(
     shard: &Shard<H>,
     group: u32,
     batch: Batch,
-) -> Vec<(usize, Result<bool, Refusal>)> {
+) -> Vec<(usize, Result<bool, BatchError>)> {
     let (places, commands): (Vec<usize>, Vec<DeleteObject>) = batch.into_iter().unzip();
     let count = places.len();
     let outcomes = match shard.propose(group, Command::DeleteObjects(commands), None).await {
-        Ok(Reply::DeletedEach(outcomes)) if outcomes.len() == count => outcomes,
-        Ok(Reply::Refused(refusal)) => vec![Err(refusal); count],
+        Ok(Reply::DeletedEach(outcomes)) if outcomes.len() == count => {
+            outcomes.into_iter().map(|outcome| outcome.map_err(BatchError::Refused)).collect()
+        }
+        Ok(Reply::Refused(refusal)) => vec![Err(BatchError::Refused(refusal)); count],
         Ok(other) => {
             tracing::error!(?other, "a group answered something else than was asked");
-            vec![Err(Refusal::Malformed("the reply has another shape")); count]
+            let malformed = Refusal::Malformed("the reply has another shape");
+            vec![Err(BatchError::Refused(malformed)); count]
         }
-        // The client asks again for the keys that say so.
         Err(error) => {
             tracing::warn!(%error, group, "deleting a batch failed");
-            vec![Err(Refusal::BodyMissing); count]
+            vec![Err(BatchError::Unanswered(error)); count]
         }
     };
     places.into_iter().zip(outcomes).collect()

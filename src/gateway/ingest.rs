@@ -183,7 +183,10 @@ impl<H: Host> Discard<H> {
     pub fn after(mut self, outcome: Result<Reply, AskError>) -> Result<Reply, AskError> {
         let refused = match &outcome {
             Ok(Reply::Refused(_)) | Err(AskError::Full | AskError::Overloaded) => true,
-            Ok(_) | Err(AskError::Unavailable(_) | AskError::Damaged(_)) => false,
+            Ok(_)
+            | Err(
+                AskError::VolumeFailed { .. } | AskError::Unavailable(_) | AskError::Damaged(_),
+            ) => false,
         };
         if !refused {
             self.body = None;

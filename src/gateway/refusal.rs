@@ -62,6 +62,13 @@ impl From<AskError> for s3::Error {
                 )
             }
             AskError::Overloaded => Self::new(ErrorCode::SlowDown),
+            // The node told it once, loudly; each answer is logged with its message like every 503.
+            AskError::VolumeFailed { .. } => Self::with_message(
+                ErrorCode::ServiceUnavailable,
+                format!(
+                    "{error}; what it holds can't be read or written until the node was restarted on a sound one."
+                ),
+            ),
             AskError::Unavailable(reason) => {
                 tracing::warn!(reason, "a shard can't serve");
                 Self::new(ErrorCode::ServiceUnavailable)

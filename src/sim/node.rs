@@ -5,6 +5,7 @@
 
 use std::{
     cell::{Cell, RefCell},
+    collections::BTreeSet,
     net::{Ipv4Addr, SocketAddr},
     rc::Rc,
     sync::Arc,
@@ -18,7 +19,7 @@ use rustls::ServerConfig;
 use super::{Owner, SimHost, World, network::Network};
 use crate::{
     credentials::Credentials,
-    node::{self, Event, Supervisor},
+    node::{self, Event, Layout, Supervisor},
     scrub::ScrubPlan,
     shard::Settings,
 };
@@ -79,6 +80,7 @@ struct Life {
     stopping: Cell<bool>,
     ended_count: Cell<usize>,
     shard_count: Cell<usize>,
+    layout: RefCell<Option<Arc<Layout>>>,
 }
 
 #[derive(Clone)]
@@ -129,6 +131,16 @@ impl SimNode {
         &self.disk
     }
 
+    /// Its shards and their volumes, once it has begun to start.
+    pub fn layout(&self) -> Option<Arc<Layout>> {
+        self.life.borrow().layout.borrow().clone()
+    }
+
+    /// Its data directories.
+    pub fn volumes(&self) -> Vec<String> {
+        (0..self.options.volume_count).map(|volume| format!("/volume-{volume}")).collect()
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         let number = u8::try_from(self.options.number % 200).expect("below 200");
@@ -155,6 +167,7 @@ impl SimNode {
                 Err(reason) => return Watcher(life).report(Event::Failed { shard: 0, reason }),
             };
             life.shard_count.set(layout.shards.len());
+            life.layout.replace(Some(Arc::clone(&layout)));
             for host in SimHost::node(&world, &network, &disk, number, layout.shards.len()) {
                 let (settings, layout) = (Arc::clone(&settings), Arc::clone(&layout));
                 let (owner, life) = (
@@ -206,8 +219,26 @@ impl SimNode {
         events.iter().find_map(|event| match event {
             Event::Failed { shard, reason } => Some(format!("shard {shard}: {reason}")),
             Event::Damaged { shard, finding } => Some(format!("shard {shard}: {finding:?}")),
-            Event::Recovered { .. } | Event::CredentialsMade(_) | Event::Serving(_) => None,
+            Event::VolumeFailed { .. }
+            | Event::Recovered { .. }
+            | Event::CredentialsMade(_)
+            | Event::Serving(_) => None,
         })
+    }
+
+    /// The volumes that have failed while the node went on.
+    pub fn failed_volumes(&self) -> BTreeSet<String> {
+        let life = Rc::clone(&self.life.borrow());
+        let events = life.events.borrow();
+        let failed = events.iter().filter_map(|event| match event {
+            Event::VolumeFailed { path, .. } => Some(path.clone()),
+            Event::Failed { .. }
+            | Event::Damaged { .. }
+            | Event::Recovered { .. }
+            | Event::CredentialsMade(_)
+            | Event::Serving(_) => None,
+        });
+        failed.collect()
     }
 
     /// Ends it in this very moment. A disk that has crashed by itself isn't crashed again.
@@ -256,9 +287,8 @@ impl SimNode {
     }
 
     fn settings(&self) -> Settings {
-        let volumes = 0..self.options.volume_count;
         Settings {
-            volumes: volumes.map(|volume| format!("/volume-{volume}")).collect(),
+            volumes: self.volumes(),
             listen: self.address(),
             memory_bytes: self.options.memory_bytes,
             region: None,

@@ -95,7 +95,19 @@ impl SimDisk {
 
     /// Plans a fault for the first operation it can strike, from the I/O with this number on; `once` or from then on.
     pub fn fail_at(&self, nth_io: u64, fault: Fault, once: bool) {
-        self.state.borrow_mut().planned.push(Planned { from_io: nth_io, fault, once });
+        let plan = Planned { from_io: nth_io, fault, once, within: String::new() };
+        self.state.borrow_mut().planned.push(plan);
+    }
+
+    /// Plans a fault of everything in a directory (names joined by slashes), from the I/O with this number on.
+    pub fn fail_within(&self, directory: &str, nth_io: u64, fault: Fault) {
+        let within = directory.trim_matches('/').to_owned();
+        self.state.borrow_mut().planned.push(Planned {
+            from_io: nth_io,
+            fault,
+            once: false,
+            within,
+        });
     }
 
     /// Takes back every planned fault and crash.
@@ -192,15 +204,12 @@ impl SimDisk {
         for word in words {
             state.trace = mix(state.trace ^ word).wrapping_add(1);
         }
-        let struck = state
-            .planned
-            .iter()
-            .position(|plan| number >= plan.from_io && plan.fault.strikes(operation))?;
-        let plan = state.planned[struck];
-        if plan.once {
+        let struck = state.planned.iter().position(|plan| plan.strikes(number, operation, name))?;
+        let Planned { fault, once, .. } = state.planned[struck];
+        if once {
             state.planned.remove(struck);
         }
-        Some(plan.fault)
+        Some(fault)
     }
 
     /// The time between an operation's start and its effect: yields at least once; a crash may fall into it.

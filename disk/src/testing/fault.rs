@@ -36,9 +36,20 @@ impl Fault {
 }
 
 /// A fault that waits for its operation.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Planned {
     pub(super) from_io: u64,
     pub(super) fault: Fault,
     pub(super) once: bool,
+    /// Only what lies in this directory is struck; everything where it is empty.
+    pub(super) within: String,
+}
+
+impl Planned {
+    /// Whether it strikes this operation on the file at `path`, the I/O with this number.
+    pub(super) fn strikes(&self, number: u64, operation: Operation, path: &str) -> bool {
+        let rest = path.strip_prefix(&self.within);
+        let is_within = self.within.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'));
+        is_within && number >= self.from_io && self.fault.strikes(operation)
+    }
 }
