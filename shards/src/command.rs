@@ -133,6 +133,9 @@ pub struct DeleteObject {
     /// where it has this `ETag` (without quotes), or `*`: where there is one.
     #[n(2)]
     pub if_match: Option<String>,
+    /// The proposer's time in milliseconds since the epoch.
+    #[n(3)]
+    pub now_ms: u64,
 }
 
 /// See [`Command::CreateUpload`].
@@ -224,6 +227,9 @@ pub struct AbortUpload {
     /// this upload.
     #[n(2)]
     pub upload: UploadId,
+    /// The proposer's time in milliseconds since the epoch.
+    #[n(3)]
+    pub now_ms: u64,
 }
 
 /// Chunks of one condemned body, to be removed.
@@ -238,6 +244,9 @@ pub struct ReclaimStep {
     /// The end of those to remove.
     #[n(2)]
     pub end: u32,
+    /// When the body was condemned.
+    #[n(3)]
+    pub since_ms: u64,
 }
 
 /// Bytes that are no command of this release.

@@ -12,12 +12,13 @@ use std::{
 };
 
 use anode_disk::{Directory, Error};
+use tracing::debug;
 
 use crate::{
     command::{Command, ReclaimStep},
     limits::RECLAIM_CHUNKS_MAX,
     object::BodyId,
-    state::{Condemned, State},
+    state::{Condemned, CondemnedId, State},
 };
 
 /// Who reads a group's bodies.
@@ -121,10 +122,10 @@ pub struct Reclaimer {
 #[derive(Debug, Default)]
 struct Progress {
     /// What the last look found, from the first body that isn't handed out.
-    found: Vec<(BodyId, Condemned)>,
+    found: Vec<(CondemnedId, Condemned)>,
     fence: Option<Fence>,
     /// Where the next look begins.
-    after: Option<BodyId>,
+    after: Option<CondemnedId>,
 }
 
 impl Reclaimer {
@@ -134,6 +135,16 @@ impl Reclaimer {
         if !waits {
             let after = self.inner.borrow().after;
             let (found, next) = state.condemned(after).await?;
+            if !found.is_empty() {
+                let pending = state.pending_delete().await?;
+                debug!(
+                    group = state.group(),
+                    bodies = pending.bodies,
+                    bytes = pending.bytes,
+                    oldest_ms = pending.oldest_ms,
+                    "what waits to be reclaimed"
+                );
+            }
             let fence = (!found.is_empty()).then(|| state.pins().fence());
             *self.inner.borrow_mut() = Progress { found, fence, after: next };
         }
@@ -144,7 +155,7 @@ impl Reclaimer {
         }
         inner.fence = None;
         let found = std::mem::take(&mut inner.found);
-        let free = found.into_iter().filter(|(body, _)| !state.pins().is_pinned(*body));
+        let free = found.into_iter().filter(|(id, _)| !state.pins().is_pinned(id.body));
         let steps = plan(free);
         // A body that isn't done yet, or was pinned, is found again by a look from the beginning.
         Ok((!steps.is_empty()).then_some(Command::Reclaim(steps)))
@@ -152,17 +163,17 @@ impl Reclaimer {
 }
 
 /// Steps for these bodies, within the bounds of one command.
-fn plan(bodies: impl Iterator<Item = (BodyId, Condemned)>) -> Vec<ReclaimStep> {
+fn plan(bodies: impl Iterator<Item = (CondemnedId, Condemned)>) -> Vec<ReclaimStep> {
     let mut left = RECLAIM_CHUNKS_MAX;
     let mut steps = Vec::new();
-    for (body, condemned) in bodies {
+    for (id, condemned) in bodies {
         if left == 0 {
             break;
         }
         let start = condemned.removed;
         let end = condemned.chunks.min(start.saturating_add(left));
         left -= end.saturating_sub(start);
-        steps.push(ReclaimStep { body, start, end });
+        steps.push(ReclaimStep { body: id.body, start, end, since_ms: id.since_ms });
     }
     steps
 }

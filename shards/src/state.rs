@@ -30,8 +30,9 @@ pub use keys::group_range;
 pub use list::{ListQuery, PartPage, UploadListed};
 pub use merge::{Merge, Want};
 pub use page::{ListEntry, ListPage, Listed, Position};
+pub use pending::PendingDelete;
 pub use read::ObjectRead;
-pub use reclaim::Condemned;
+pub use reclaim::{Condemned, CondemnedId};
 
 use draft::Draft;
 
@@ -44,6 +45,7 @@ mod merge;
 mod multipart;
 pub mod named;
 mod page;
+mod pending;
 mod put;
 mod read;
 mod reclaim;
@@ -88,6 +90,7 @@ impl<D: Directory> State<D> {
     pub async fn apply(&self, command: &Command, meta: (Bytes, Bytes)) -> Result<Reply, Error> {
         let mut draft = Draft::default();
         let decided = self.decide(command, &mut draft).await?;
+        self.count_condemned(&mut draft).await?;
         // From here to the write nothing awaits: what was checked still holds.
         let (reply, mut batch) =
             match decided.and_then(|reply| self.claim(draft).map(|batch| (reply, batch))) {
@@ -136,7 +139,7 @@ impl<D: Directory> State<D> {
 
     /// Turns a draft into a batch: the chunks it names pass from staging to the index.
     fn claim(&self, draft: Draft) -> Result<Batch, Refusal> {
-        let Draft { mut batch, claims } = draft;
+        let Draft { mut batch, claims, condemned: _counted } = draft;
         for claim in &claims {
             let found = self.staging.extent(self.group, claim.body, claim.chunk);
             if found.is_none_or(|extent| extent.data_bytes != claim.data_bytes) {

@@ -52,6 +52,7 @@ pub async fn one<H: Host>(
         bucket: bucket.id,
         key: delete.key.clone(),
         if_match: record::if_match(&delete.condition),
+        now_ms: shard.now_ms(),
     };
     let group = shard.group_of(bucket.id, &delete.key);
     let reply = shard.propose(group, Command::DeleteObject(command), None).await?;
@@ -84,6 +85,7 @@ pub async fn many<H: Host>(
                     bucket: bucket.id,
                     key: object.key.clone(),
                     if_match: record::if_match(&deletion.condition),
+                    now_ms: shard.now_ms(),
                 };
                 batches
                     .entry(shard.group_of(bucket.id, &object.key))

@@ -177,7 +177,8 @@ pub async fn abort<H: Host>(
             s3::Error::new(ErrorCode::NoSuchUpload).field("UploadId", abort.upload.as_str())
         );
     };
-    let command = AbortUpload { bucket: bucket.id, key: abort.key.clone(), upload };
+    let (key, now_ms) = (abort.key.clone(), shard.now_ms());
+    let command = AbortUpload { bucket: bucket.id, key, upload, now_ms };
     let group = shard.group_of(bucket.id, &abort.key);
     let reply = shard.propose(group, Command::AbortUpload(command), None).await?;
     refusal::accepted(reply, &abort.bucket, &abort.key)?;

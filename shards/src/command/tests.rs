@@ -48,7 +48,7 @@ fn every() -> Vec<Command> {
         Command::AbortUpload(AbortUpload::default()),
         Command::SealBucket(1),
         Command::UnsealBucket(1),
-        Command::Reclaim(vec![ReclaimStep { body: BodyId(5), start: 0, end: 3 }]),
+        Command::Reclaim(vec![ReclaimStep { body: BodyId(5), start: 0, end: 3, since_ms: 8 }]),
     ]
 }
 

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use super::{Group, GroupError};
 use crate::{
     object::{BodyId, Bucket, BucketId, Credential, Object, Part, Upload, UploadId},
-    state::{ListPage, ListQuery, ObjectRead, PartPage, UploadListed},
+    state::{ListPage, ListQuery, ObjectRead, PartPage, PendingDelete, UploadListed},
 };
 
 impl<D: Directory> Group<D> {
@@ -87,6 +87,11 @@ impl<D: Directory> Group<D> {
     pub async fn all_parts(&self, upload: UploadId) -> Result<Vec<Part>, GroupError> {
         self.linearizable().await?;
         self.read(self.state().all_parts(upload).await)
+    }
+
+    /// What waits to be reclaimed here; doesn't wait for what was just acknowledged elsewhere.
+    pub async fn pending_delete(&self) -> Result<PendingDelete, GroupError> {
+        self.read(self.state().pending_delete().await)
     }
 
     /// Meta group: a bucket by its name.

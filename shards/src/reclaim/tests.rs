@@ -1,11 +1,12 @@
 use super::*;
 
-fn condemned(body: u128, removed: u32, chunks: u32) -> (BodyId, Condemned) {
-    (BodyId(body), Condemned { chunks, removed, bytes: u64::from(chunks) })
+fn condemned(body: u128, removed: u32, chunks: u32) -> (CondemnedId, Condemned) {
+    let id = CondemnedId { since_ms: 7, body: BodyId(body) };
+    (id, Condemned { chunks, removed, bytes: u64::from(chunks) })
 }
 
 fn step(body: u128, start: u32, end: u32) -> ReclaimStep {
-    ReclaimStep { body: BodyId(body), start, end }
+    ReclaimStep { body: BodyId(body), start, end, since_ms: 7 }
 }
 
 #[test]

@@ -92,6 +92,7 @@ impl<D: Directory> State<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::CondemnedId;
 
     #[test]
     fn every_kind_of_key_names_what_it_strikes() {
@@ -103,7 +104,8 @@ mod tests {
         let upload = Struck::Upload { upload: UploadId(6) };
         assert_eq!(Struck::of(&keys::part(3, UploadId(6), 1)), upload);
         assert_eq!(Struck::of(&keys::upload(3, 9, "k", UploadId(6))), upload);
-        for other in [keys::meta(3), keys::seal(3, 9), keys::condemned(3, BodyId(5))] {
+        let condemned = CondemnedId { since_ms: 4, body: BodyId(5) };
+        for other in [keys::meta(3), keys::seal(3, 9), keys::condemned(3, condemned)] {
             assert_eq!(Struck::of(&other), Struck::State);
         }
         for cut in 0..chunk.len() {

@@ -4,6 +4,10 @@ use anode_disk::index::{Batch, Entry, Payload};
 use bytes::Bytes;
 use minicbor::Encode;
 
+use super::{
+    pending::PendingDelete,
+    reclaim::{Condemned, CondemnedId},
+};
 use crate::object::BodyId;
 
 /// Changes that are not written yet; dropped where the command is refused.
@@ -12,6 +16,8 @@ pub(super) struct Draft {
     pub(super) batch: Batch,
     /// Chunks that are to be staged.
     pub(super) claims: Vec<Claim>,
+    /// What it condemns, to be added to the group's figures.
+    pub(super) condemned: PendingDelete,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -28,6 +34,14 @@ impl Draft {
 
     pub(super) fn put_with(&mut self, key: Bytes, record: &impl Encode<()>, payload: Payload) {
         self.batch.put(key, Entry { value: encode(record), payload });
+    }
+
+    /// Puts a body on the list of those to be reclaimed, under `key`.
+    pub(super) fn condemn(&mut self, key: Bytes, id: CondemnedId, condemned: Condemned) {
+        self.put(key, &condemned);
+        let oldest_ms = Some(id.since_ms);
+        let one = PendingDelete { bodies: 1, bytes: condemned.bytes, oldest_ms };
+        self.condemned = self.condemned.plus(one);
     }
 
     pub(super) fn delete(&mut self, key: Bytes) {

@@ -4,6 +4,7 @@
 //! group u32 | space u8 | rest                                                    (integers big-endian: keys sort)
 //!   0 META        "applied"                                   last applied log id and membership (raft's)
 //!                 "bucket"                                    the id of the next bucket, u64 LE
+//!                 "pending"                                   PendingDelete; nothing where nothing is condemned
 //!   1 BUCKET      bucket name                                 Bucket
 //!   2 CREDENTIAL  access key                                  Credential
 //!   3 OBJECT      bucket u64 | escaped key | 00 01 | version u64    Object; payload: inline bytes or the parts
@@ -11,7 +12,7 @@
 //!   5 PART        upload u128 | number u16                    Part
 //!   6 CHUNK       body u128 | number u32                      payload: the chunk
 //!   7 SEAL        bucket u64                                  (empty)
-//!   8 CONDEMNED   body u128                                   Condemned
+//!   8 CONDEMNED   time u64 | body u128                        Condemned
 //! ```
 //!
 //! An escaped key has 00 FF for each 00, so that 00 01 behind it sorts before all that a longer key can have there, and
@@ -22,7 +23,7 @@ use std::ops::Range;
 use anode_disk::wal::GroupId;
 use bytes::Bytes;
 
-use super::damage::Struck;
+use super::{damage::Struck, reclaim::CondemnedId};
 use crate::object::{BodyId, BucketId, UploadId};
 
 pub(super) const META: u8 = 0;
@@ -50,6 +51,10 @@ pub fn group_range(group: GroupId) -> Range<Bytes> {
 
 pub(crate) fn next_bucket(group: GroupId) -> Bytes {
     Bytes::from([space(group, META).as_slice(), b"bucket"].concat())
+}
+
+pub(crate) fn pending(group: GroupId) -> Bytes {
+    Bytes::from([space(group, META).as_slice(), b"pending"].concat())
 }
 
 pub(crate) fn bucket(group: GroupId, name: &str) -> Bytes {
@@ -106,17 +111,22 @@ pub(crate) fn seal(group: GroupId, bucket: BucketId) -> Bytes {
     Bytes::from([space(group, SEAL).as_slice(), &wide(bucket)].concat())
 }
 
-pub(crate) fn condemned(group: GroupId, body: BodyId) -> Bytes {
-    Bytes::from([space(group, CONDEMNED).as_slice(), &widest(body.0)].concat())
+/// Sorts by the time of the condemnation: the oldest is found first.
+pub(crate) fn condemned(group: GroupId, id: CondemnedId) -> Bytes {
+    let (since, body) = (wide(id.since_ms), widest(id.body.0));
+    Bytes::from([space(group, CONDEMNED).as_slice(), &since, &body].concat())
 }
 
 pub(crate) fn condemned_all(group: GroupId) -> Range<Bytes> {
     span(space(group, CONDEMNED))
 }
 
-/// The body that the key of a condemned one names.
-pub(crate) fn condemned_body(key: &[u8]) -> Option<BodyId> {
-    key.get(5..)?.try_into().ok().map(u128::from_be_bytes).map(BodyId)
+/// What ends the key of a condemned body.
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+pub(crate) fn condemned_id(rest: &[u8]) -> Option<CondemnedId> {
+    let (since, body) = rest.split_first_chunk()?;
+    let body = BodyId(u128::from_be_bytes(body.try_into().ok()?));
+    Some(CondemnedId { since_ms: u64::from_be_bytes(*since), body })
 }
 
 /// All objects of the group.

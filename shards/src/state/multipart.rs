@@ -9,6 +9,7 @@ use super::{
     draft::{Draft, encode},
     keys,
     put::{Named, name_body, stored},
+    reclaim::CondemnedId,
 };
 use crate::{
     command::{
@@ -52,7 +53,8 @@ impl<D: Directory> State<D> {
         let named = if again { Named::Already } else { Named::New };
         name_body(part.body, part.size, named, draft);
         if let Some(before) = before.filter(|_| !again) {
-            self.condemn(before.body, before.size, draft);
+            let since_ms = part.last_modified_ms;
+            self.condemn(CondemnedId { since_ms, body: before.body }, before.size, draft);
         }
         draft.put(keys::part(self.group, put.upload, part.number), part);
         Ok(Ok(Reply::Stored(Stored {
@@ -86,11 +88,12 @@ impl<D: Directory> State<D> {
             return Ok(Err(refusal));
         }
         let object = assemble(complete, upload, &chosen);
-        self.condemn_object(before.as_ref(), &object, draft);
+        self.condemn_object(before.as_ref(), (&object, complete.now_ms), draft);
         let used: BTreeSet<u16> = chosen.iter().map(|part| part.number).collect();
         for part in &there {
             if !used.contains(&part.number) {
-                self.condemn(part.body, part.size, draft);
+                let id = CondemnedId { since_ms: complete.now_ms, body: part.body };
+                self.condemn(id, part.size, draft);
             }
             draft.delete(keys::part(self.group, complete.upload, part.number));
         }
@@ -109,7 +112,8 @@ impl<D: Directory> State<D> {
             return Ok(Err(Refusal::NoSuchUpload));
         }
         for part in self.all_parts(abort.upload).await? {
-            self.condemn(part.body, part.size, draft);
+            let id = CondemnedId { since_ms: abort.now_ms, body: part.body };
+            self.condemn(id, part.size, draft);
             draft.delete(keys::part(self.group, abort.upload, part.number));
         }
         draft.delete(keys::upload(self.group, abort.bucket, &abort.key, abort.upload));

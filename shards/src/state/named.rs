@@ -17,6 +17,8 @@ pub enum Named {
     Applied,
     /// The id of the next bucket.
     NextBucket,
+    /// The figures of what waits to be reclaimed.
+    PendingDelete,
     /// A bucket, by its name.
     Bucket(String),
     /// A credential, by its access key.
@@ -49,6 +51,7 @@ impl Named {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
         Some(match space {
             keys::META if rest == b"bucket" => Self::NextBucket,
+            keys::META if rest == b"pending" => Self::PendingDelete,
             keys::META => Self::Applied,
             keys::BUCKET => Self::Bucket(text(rest)?),
             keys::CREDENTIAL => Self::Credential(text(rest)?),
@@ -67,7 +70,7 @@ impl Named {
                 Self::Chunk(BodyId(widest(*body)), number(chunk.try_into().ok()?))
             }
             keys::SEAL => Self::Seal(wide(rest.try_into().ok()?)),
-            keys::CONDEMNED => Self::Condemned(BodyId(widest(rest.try_into().ok()?))),
+            keys::CONDEMNED => Self::Condemned(keys::condemned_id(rest)?.body),
             _ => return None,
         })
     }
@@ -130,13 +133,16 @@ fn widest(bytes: [u8; 16]) -> u128 {
 #[cfg(test)]
 mod tests {
     use super::{BodyId, Named, UploadId, keys};
+    use crate::state::CondemnedId;
 
     #[test]
     fn every_kind_of_key_comes_apart() {
         let key = "a/\0b";
+        let condemned = CondemnedId { since_ms: 4, body: BodyId(8) };
         let samples = [
             (keys::meta(5), Named::Applied),
             (keys::next_bucket(5), Named::NextBucket),
+            (keys::pending(5), Named::PendingDelete),
             (keys::bucket(5, "name"), Named::Bucket("name".to_owned())),
             (keys::credential(5, "AKIA"), Named::Credential("AKIA".to_owned())),
             (keys::object(5, 7, key), Named::Object(7, key.to_owned())),
@@ -144,7 +150,7 @@ mod tests {
             (keys::part(5, UploadId(9), 3), Named::Part(UploadId(9), 3)),
             (keys::chunk(5, BodyId(8), 2), Named::Chunk(BodyId(8), 2)),
             (keys::seal(5, 7), Named::Seal(7)),
-            (keys::condemned(5, BodyId(8)), Named::Condemned(BodyId(8))),
+            (keys::condemned(5, condemned), Named::Condemned(BodyId(8))),
         ];
         for (index_key, named) in samples {
             assert_eq!(Named::of(&index_key), Some((5, named)));

@@ -13,7 +13,7 @@ use crate::{
     command::{DeleteObject, PutObject, Refusal, Reply, Stored, WriteCondition},
     limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX, DELETE_KEYS_MAX},
     object::{Body, BodyId, BucketId, Object, chunk_count},
-    state::reclaim::Condemned,
+    state::reclaim::{Condemned, CondemnedId},
 };
 
 /// Whether a body has its name already.
@@ -44,7 +44,8 @@ impl<D: Directory> State<D> {
             let named = if again { Named::Already } else { Named::New };
             name_body(body, put.object.size, named, draft);
         }
-        self.condemn_object(before.as_ref(), &put.object, draft);
+        let now_ms = put.object.last_modified_ms;
+        self.condemn_object(before.as_ref(), (&put.object, now_ms), draft);
         let payload = match put.object.body {
             Body::Inline(_) => Payload::Inline(put.inline.clone()),
             Body::Empty | Body::Whole(_) | Body::Parts(_) => Payload::None,
@@ -100,7 +101,7 @@ impl<D: Directory> State<D> {
             return Ok(Err(refusal));
         }
         let Some(before) = before else { return Ok(Ok(false)) };
-        self.condemn_object(Some(&before), &Object::default(), draft);
+        self.condemn_object(Some(&before), (&Object::default(), delete.now_ms), draft);
         draft.delete(keys::object(self.group, delete.bucket, &delete.key));
         Ok(Ok(true))
     }
@@ -109,20 +110,21 @@ impl<D: Directory> State<D> {
     pub(super) fn condemn_object(
         &self,
         before: Option<&Object>,
-        after: &Object,
+        (after, now_ms): (&Object, u64),
         draft: &mut Draft,
     ) {
         let kept: BTreeSet<BodyId> = after.bodies().map(|(body, _)| body).collect();
         let gone = before.into_iter().flat_map(Object::bodies);
         for (body, bytes) in gone.filter(|(body, _)| !kept.contains(body)) {
-            self.condemn(body, bytes, draft);
+            self.condemn(CondemnedId { since_ms: now_ms, body }, bytes, draft);
         }
     }
 
-    pub(super) fn condemn(&self, body: BodyId, bytes: u64, draft: &mut Draft) {
+    pub(super) fn condemn(&self, id: CondemnedId, bytes: u64, draft: &mut Draft) {
         let chunks = chunk_count(bytes);
         if chunks > 0 {
-            draft.put(keys::condemned(self.group, body), &Condemned { chunks, removed: 0, bytes });
+            let condemned = Condemned { chunks, removed: 0, bytes };
+            draft.condemn(keys::condemned(self.group, id), id, condemned);
         }
     }
 

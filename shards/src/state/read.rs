@@ -9,7 +9,7 @@ use anode_disk::{
 use bytes::Bytes;
 use minicbor::Decode;
 
-use super::{State, keys};
+use super::{State, keys, reclaim::CondemnedId};
 use crate::{
     object::{
         Body, BodyId, Bucket, BucketId, Credential, Object, ObjectPart, Part, Upload, UploadId,
@@ -198,6 +198,12 @@ impl<D: Directory> State<D> {
 
 pub(super) fn decode<T: for<'b> Decode<'b, ()>>(key: &[u8], value: &[u8]) -> Result<T, Error> {
     minicbor::decode(value).map_err(|error| corrupt(key, error.to_string()))
+}
+
+/// The name of a condemned body, of its index key.
+pub(super) fn condemned_id(key: &[u8]) -> Result<CondemnedId, Error> {
+    let id = key.get(5..).and_then(keys::condemned_id);
+    id.ok_or_else(|| corrupt(key, "the key names no body".to_owned()))
 }
 
 pub(super) fn corrupt(key: &[u8], finding: String) -> Error {

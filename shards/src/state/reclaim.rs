@@ -1,5 +1,7 @@
 //! Removing the chunks of condemned bodies, a bounded number a command.
 
+use std::collections::BTreeSet;
+
 use anode_disk::{Directory, Error, index::ScanLimit};
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
@@ -25,6 +27,15 @@ pub struct Condemned {
     pub bytes: u64,
 }
 
+/// Names a condemned body. Ids sort by time: the oldest is reclaimed first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CondemnedId {
+    /// When it was condemned by the clock of who proposed that, in milliseconds since the epoch.
+    pub since_ms: u64,
+    /// The body.
+    pub body: BodyId,
+}
+
 impl Condemned {
     /// The length of one of its chunks, in bytes.
     fn chunk_bytes(&self, chunk: u32) -> u64 {
@@ -34,26 +45,30 @@ impl Condemned {
 }
 
 impl<D: Directory> State<D> {
-    /// Bodies that are condemned, from `after` on, up to [`RECLAIM_BODIES_MAX`]; and where to go on.
+    /// Bodies that are condemned, oldest first, from `after` on, up to [`RECLAIM_BODIES_MAX`]; and where to go on.
     pub async fn condemned(
         &self,
-        after: Option<BodyId>,
-    ) -> Result<(Vec<(BodyId, Condemned)>, Option<BodyId>), Error> {
+        after: Option<CondemnedId>,
+    ) -> Result<(Vec<(CondemnedId, Condemned)>, Option<CondemnedId>), Error> {
         let mut range = keys::condemned_all(self.group);
-        if let Some(after) = after {
+        range.start = if let Some(after) = after {
             let mut from = keys::condemned(self.group, after).to_vec();
             from.push(0);
-            range.start = Bytes::from(from);
-        }
+            Bytes::from(from)
+        } else {
+            let Some(since_ms) = self.pending_delete().await?.oldest_ms else {
+                return Ok((Vec::new(), None));
+            };
+            // Nothing is before it but the tombstones of what was reclaimed: they can be many.
+            keys::condemned(self.group, CondemnedId { since_ms, body: BodyId(0) })
+        };
         let limit = ScanLimit { entries: RECLAIM_BODIES_MAX, bytes: 1 << 20 };
         let page = self.storage.index.scan(range, limit).await?;
         let mut found = Vec::with_capacity(page.entries.len());
         for (key, entry) in &page.entries {
-            let body = keys::condemned_body(key)
-                .ok_or_else(|| read::corrupt(key, "the key names no body".to_owned()))?;
-            found.push((body, read::decode(key, &entry.value)?));
+            found.push((read::condemned_id(key)?, read::decode(key, &entry.value)?));
         }
-        let next = page.next.and_then(|_more| found.last().map(|(body, _)| *body));
+        let next = page.next.and_then(|_more| found.last().map(|(id, _)| *id));
         Ok((found, next))
     }
 
@@ -68,21 +83,30 @@ impl<D: Directory> State<D> {
         if steps.len() > RECLAIM_BODIES_MAX || u64::from(RECLAIM_CHUNKS_MAX) < chunks {
             return Ok(Err(Refusal::Malformed("a reclaim removes up to 4,096 chunks")));
         }
+        let (mut bytes, mut ended, mut touched) = (0, BTreeSet::new(), BTreeSet::new());
         for step in steps {
-            let key = keys::condemned(self.group, step.body);
+            let id = CondemnedId { since_ms: step.since_ms, body: step.body };
+            let key = keys::condemned(self.group, id);
             let Some(condemned) = self.record::<Condemned>(&key).await? else { continue };
-            if step.start != condemned.removed || step.end > condemned.chunks {
+            let is_next = step.start == condemned.removed && step.end <= condemned.chunks;
+            // The draft isn't read back: of steps of one body the first counts.
+            if !is_next || !touched.insert(id) {
                 continue;
             }
             for chunk in step.start..step.end {
                 let key = keys::chunk(self.group, step.body, chunk);
                 draft.batch.release(key, condemned.chunk_bytes(chunk));
+                bytes += condemned.chunk_bytes(chunk);
             }
             if step.end == condemned.chunks {
-                draft.delete(key);
+                draft.delete(key.clone());
+                ended.insert(key);
             } else {
                 draft.put(key, &Condemned { removed: step.end, ..condemned });
             }
+        }
+        if bytes > 0 {
+            self.count_reclaimed(bytes, &ended, draft).await?;
         }
         Ok(Ok(Reply::Done))
     }

@@ -158,7 +158,7 @@ impl Script {
 
     async fn abort(&mut self, rig: &Rig) {
         let (bucket, key, upload) = self.upload();
-        let abort = AbortUpload { bucket, key, upload };
+        let abort = AbortUpload { bucket, key, upload, now_ms: self.draw() };
         let reply = rig.propose(&Command::AbortUpload(abort.clone())).await;
         assert_eq!(reply, self.model.abort(&abort));
     }
@@ -222,6 +222,8 @@ impl Script {
                 .collect();
             assert_eq!(found, self.model.uploads(bucket));
         }
+        let pending = rig.state.pending_delete().await.unwrap();
+        assert_eq!(pending, rig.condemned().await, "the figures and a walk over the bodies");
         assert_eq!(rig.staging.count(), 0, "everything is claimed or discarded");
     }
 
@@ -232,13 +234,13 @@ impl Script {
         }
         let objects: Vec<_> = self.model.objects().map(|(name, _)| name.clone()).collect();
         for (bucket, key) in objects {
-            let delete = DeleteObject { bucket, key, if_match: None };
+            let delete = DeleteObject { bucket, key, if_match: None, now_ms: self.draw() };
             let reply = rig.propose(&Command::DeleteObject(delete)).await;
             assert_eq!(reply, Reply::Deleted { found: true });
         }
         for bucket in 1..4 {
             for (key, upload) in self.model.uploads(bucket) {
-                let abort = AbortUpload { bucket, key, upload };
+                let abort = AbortUpload { bucket, key, upload, now_ms: self.draw() };
                 assert_eq!(rig.propose(&Command::AbortUpload(abort)).await, Reply::Done);
             }
         }
@@ -250,7 +252,7 @@ impl Script {
     fn one_delete(&mut self) -> DeleteObject {
         let (bucket, key) = (self.bucket(), self.key());
         let if_match = self.condition(bucket, &key).if_match;
-        DeleteObject { bucket, key, if_match }
+        DeleteObject { bucket, key, if_match, now_ms: self.draw() }
     }
 
     fn condition(&mut self, bucket: BucketId, key: &str) -> WriteCondition {

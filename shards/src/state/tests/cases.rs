@@ -6,11 +6,11 @@ use bytes::Bytes;
 use super::rig::{Rig, run, run_with};
 use crate::{
     command::{
-        Command, CompleteUpload, CreateBucket, CreateUpload, NamedPart, PutObject, ReclaimStep,
-        Refusal, RemoveBucket, Reply, WriteCondition,
+        Command, CompleteUpload, CreateBucket, CreateUpload, DeleteObject, NamedPart, PutObject,
+        ReclaimStep, Refusal, RemoveBucket, Reply, WriteCondition,
     },
     object::{Body, BodyId, Credential, Object, Secret, UploadId},
-    state::{ListQuery, Listed, Position},
+    state::{ListQuery, Listed, PendingDelete, Position},
 };
 
 async fn put(rig: &Rig, key: &str, bytes: &[u8], id: u64) -> Reply {
@@ -19,7 +19,7 @@ async fn put(rig: &Rig, key: &str, bytes: &[u8], id: u64) -> Reply {
 }
 
 async fn delete(rig: &Rig, key: &str) {
-    let delete = crate::command::DeleteObject { bucket: 1, key: key.to_owned(), if_match: None };
+    let delete = DeleteObject { bucket: 1, key: key.to_owned(), ..DeleteObject::default() };
     assert_eq!(rig.propose(&Command::DeleteObject(delete)).await, Reply::Deleted { found: true });
 }
 
@@ -229,18 +229,58 @@ fn a_reclaim_that_comes_late_removes_nothing() {
         put(rig, "k", &vec![3; 3 << 20], 1).await;
         let pin = rig.state.object_pinned(1, "k").await.unwrap();
         delete(rig, "k").await;
-        let reclaim =
-            |start, end| Command::Reclaim(vec![ReclaimStep { body: BodyId(1), start, end }]);
+        let reclaim = |start, end| {
+            Command::Reclaim(vec![ReclaimStep { body: BodyId(1), start, end, since_ms: 0 }])
+        };
         let left = async || rig.left_over().await;
-        assert_eq!(left().await, 4);
+        // Three chunks, the condemned body and the figures.
+        assert_eq!(left().await, 5);
         // Out of turn, beyond the end, then in turn, then once more.
         for (start, end, expected) in
-            [(1, 2, 4), (0, 4, 4), (0, 2, 2), (0, 2, 2), (2, 3, 0), (2, 3, 0)]
+            [(1, 2, 5), (0, 4, 5), (0, 2, 3), (0, 2, 3), (2, 3, 0), (2, 3, 0)]
         {
             assert_eq!(rig.propose(&reclaim(start, end)).await, Reply::Done);
             assert_eq!(left().await, expected, "after {start}..{end}");
         }
         drop(pin);
+    });
+}
+
+#[test]
+fn what_waits_to_be_reclaimed_is_counted_exactly_also_after_a_restart() {
+    let disk = SimDisk::new(11);
+    let pending = |bodies, bytes, oldest_ms| PendingDelete { bodies, bytes, oldest_ms };
+    let step =
+        |body, start, end, since_ms| ReclaimStep { body: BodyId(body), start, end, since_ms };
+    let reclaim = async |rig: &Rig, steps: Vec<ReclaimStep>| {
+        assert_eq!(rig.propose(&Command::Reclaim(steps)).await, Reply::Done);
+        let found = rig.state.pending_delete().await.unwrap();
+        assert_eq!(found, rig.condemned().await);
+        found
+    };
+    run(&disk, async |rig| {
+        assert_eq!(rig.state.pending_delete().await.unwrap(), PendingDelete::default());
+        // Overwritten at 20, 21 and 22: bodies 10, 20 and 21 are condemned in that order.
+        for (id, bytes) in [(10, (2 << 20) + 5), (20, 5000), (21, 700), (22, 9000)] {
+            put(rig, "k", &vec![1; bytes], id).await;
+        }
+        let bytes = (2 << 20) + 5 + 5000 + 700;
+        assert_eq!(rig.state.pending_delete().await.unwrap(), pending(3, bytes, Some(20)));
+        let names: Vec<_> = rig.state.condemned(None).await.unwrap().0;
+        assert_eq!(names.iter().map(|(id, _)| id.body.0).collect::<Vec<_>>(), [10, 20, 21]);
+        rig.flush().await;
+        // A part of the oldest, and the one in the middle.
+        let left = reclaim(rig, vec![step(10, 0, 2, 20), step(20, 0, 1, 21)]).await;
+        assert_eq!(left, pending(2, 705, Some(20)));
+    });
+    disk.crash();
+    run(&disk, async |rig| {
+        let found = rig.state.pending_delete().await.unwrap();
+        assert_eq!(found, pending(2, 705, Some(20)));
+        // What comes twice, or names no body, counts for nothing.
+        assert_eq!(reclaim(rig, vec![step(10, 0, 2, 20), step(9, 0, 1, 21)]).await, found);
+        assert_eq!(reclaim(rig, vec![step(10, 2, 3, 20)]).await, pending(1, 700, Some(22)));
+        assert_eq!(reclaim(rig, vec![step(21, 0, 1, 22)]).await, PendingDelete::default());
     });
 }
 

@@ -17,7 +17,7 @@ use crate::{
     object::{Body, BodyId, BucketId, Object, Part, UploadId},
     reclaim::Reclaimer,
     staging::Staging,
-    state::{ListQuery, State, group_range, meta_key},
+    state::{ListQuery, PendingDelete, State, group_range, meta_key},
 };
 
 const GROUP: wal::GroupId = 3;
@@ -181,6 +181,17 @@ impl Rig {
             bytes.extend_from_slice(&data);
         }
         bytes
+    }
+
+    /// What is condemned, body by body.
+    pub(super) async fn condemned(&self) -> PendingDelete {
+        let (found, next) = self.state.condemned(None).await.unwrap();
+        assert_eq!(next, None, "more bodies than one look finds");
+        found.iter().fold(PendingDelete::default(), |sum, (id, condemned)| {
+            let removed = u64::from(condemned.removed) * CHUNK_BYTES_MAX;
+            let (bytes, oldest_ms) = (condemned.bytes - removed, Some(id.since_ms));
+            sum.plus(PendingDelete { bodies: 1, bytes, oldest_ms })
+        })
     }
 
     /// How many index entries the group has, but what it always has.
