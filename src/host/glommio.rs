@@ -43,7 +43,7 @@ const IO_MEMORY_BYTES: usize = 64 << 10;
 /// How often a busy shard looks at its timers: the poller keeps the executor from its own rings in between.
 const TICK: Duration = Duration::from_millis(10);
 /// The tick of an executor before its first task has run; see [`HEARTBEAT`]. A thread doesn't wait that long for its CPU.
-const FIRST_TICK: Duration = Duration::from_secs(60);
+const FIRST_TICK: Duration = Duration::from_mins(1);
 /// The longest that an executor sleeps. glommio takes a round in which its tick came before the first task for one in
 /// which there was none, and sleeps with tasks to run: a thread that had to wait for the CPU for longer than its tick
 /// would then sleep until something else wakes it, perhaps for ever. Idle groups tick as often.
