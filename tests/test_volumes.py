@@ -74,6 +74,7 @@ def test_a_failed_volume_takes_down_only_what_lies_on_it(volumes: tuple[Node, li
             assert node.wait() == 1, node.log_tail()
             assert "buckets and credentials" in node.log_tail()
         survived.append(FAILED in node.log().split("serving S3")[-1])
+        check_start_is_refused(node, victim)
         victim.unmount()
         victim.mount()
         node.start()
@@ -83,6 +84,14 @@ def test_a_failed_volume_takes_down_only_what_lies_on_it(volumes: tuple[Node, li
     assert ledger.acknowledged > 100, "too little was written for the test to mean anything"
     assert node.stop() == 0
     assert "panicked" not in node.log(), node.log_tail()
+
+
+def check_start_is_refused(node: Node, victim: FileSystem) -> None:
+    """A node doesn't start without one of its data directories, and says without which."""
+    logged = len(node.log())
+    node.launch()
+    assert node.wait() == 1, node.log_tail()
+    assert str(victim.mount_point) in node.log()[logged:].splitlines()[-1], node.log_tail()
 
 
 def fail_under_load(node: Node, victim: FileSystem, ledger: Ledger, choose: random.Random) -> None:

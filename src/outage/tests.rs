@@ -12,7 +12,9 @@ use std::{
 
 use anode_disk::{storage::StorageOptions, testing::Fault};
 use bytes::Bytes;
+use futures::FutureExt as _;
 
+use super::Volumes;
 use crate::{
     credentials::Credentials,
     node,
@@ -317,6 +319,21 @@ fn run(seed: u64) {
 fn given_seed() -> Option<u64> {
     let given = std::env::var("ANODE_TEST_OUTAGE_SEED").ok();
     given.map(|given| given.parse().expect("ANODE_TEST_OUTAGE_SEED is a number"))
+}
+
+#[test]
+fn what_waits_on_a_volume_is_let_go_when_that_volume_fails_and_no_other() {
+    let volumes = Volumes::new(vec![0, 1, 0], 2);
+    let mut waiting = Box::pin(volumes.unless_own_fails(futures::future::pending::<()>()));
+    assert_eq!((&mut waiting).now_or_never(), None);
+    volumes.fail(1);
+    assert_eq!((&mut waiting).now_or_never(), None);
+    assert!(volumes.has_failed(1) && !volumes.has_own_failed());
+    volumes.fail(0);
+    assert_eq!((&mut waiting).now_or_never(), Some(None));
+    assert!(volumes.has_failed(0) && volumes.has_own_failed());
+    let done = volumes.unless_own_fails(futures::future::ready(5));
+    assert_eq!(done.now_or_never(), Some(Some(5)), "what is done is passed on");
 }
 
 #[test]
