@@ -43,8 +43,12 @@ pub const LIST_ROUND_COUNT_MAX: usize = 64;
 pub const INLINE_BYTES_MAX: usize = 32 << 10;
 /// The unit of larger objects, in bytes.
 pub const CHUNK_BYTES: usize = 1 << 20;
-/// Chunks that one GET reads ahead of its client.
-pub const READ_AHEAD_COUNT: usize = 2;
+/// Chunks that a GET reads ahead of its client at first.
+pub const READ_AHEAD_COUNT_MIN: usize = 1;
+/// Chunks that a GET reads ahead of a client that takes them.
+pub const READ_AHEAD_COUNT_MAX: usize = 8;
+/// All GETs of a shard together read ahead one part in so many of its memory.
+pub const READ_AHEAD_SHARE: u64 = 16;
 /// Chunks of one PUT that are being written while the next is received.
 pub const WRITE_BEHIND_COUNT: usize = 2;
 
@@ -81,6 +85,7 @@ pub const SCRUB_YIELD_COUNT_MAX: u32 = 50;
 /// How often one pass looks through a group for the object that has a damaged chunk.
 pub const SCRUB_SEARCH_COUNT_MAX: u32 = 64;
 
+const _: () = assert!(0 < READ_AHEAD_COUNT_MIN && READ_AHEAD_COUNT_MIN <= READ_AHEAD_COUNT_MAX);
 const _: () = assert!(SCRUB_RATE_MIN <= SCRUB_RATE_DEFAULT);
 const _: () =
     assert!(INLINE_BYTES_MAX < CHUNK_BYTES, "what is not inline fills a chunk or its part");

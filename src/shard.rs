@@ -31,6 +31,7 @@ use crate::{
     answer::Holdings,
     connection::date_of,
     credentials::Credentials,
+    gateway::read::Room,
     host::Host,
     limits,
     mesh::{Answer, Ask, AskError, Message},
@@ -106,6 +107,7 @@ struct Inner<H: Host> {
     addresses: RefCell<BTreeMap<IpAddr, usize>>,
     drained: RefCell<BTreeSet<usize>>,
     volumes: Volumes,
+    read_room: Room,
 }
 
 /// The one account that owns everything, by the cluster's id.
@@ -156,6 +158,7 @@ impl<H: Host> Shard<H> {
             .collect();
         let of_shards = shards.iter().map(|(_, volume)| *volume).collect();
         let volumes = Volumes::new(of_shards, host.shard());
+        let read_room = Room::of(settings.memory_bytes / shards.len().max(1) as u64);
         Self(Rc::new(Inner {
             host,
             settings,
@@ -173,6 +176,7 @@ impl<H: Host> Shard<H> {
             addresses: RefCell::default(),
             drained: RefCell::default(),
             volumes,
+            read_room,
         }))
     }
 
@@ -217,6 +221,11 @@ impl<H: Host> Shard<H> {
         if *current != Phase::Failed {
             *current = phase;
         }
+    }
+
+    /// Where chunks wait for the clients of this shard.
+    pub(crate) fn read_room(&self) -> &Room {
+        &self.0.read_room
     }
 
     /// Whether new requests are to go elsewhere.

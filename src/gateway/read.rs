@@ -1,11 +1,16 @@
 //! Reads an object as its client takes it: the next chunks are on their way while one is sent.
+//!
+//! How many depends on the client: one at first, so that whoever looks at the head of an object and goes costs little;
+//! twice as many with each chunk that was taken, up to [`limits::READ_AHEAD_COUNT_MAX`], as long as the shard has
+//! memory for chunks that wait for clients. The chunk that a client waits for is always read. What is ahead is read by a
+//! task of its own, for this one sleeps in the connection until the client has taken what it was sent.
 
-use std::{collections::VecDeque, ops::Range};
+use std::{cell::Cell, collections::VecDeque, ops::Range, rc::Rc};
 
 use anode_disk::wal::GroupId;
 use anode_shards::{limits::CHUNK_BYTES_MAX, object::BodyId};
 use bytes::Bytes;
-use futures::{StreamExt as _, future::LocalBoxFuture, stream::FuturesOrdered};
+use futures::{channel::oneshot, future::LocalBoxFuture};
 
 use crate::{
     host::Host,
@@ -25,6 +30,36 @@ pub enum Stretch {
 
 /// Bytes on their way.
 type Fetch = LocalBoxFuture<'static, Result<Bytes, AskError>>;
+
+/// Bytes on their way ahead of the client, with the hold on the memory they wait in.
+type Ahead = LocalBoxFuture<'static, Result<(Bytes, Option<Place>), AskError>>;
+
+/// The memory of a shard for chunks that wait for their clients, counted in chunks.
+#[derive(Clone, Debug)]
+pub struct Room(Rc<Cell<usize>>);
+
+/// A place for one chunk; it is free again when this is dropped.
+#[derive(Debug)]
+struct Place(Rc<Cell<usize>>);
+
+impl Room {
+    /// Places for as many chunks as a shard with this much memory has for reading ahead.
+    pub fn of(shard_bytes: u64) -> Self {
+        let count = shard_bytes / limits::READ_AHEAD_SHARE / CHUNK_BYTES_MAX;
+        Self(Rc::new(Cell::new(usize::try_from(count).unwrap_or(usize::MAX))))
+    }
+
+    fn take(&self) -> Option<Place> {
+        self.0.set(self.0.get().checked_sub(1)?);
+        Some(Place(Rc::clone(&self.0)))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() + 1);
+    }
+}
 
 /// Where the bytes of an object come from. Its bodies can't be reclaimed while this lives.
 pub struct Source<H: Host> {
@@ -106,7 +141,9 @@ impl<H: Host> Drop for Source<H> {
 pub struct ObjectReader<H: Host> {
     source: Source<H>,
     stretches: VecDeque<Stretch>,
-    under_way: FuturesOrdered<Fetch>,
+    under_way: VecDeque<Ahead>,
+    /// How many chunks may be ahead of the client.
+    ahead_max: usize,
     /// What [`Self::begin_reading`] has read already.
     first: Option<Bytes>,
     /// Bucket and key, for messages.
@@ -123,8 +160,8 @@ impl<H: Host> ObjectReader<H> {
     /// A reader of these stretches; ranges lie within the object.
     pub fn new(source: Source<H>, stretches: impl IntoIterator<Item = Stretch>) -> Self {
         let stretches = stretches.into_iter().collect();
-        let under_way = FuturesOrdered::new();
-        Self { source, stretches, under_way, first: None, subject: String::new() }
+        let (under_way, ahead_max) = (VecDeque::new(), limits::READ_AHEAD_COUNT_MIN);
+        Self { source, stretches, under_way, ahead_max, first: None, subject: String::new() }
     }
 
     /// Bucket and key, where [`Self::begin_reading`] was told.
@@ -145,24 +182,52 @@ impl<H: Host> ObjectReader<H> {
         if let Some(first) = self.first.take() {
             return Ok(Some(first));
         }
-        while self.under_way.len() <= limits::READ_AHEAD_COUNT {
-            let Some(stretch) = self.stretches.pop_front() else { break };
-            self.begin(stretch);
+        while self.under_way.len() <= self.ahead_max && !self.stretches.is_empty() {
+            let is_wanted = self.under_way.is_empty();
+            let place = self.source.shard.read_room().take();
+            if place.is_none() && !is_wanted {
+                break;
+            }
+            self.begin(place);
         }
-        self.under_way.next().await.transpose()
+        let Some(piece) = self.under_way.pop_front() else { return Ok(None) };
+        let (data, place) = piece.await?;
+        drop(place);
+        self.ahead_max = (2 * self.ahead_max).min(limits::READ_AHEAD_COUNT_MAX);
+        Ok(Some(data))
     }
 
-    fn begin(&mut self, stretch: Stretch) {
-        match stretch {
-            Stretch::Literal(data) => self.under_way.push_back(Box::pin(async move { Ok(data) })),
-            Stretch::Object(range) if range.is_empty() => {}
-            Stretch::Object(range) => {
+    /// Begins to read the next piece, if there is one.
+    fn begin(&mut self, place: Option<Place>) {
+        let piece: Fetch = match self.stretches.pop_front() {
+            None => return,
+            Some(Stretch::Literal(data)) => Box::pin(async move { Ok(data) }),
+            Some(Stretch::Object(range)) if range.is_empty() => return,
+            Some(Stretch::Object(range)) => {
                 let (next, piece) = self.source.piece(&range);
-                self.under_way.push_back(piece);
                 if next < range.end {
                     self.stretches.push_front(Stretch::Object(next..range.end));
                 }
+                piece
             }
-        }
+        };
+        let is_wanted = self.under_way.is_empty();
+        let piece: Ahead = Box::pin(async move { Ok((piece.await?, place)) });
+        self.under_way.push_back(if is_wanted { piece } else { self.read_ahead(piece) });
+    }
+
+    /// Reads a piece while this task does something else. It ends by itself where the client has gone.
+    fn read_ahead(&self, piece: Ahead) -> Ahead {
+        let (sender, receiver) = oneshot::channel();
+        self.source.shard.host().clone().spawn("read ahead", async move {
+            let _gone = sender.send(piece.await);
+        });
+        Box::pin(async move {
+            let stopping = |_gone| AskError::Unavailable("the node is stopping".to_owned());
+            receiver.await.map_err(stopping)?
+        })
     }
 }
+
+#[cfg(test)]
+mod tests;

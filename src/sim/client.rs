@@ -171,6 +171,15 @@ impl Client {
         Ok(answer)
     }
 
+    /// Sends a request without a body over a connection of its own; nothing of the response is taken yet.
+    pub async fn ask(&self, request: &Request) -> Result<SimStream, Lost> {
+        let outgoing = self.encode(request);
+        let mut stream =
+            self.network.connect(Owner::CLIENT, self.address).await.map_err(Lost::from)?;
+        stream.write(vec![outgoing.head]).await.map_err(Lost::from)?;
+        Ok(stream)
+    }
+
     fn encode(&self, request: &Request) -> Outgoing {
         let chunked = request.body.len() > 1 && self.world.below(3) == 0;
         let mode = if chunked {

@@ -49,6 +49,7 @@ impl Device for SimDevice {
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes, Error> {
         assert_aligned(offset, length);
         self.disk.check(self.life)?;
+        self.disk.count_read(wide(length));
         let fault = self.disk.start(Operation::Read, &self.path, [offset, wide(length)]);
         self.disk.elapse(self.life).await?;
         if fault.is_some() {

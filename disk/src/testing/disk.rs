@@ -29,6 +29,8 @@ struct State {
     life: u64,
     io_count: u64,
     written_bytes: u64,
+    read_count: u64,
+    read_bytes: u64,
     trace: u64,
     planned: Vec<Planned>,
     crash_at: Option<u64>,
@@ -43,6 +45,8 @@ impl SimDisk {
             life: 0,
             io_count: 0,
             written_bytes: 0,
+            read_count: 0,
+            read_bytes: 0,
             trace: seed,
             planned: Vec::new(),
             crash_at: None,
@@ -127,6 +131,12 @@ impl SimDisk {
         self.state.borrow().written_bytes
     }
 
+    /// Reads that were started, and their bytes.
+    pub fn reads(&self) -> (u64, u64) {
+        let state = self.state.borrow();
+        (state.read_count, state.read_bytes)
+    }
+
     /// A checksum of every operation so far, with its bytes: the same for the same run.
     pub fn trace(&self) -> u64 {
         self.state.borrow().trace
@@ -181,6 +191,12 @@ impl SimDisk {
 
     pub(super) fn count_written(&self, bytes: u64) {
         self.state.borrow_mut().written_bytes += bytes;
+    }
+
+    pub(super) fn count_read(&self, bytes: u64) {
+        let mut state = self.state.borrow_mut();
+        state.read_count += 1;
+        state.read_bytes += bytes;
     }
 
     pub(super) fn life(&self) -> u64 {
