@@ -265,13 +265,13 @@ impl<H: Host> Shard<H> {
             Ask::Chunk { body, chunk, range } => {
                 Ok(Answer::Chunk(holdings.chunk(group, (body, chunk), range).await?))
             }
-            Ask::Stage { body, chunk, data } => {
+            Ask::Stage { body, chunk } => {
                 if holdings.is_short_of_space() {
                     return Err(AskError::Full);
                 }
                 // Back-pressure where overwrites are faster than what gets the space of the old bytes back.
                 holdings.storage.index.room_in_segments().await;
-                let staged = holdings.staging.stage(group, body, chunk, data).await;
+                let staged = holdings.staging.stage(group, body, chunk).await;
                 staged.map_err(of_storage)?;
                 Ok(Answer::Done)
             }

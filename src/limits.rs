@@ -84,6 +84,10 @@ pub const SCRUB_YIELD: Duration = Duration::from_millis(1);
 pub const SCRUB_YIELD_COUNT_MAX: u32 = 50;
 /// How often one pass looks through a group for the object that has a damaged chunk.
 pub const SCRUB_SEARCH_COUNT_MAX: u32 = 64;
+/// How often one pass looks through the chunks of a group for those that hold what is damaged.
+pub const SCRUB_LOOK_COUNT_MAX: u32 = 256;
+/// Chunks with the same damaged content that scrub names.
+pub const SCRUB_USES_MAX: usize = 8;
 
 const _: () = assert!(0 < READ_AHEAD_COUNT_MIN && READ_AHEAD_COUNT_MIN <= READ_AHEAD_COUNT_MAX);
 const _: () = assert!(SCRUB_RATE_MIN <= SCRUB_RATE_DEFAULT);

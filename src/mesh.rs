@@ -9,6 +9,7 @@ use anode_disk::wal::GroupId;
 use anode_shards::{
     command::{Command, Reply},
     object::{BodyId, BucketId, Object, Upload, UploadId},
+    staging::Cut,
     state::{ListPage, ListQuery, PartPage, UploadListed},
 };
 use bytes::Bytes;
@@ -102,10 +103,8 @@ pub enum Ask {
     Stage {
         /// The body.
         body: BodyId,
-        /// The chunk's number, from 0.
-        chunk: u32,
         /// The chunk.
-        data: Bytes,
+        chunk: Cut,
     },
     /// Forget the staged chunks of a body: no command will name them.
     Discard {

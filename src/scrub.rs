@@ -4,15 +4,16 @@
 //! after the one before began. It reads at the rate that ends it well within the period, never above the set
 //! rate, and before each step waits a while for a moment in which nothing is being answered.
 
-use std::{rc::Rc, time::Duration};
+use std::{collections::BTreeMap, rc::Rc, time::Duration};
 
 use anode_disk::{
     Error,
     scrub::{Finding, Hit, Pace, Progress, Scrubber, Stage, rate},
     volume::Volume,
+    wal::GroupId,
 };
 use anode_shards::{
-    object::BodyId,
+    object::{BodyId, ContentId},
     state::{Struck, group_of},
 };
 
@@ -68,7 +69,7 @@ pub(crate) async fn run<H: Host>(
                 continue;
             }
             scrubber.begin(shard.now_ms());
-            names.searches_left = limits::SCRUB_SEARCH_COUNT_MAX;
+            names.begin_pass();
         }
         let_requests_go_first(shard, &holdings).await;
         let step = match scrubber.step(shard.now_ms()).await {
@@ -166,13 +167,23 @@ struct Names<'a, H: Host> {
     shard: &'a Shard<H>,
     holdings: &'a Holdings<H>,
     searches_left: u32,
-    /// The body that was searched last: its chunks come one after another.
-    last: Option<(BodyId, String)>,
+    looks_left: u32,
+    /// Bodies that were searched in this pass, and who has them.
+    owners: BTreeMap<(GroupId, BodyId), String>,
 }
 
 impl<'a, H: Host> Names<'a, H> {
     fn new(shard: &'a Shard<H>, holdings: &'a Holdings<H>) -> Self {
-        Self { shard, holdings, searches_left: limits::SCRUB_SEARCH_COUNT_MAX, last: None }
+        let mut names =
+            Self { shard, holdings, searches_left: 0, looks_left: 0, owners: BTreeMap::new() };
+        names.begin_pass();
+        names
+    }
+
+    fn begin_pass(&mut self) {
+        self.searches_left = limits::SCRUB_SEARCH_COUNT_MAX;
+        self.looks_left = limits::SCRUB_LOOK_COUNT_MAX;
+        self.owners.clear();
     }
 
     async fn of(&mut self, finding: Finding) -> Damage {
@@ -189,24 +200,51 @@ impl<'a, H: Host> Names<'a, H> {
 
     async fn of_key(&mut self, key: &[u8]) -> String {
         let named = Struck::of(key);
-        let Struck::Chunk { body, chunk } = named else { return self.said(&named) };
-        if let Some((last, owner)) = &self.last
-            && *last == body
-        {
+        let Some(group) = group_of(key) else { return self.said(&named) };
+        match named {
+            Struck::Chunk { body, chunk } => self.chunk(group, (body, chunk)).await,
+            Struck::Content(content) => self.content(group, content).await,
+            Struck::Object { .. } | Struck::Upload { .. } | Struck::State => self.said(&named),
+        }
+    }
+
+    /// All chunks that hold a content, up to a bound.
+    async fn content(&mut self, group: GroupId, content: ContentId) -> String {
+        let said = self.said(&Struck::Content(content));
+        let Some(held) = self.holdings.groups.get(&group).filter(|_| self.looks_left > 0) else {
+            return said;
+        };
+        self.looks_left -= 1;
+        let Ok(uses) = held.state().uses_of(content, limits::SCRUB_USES_MAX + 1).await else {
+            // The look met damage, too.
+            return said;
+        };
+        let mut names = Vec::new();
+        for chunk in uses.iter().take(limits::SCRUB_USES_MAX) {
+            names.push(self.chunk(group, *chunk).await);
+        }
+        if uses.len() > names.len() {
+            names.push("and more".to_owned());
+        }
+        if names.is_empty() { "what was removed since".to_owned() } else { names.join("; ") }
+    }
+
+    async fn chunk(&mut self, group: GroupId, (body, chunk): (BodyId, u32)) -> String {
+        if let Some(owner) = self.owners.get(&(group, body)) {
             return format!("{owner}, chunk {chunk}");
         }
-        let group = group_of(key).and_then(|group| self.holdings.groups.get(&group));
-        let Some(group) = group.filter(|_| self.searches_left > 0) else {
+        let named = Struck::Chunk { body, chunk };
+        let Some(held) = self.holdings.groups.get(&group).filter(|_| self.searches_left > 0) else {
             return self.said(&named);
         };
         self.searches_left -= 1;
-        let owner = match group.state().owner_of(body).await {
+        let owner = match held.state().owner_of(body).await {
             Ok(Some(owner)) => self.said(&owner),
             Ok(None) => "what waits to be removed".to_owned(),
             // The search met damage, too.
             Err(_) => self.said(&named),
         };
-        self.last = Some((body, owner.clone()));
+        self.owners.insert((group, body), owner.clone());
         format!("{owner}, chunk {chunk}")
     }
 
@@ -222,6 +260,7 @@ impl<'a, H: Host> Names<'a, H> {
             }
             Struck::Upload { upload } => format!("upload {upload}"),
             Struck::Chunk { body, .. } => format!("body {body}"),
+            Struck::Content(content) => format!("chunks that hold {content}"),
             Struck::State => "the state of a group".to_owned(),
         }
     }

@@ -9,7 +9,9 @@ use std::fmt;
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
-use crate::object::{Body, BodyId, BucketId, Checksum, Credential, Object, Part, Upload, UploadId};
+use crate::object::{
+    Body, BodyId, BucketId, Checksum, ContentId, Credential, Object, Part, Upload, UploadId,
+};
 
 pub use reply::{Refusal, Reply, Stored};
 
@@ -116,6 +118,9 @@ pub struct PutObject {
     /// where this holds.
     #[n(3)]
     pub condition: WriteCondition,
+    /// What the chunks of [`Body::Whole`] hold, in order.
+    #[n(4)]
+    pub contents: Vec<ContentId>,
     /// The bytes of [`Body::Inline`]: the body of the log's record.
     #[cbor(skip)]
     pub inline: Bytes,
@@ -170,6 +175,9 @@ pub struct PutPart {
     /// The part, its body staged and settled.
     #[n(3)]
     pub part: Part,
+    /// What its chunks hold, in order.
+    #[n(4)]
+    pub contents: Vec<ContentId>,
 }
 
 /// See [`Command::CompleteUpload`].

@@ -16,8 +16,8 @@ pub const PART_NUMBER_MAX: u16 = 10_000;
 pub const PART_BYTES_MIN: u64 = 5 << 20;
 /// Keys of one batched delete.
 pub const DELETE_KEYS_MAX: usize = 1000;
-/// Chunks that one reclaim command removes.
-pub const RECLAIM_CHUNKS_MAX: u32 = 4096;
+/// Chunks that one reclaim command removes: each is looked up in apply, and other commands wait for that.
+pub const RECLAIM_CHUNKS_MAX: u32 = 512;
 /// Bodies that one reclaim command touches.
 pub const RECLAIM_BODIES_MAX: usize = 256;
 /// Chunks of a shard that are staged and named by no applied command.

@@ -20,6 +20,10 @@ pub type BucketId = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct BodyId(pub u128);
 
+/// Names what a chunk holds: the SHA-256 of its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ContentId(pub [u8; 32]);
+
 /// Names a multipart upload; ids of one proposer sort by the time of their making.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UploadId(pub u128);
@@ -34,6 +38,12 @@ impl UploadId {
 impl fmt::Display for BodyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+impl fmt::Display for ContentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }
 }
 
@@ -300,6 +310,21 @@ impl<C> Encode<C> for BodyId {
 impl<'b, C> Decode<'b, C> for BodyId {
     fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
         id(d).map(Self)
+    }
+}
+
+impl<C> Encode<C> for ContentId {
+    fn encode<W: Write>(&self, e: &mut Encoder<W>, _: &mut C) -> Result<(), EncodeError<W::Error>> {
+        e.bytes(&self.0)?.ok()
+    }
+}
+
+impl<'b, C> Decode<'b, C> for ContentId {
+    fn decode(d: &mut Decoder<'b>, _: &mut C) -> Result<Self, DecodeError> {
+        let bytes = d.bytes()?.try_into().map_err(|error| {
+            DecodeError::message(format!("the name of a content has 32 bytes: {error}"))
+        })?;
+        Ok(Self(bytes))
     }
 }
 

@@ -2,7 +2,8 @@
 //!
 //! A chunk is *staged* (written, its extent pinned, known here alone), then *settled* (flushed, and recorded in the
 //! shard's local log before the command that names it is proposed), then *claimed* (a command that names its body was
-//! applied: the pin goes over to the index, with the entry), or *discarded*. The WAL keeps the order of submission,
+//! applied: the pin goes over to the index, with the entry), *absorbed* (claimed, and not needed: the command has
+//! the same content in another chunk), or *discarded*. The WAL keeps the order of submission,
 //! so a command is never durable without the records of its chunks: a restart finds them, and replays the command.
 //!
 //! A claimed chunk keeps its record and its bytes until the index has flushed the entry, for a crash before that brings
@@ -22,7 +23,11 @@ use anode_disk::{
 use bytes::Bytes;
 use tracing::warn;
 
-use crate::{limits::STAGED_CHUNKS_MAX, object::BodyId, state::keys};
+use crate::{
+    limits::STAGED_CHUNKS_MAX,
+    object::{BodyId, ContentId},
+    state::keys,
+};
 
 use record::StagedRecord;
 
@@ -31,6 +36,17 @@ mod record;
 mod tests;
 
 const READ_BYTES: usize = 1 << 20;
+
+/// A chunk to be staged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// Its number in its body, from 0.
+    pub number: u32,
+    /// The name of its bytes.
+    pub content: ContentId,
+    /// Its bytes.
+    pub data: Bytes,
+}
 
 type ChunkName = (GroupId, BodyId, u32);
 
@@ -61,6 +77,7 @@ struct Inner {
 #[derive(Clone, Copy, Debug)]
 struct Staged {
     extent: Extent,
+    content: ContentId,
     /// Its newest record in the local log.
     index: Option<u64>,
     /// It was staged before the last start.
@@ -70,6 +87,7 @@ struct Staged {
 #[derive(Clone, Copy, Debug)]
 struct Claimed {
     extent: Extent,
+    content: ContentId,
     index: Option<u64>,
     claim: u64,
 }
@@ -92,8 +110,8 @@ impl<D: Directory> Staging<D> {
                     let index = record.index;
                     let found = StagedRecord::decode(&record.head)
                         .map_err(|finding| damaged(index, &finding))?;
-                    let staged =
-                        Staged { extent: found.extent, index: Some(index), recovered: true };
+                    let StagedRecord { extent, content, .. } = found;
+                    let staged = Staged { extent, content, index: Some(index), recovered: true };
                     inner.staged.insert((found.group, found.body, found.chunk), staged);
                 }
             }
@@ -103,16 +121,11 @@ impl<D: Directory> Staging<D> {
         Ok(Rc::new(Self { storage, inner: RefCell::new(inner) }))
     }
 
-    /// Writes chunk `chunk` of a body. Not durable before [`Self::settle`].
+    /// Writes a chunk of a body. Not durable before [`Self::settle`].
     ///
     /// [`Error::Limit`] where too much is staged already; [`Error::NoSpace`] where the volume is full.
-    pub async fn stage(
-        &self,
-        group: GroupId,
-        body: BodyId,
-        chunk: u32,
-        data: Bytes,
-    ) -> Result<(), Error> {
+    pub async fn stage(&self, group: GroupId, body: BodyId, chunk: Cut) -> Result<(), Error> {
+        let Cut { number, content, data } = chunk;
         let count = self.inner.borrow().staged.len();
         if count >= STAGED_CHUNKS_MAX {
             let count = |count: usize| u64::try_from(count).expect("a count fits in 64 bits");
@@ -120,11 +133,11 @@ impl<D: Directory> Staging<D> {
                 (count(self.inner.borrow().staged.len()), count(STAGED_CHUNKS_MAX));
             return Err(Error::Limit { what: "count of staged chunks", found, limit });
         }
-        let key = keys::chunk(group, body, chunk);
+        let key = keys::content(group, content);
         let extents = self.storage.index.segments().append(vec![(key, data)]).await?;
         let extent = extents.first().copied().expect("one item makes one extent");
-        let staged = Staged { extent, index: None, recovered: false };
-        let before = self.inner.borrow_mut().staged.insert((group, body, chunk), staged);
+        let staged = Staged { extent, content, index: None, recovered: false };
+        let before = self.inner.borrow_mut().staged.insert((group, body, number), staged);
         if let Some(before) = before {
             self.storage.index.segments().unpin(before.extent);
         }
@@ -212,9 +225,24 @@ impl<D: Directory> Staging<D> {
         self.inner.borrow().staged.len()
     }
 
-    /// Where a staged chunk is.
-    pub(crate) fn extent(&self, group: GroupId, body: BodyId, chunk: u32) -> Option<Extent> {
-        self.inner.borrow().staged.get(&(group, body, chunk)).map(|staged| staged.extent)
+    /// Where a staged chunk is, and what it holds.
+    pub(crate) fn find(
+        &self,
+        group: GroupId,
+        body: BodyId,
+        chunk: u32,
+    ) -> Option<(Extent, ContentId)> {
+        let inner = self.inner.borrow();
+        inner.staged.get(&(group, body, chunk)).map(|staged| (staged.extent, staged.content))
+    }
+
+    /// Claims a staged chunk whose content the same command brings in another chunk: one copy is enough. Its segment stays as long as a
+    /// crash would have the command decided again, which finds the chunk staged as it was.
+    pub(crate) fn absorb(&self, group: GroupId, body: BodyId, chunk: u32) {
+        if let Some(extent) = self.claim(group, body, chunk) {
+            self.storage.index.segments().unpin(extent);
+            self.storage.index.look_after_space();
+        }
     }
 
     /// Gives a staged chunk to the index, with its pin: what is returned is written to the index before anything else
@@ -228,7 +256,8 @@ impl<D: Directory> Staging<D> {
         if staged.index.is_none() {
             warn!(%body, chunk, "a chunk was claimed before it was settled");
         }
-        let claimed = Claimed { extent: staged.extent, index: staged.index, claim };
+        let claimed =
+            Claimed { extent: staged.extent, content: staged.content, index: staged.index, claim };
         self.storage.index.segments().keep(staged.extent);
         if let Some(before) = inner.claimed.insert(name, claimed) {
             self.storage.index.segments().let_go(before.extent);
@@ -250,18 +279,18 @@ impl<D: Directory> Staging<D> {
             let inner = &mut *guard;
             for name in names {
                 let index = inner.next_index;
-                let extent = if let Some(staged) = inner.staged.get_mut(name) {
+                let (extent, content) = if let Some(staged) = inner.staged.get_mut(name) {
                     staged.index = Some(index);
-                    staged.extent
+                    (staged.extent, staged.content)
                 } else if let Some(claimed) = inner.claimed.get_mut(name) {
                     claimed.index = Some(index);
-                    claimed.extent
+                    (claimed.extent, claimed.content)
                 } else {
                     continue;
                 };
                 inner.next_index += 1;
                 let (group, body, chunk) = *name;
-                let head = StagedRecord { group, body, chunk, extent }.encode();
+                let head = StagedRecord { group, body, chunk, extent, content }.encode();
                 records.push(Record { index, head, body: Bytes::new() });
             }
         }

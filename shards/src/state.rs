@@ -16,7 +16,6 @@ use anode_disk::{
     wal::GroupId,
 };
 use bytes::Bytes;
-use tracing::error;
 
 use crate::{
     command::{Command, Refusal, Reply},
@@ -37,6 +36,7 @@ pub use reclaim::{Condemned, CondemnedId};
 use draft::Draft;
 
 mod bucket;
+mod content;
 mod damage;
 mod draft;
 pub(crate) mod keys;
@@ -91,9 +91,10 @@ impl<D: Directory> State<D> {
         let mut draft = Draft::default();
         let decided = self.decide(command, &mut draft).await?;
         self.count_condemned(&mut draft).await?;
+        let counts = self.counts(&draft).await?;
         // From here to the write nothing awaits: what was checked still holds.
         let (reply, mut batch) =
-            match decided.and_then(|reply| self.claim(draft).map(|batch| (reply, batch))) {
+            match decided.and_then(|reply| self.claim(draft, counts).map(|batch| (reply, batch))) {
                 Ok(decided) => decided,
                 Err(refusal) => (Reply::Refused(refusal), Batch::default()),
             };
@@ -135,27 +136,6 @@ impl<D: Directory> State<D> {
             }
             Command::Reclaim(steps) => self.reclaim(steps, draft).await,
         }
-    }
-
-    /// Turns a draft into a batch: the chunks it names pass from staging to the index.
-    fn claim(&self, draft: Draft) -> Result<Batch, Refusal> {
-        let Draft { mut batch, claims, condemned: _counted } = draft;
-        for claim in &claims {
-            let found = self.staging.extent(self.group, claim.body, claim.chunk);
-            if found.is_none_or(|extent| extent.data_bytes != claim.data_bytes) {
-                error!(group = self.group, body = %claim.body, chunk = claim.chunk, "a staged chunk is missing");
-                return Err(Refusal::BodyMissing);
-            }
-        }
-        for claim in claims {
-            let extent = self
-                .staging
-                .claim(self.group, claim.body, claim.chunk)
-                .expect("it was there a moment ago");
-            let key = keys::chunk(self.group, claim.body, claim.chunk);
-            batch.put(key, Entry { value: Bytes::new(), payload: Payload::Extent(extent) });
-        }
-        Ok(batch)
     }
 }
 

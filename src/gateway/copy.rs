@@ -56,6 +56,7 @@ pub async fn object<H: Host>(
         key: copy.key.clone(),
         object,
         condition: record::write_condition(&copy.condition),
+        contents: ingested.0.contents.clone(),
         inline: ingested.0.inline.clone(),
     };
     let target = Target { bucket: &copy.bucket, key: &copy.key };

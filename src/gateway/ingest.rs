@@ -8,10 +8,12 @@ use anode_disk::wal::GroupId;
 use anode_net::s3;
 use anode_shards::{
     command::Reply,
-    object::{Body, BodyId},
+    object::{Body, BodyId, ContentId},
+    staging::Cut,
 };
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
+use sha2::{Digest as _, Sha256};
 
 use crate::{
     host::Host,
@@ -39,6 +41,10 @@ pub struct Ingest<H: Host> {
     placement: Placement,
     body: BodyId,
     gathered: BytesMut,
+    /// Of what is gathered, as far as `hashed_bytes`.
+    hasher: Sha256,
+    hashed_bytes: usize,
+    contents: Vec<ContentId>,
     chunk_next: u32,
     bytes: u64,
     writes: FuturesUnordered<LocalBoxFuture<'static, Result<Answer, AskError>>>,
@@ -52,6 +58,8 @@ pub struct Ingested {
     pub body: Body,
     /// Those of [`Body::Inline`].
     pub inline: Bytes,
+    /// What the chunks of [`Body::Whole`] hold.
+    pub contents: Vec<ContentId>,
     /// The staged body, to be settled by the command that names it.
     pub staged: Option<BodyId>,
 }
@@ -72,6 +80,9 @@ impl<H: Host> Ingest<H> {
             placement,
             body,
             gathered: BytesMut::new(),
+            hasher: Sha256::new(),
+            hashed_bytes: 0,
+            contents: Vec::new(),
             chunk_next: 0,
             bytes: 0,
             writes: FuturesUnordered::new(),
@@ -90,6 +101,7 @@ impl<H: Host> Ingest<H> {
             }
             let step = data.len().min(limits::CHUNK_BYTES - self.gathered.len());
             self.gathered.extend_from_slice(&data.split_to(step));
+            self.hash();
             if self.gathered.len() == limits::CHUNK_BYTES {
                 self.stage().await?;
             }
@@ -119,6 +131,7 @@ impl<H: Host> Ingest<H> {
         let ingested = Ingested {
             body: Body::Whole(self.body),
             inline: Bytes::new(),
+            contents: std::mem::take(&mut self.contents),
             staged: Some(self.body),
         };
         Ok((ingested, discard))
@@ -128,7 +141,16 @@ impl<H: Host> Ingest<H> {
         self.settled = true;
         let inline = std::mem::take(&mut self.gathered).freeze();
         let discard = Discard { shard: self.shard.clone(), group: self.group, body: None };
-        (Ingested { body, inline, staged: None }, discard)
+        (Ingested { body, inline, contents: Vec::new(), staged: None }, discard)
+    }
+
+    /// Goes on with the name of the chunk: as the bytes come, so that nobody waits for a whole chunk of it. Objects that
+    /// may stay inline have no chunks to be named.
+    fn hash(&mut self) {
+        if self.placement == Placement::Chunks || self.bytes > limits::INLINE_BYTES_MAX as u64 {
+            self.hasher.update(&self.gathered[self.hashed_bytes..]);
+            self.hashed_bytes = self.gathered.len();
+        }
     }
 
     async fn stage(&mut self) -> Result<(), s3::Error> {
@@ -138,7 +160,12 @@ impl<H: Host> Ingest<H> {
             }
         }
         let data = std::mem::take(&mut self.gathered).freeze();
-        let ask = Ask::Stage { body: self.body, chunk: self.chunk_next, data };
+        assert_eq!(self.hashed_bytes, data.len(), "a chunk is named by all its bytes");
+        self.hashed_bytes = 0;
+        let content = ContentId(self.hasher.finalize_reset().into());
+        self.contents.push(content);
+        let chunk = Cut { number: self.chunk_next, content, data };
+        let ask = Ask::Stage { body: self.body, chunk };
         self.chunk_next += 1;
         let (shard, group) = (self.shard.clone(), self.group);
         self.writes.push(Box::pin(async move { shard.ask(group, ask).await }));

@@ -150,8 +150,8 @@ pub(crate) async fn put_part<H: Host>(
         checksum: proof.checksum.as_ref().map(record::full_checksum),
         body: staged_body(ingested.body),
     };
-    let command =
-        PutPart { bucket: place.bucket, key: target.key.to_owned(), upload: place.id, part };
+    let (key, contents) = (target.key.to_owned(), ingested.contents);
+    let command = PutPart { bucket: place.bucket, key, upload: place.id, part, contents };
     let command = Command::PutPart(Box::new(command));
     let reply = discard.after(shard.propose(place.group, command, ingested.staged).await)?;
     stored(reply, target)

@@ -56,6 +56,7 @@ pub async fn put<H: Host>(
         key: put.key.clone(),
         object,
         condition: record::write_condition(&put.condition),
+        contents: ingested.0.contents.clone(),
         inline: ingested.0.inline.clone(),
     };
     let target = Target { bucket: &put.bucket, key: &put.key };

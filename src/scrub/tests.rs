@@ -56,7 +56,9 @@ impl Rig {
     /// Some large objects, and so many small ones that the index is flushed and tables refer to all of them.
     async fn fill(&mut self) {
         self.put("/bucket", Vec::new()).await;
-        self.put("/bucket/large", MARK.repeat(200_000)).await;
+        // Numbered, so that no two chunks are equal and stored once.
+        let numbered = |number: u64| [MARK.as_slice(), &number.to_le_bytes()].concat();
+        self.put("/bucket/large", (0..133_000).flat_map(numbered).collect()).await;
         for number in 0..120 {
             self.put(&format!("/bucket/small-{number}"), vec![3; 32 << 10]).await;
         }

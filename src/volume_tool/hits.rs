@@ -1,7 +1,10 @@
 //! Who is hit by damage: from index keys to the objects that clients know.
 //!
-//! A damaged chunk has the id of a body in its key, so the objects of the shard are read once more, and each whose
-//! bodies or whose record lie in something damaged is named. An object that was overwritten since is not.
+//! What a chunk holds has its own name as its key, and the chunks of bodies say which they hold: they are read once
+//! more, for the bodies that are hit, and then the objects of the shard. Each is named that has such a body, or whose
+//! record or chunks lie in something damaged. An object that was overwritten since is not.
+
+use std::collections::BTreeSet;
 
 use anode_disk::{
     Directory,
@@ -10,7 +13,7 @@ use anode_disk::{
 };
 use anode_shards::{
     object::Object,
-    state::named::{Named, chunk_keys, object_parts, object_record},
+    state::named::{Named, chunk_keys, content_key, object_parts, object_record},
 };
 use bytes::Bytes;
 
@@ -23,11 +26,13 @@ pub(super) async fn objects_of<D: Directory>(
     buckets: &Buckets,
 ) -> Vec<Vec<(String, String)>> {
     let mut hits = vec![Vec::new(); damages.len()];
+    let bodies = bodies_of(index, damages).await;
     for table in index.tables() {
         for (key, entry) in objects(index, &table).await {
             let spans = spans(index, &key, &entry).await;
-            for (damage, hit) in damages.iter().zip(&mut hits) {
-                let is_hit = spans.iter().any(|span| touches(&damage.taken, span));
+            for ((damage, bodies), hit) in damages.iter().zip(&bodies).zip(&mut hits) {
+                let is_hit = spans.iter().any(|span| touches(&damage.taken, span))
+                    || spans.iter().any(|[first, _]| bodies.contains(first));
                 if is_hit && is_current(index, &key, &entry).await {
                     hit.extend(named(&key, buckets));
                 }
@@ -39,6 +44,30 @@ pub(super) async fn objects_of<D: Directory>(
         hit.dedup();
     }
     hits
+}
+
+/// Per damage the bodies that hold something of it, by the key of their first chunk.
+async fn bodies_of<D: Directory>(
+    index: &Inspection<D>,
+    damages: &[Damage],
+) -> Vec<BTreeSet<Bytes>> {
+    let mut bodies = vec![BTreeSet::new(); damages.len()];
+    for table in index.tables() {
+        let look = |sight| {
+            let Sight::Entry(key, Some(entry)) = sight else { return };
+            let Some((group, Named::Chunk(body, _))) = Named::of(&key) else { return };
+            let Some(content) = content_key(group, &entry.value) else { return };
+            let span = [content.clone(), content];
+            for (damage, bodies) in damages.iter().zip(&mut bodies) {
+                if touches(&damage.taken, &span) {
+                    let [first, _] = chunk_keys(group, body, 1);
+                    bodies.insert(first);
+                }
+            }
+        };
+        index.walk(&table, look).await;
+    }
+    bodies
 }
 
 /// What a key is of, in words.
@@ -54,6 +83,8 @@ pub(super) fn describe(key: &[u8], buckets: &Buckets) -> String {
         Named::Upload(bucket, key) => format!("an upload of {}/{key}", buckets.name(bucket)),
         Named::Part(upload, number) => format!("part {number} of upload {:032x}", upload.0),
         Named::Chunk(body, chunk) => format!("chunk {chunk} of body {body}"),
+        Named::Content(content) => format!("what chunks hold under the name {content}"),
+        Named::Shared(content) => format!("the count of chunks that hold {content}"),
         Named::Seal(bucket) => format!("the seal of {}", buckets.name(bucket)),
         Named::Condemned(body) => format!("body {body}, to be reclaimed"),
         Named::Unknown => "an unknown key".to_owned(),

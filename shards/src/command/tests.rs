@@ -21,6 +21,7 @@ fn put(bytes: &'static [u8]) -> Command {
             parts: Vec::new(),
         },
         condition: WriteCondition { if_none_match_any: true, if_match: Some("x".to_owned()) },
+        contents: vec![ContentId([5; 32])],
         inline: Bytes::from_static(bytes),
     }))
 }
@@ -40,7 +41,11 @@ fn every() -> Vec<Command> {
         Command::DeleteObject(DeleteObject { key: "k".to_owned(), ..DeleteObject::default() }),
         Command::DeleteObjects(vec![DeleteObject::default(), DeleteObject::default()]),
         Command::CreateUpload(Box::default()),
-        Command::PutPart(Box::new(PutPart { part, ..PutPart::default() })),
+        Command::PutPart(Box::new(PutPart {
+            part,
+            contents: vec![ContentId([6; 32])],
+            ..PutPart::default()
+        })),
         Command::CompleteUpload(Box::new(CompleteUpload {
             parts: vec![NamedPart { number: 1, etag: "e".to_owned(), checksum: None }],
             ..CompleteUpload::default()

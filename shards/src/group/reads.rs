@@ -11,6 +11,7 @@ use bytes::Bytes;
 use super::{Group, GroupError};
 use crate::{
     object::{BodyId, Bucket, BucketId, Credential, Object, Part, Upload, UploadId},
+    staging::Cut,
     state::{ListPage, ListQuery, ObjectRead, PartPage, PendingDelete, UploadListed},
 };
 
@@ -119,8 +120,8 @@ impl<D: Directory> Group<D> {
     }
 
     /// Writes a chunk of a body; no command names it yet.
-    pub async fn stage(&self, body: BodyId, chunk: u32, data: Bytes) -> Result<(), GroupError> {
-        self.read(self.0.staging.stage(self.0.id, body, chunk, data).await)
+    pub async fn stage(&self, body: BodyId, chunk: Cut) -> Result<(), GroupError> {
+        self.read(self.0.staging.stage(self.0.id, body, chunk).await)
     }
 
     /// Makes the staged chunks of a body durable: before the command that names it is proposed.

@@ -1,21 +1,22 @@
 //! The record of a settled chunk in the shard's local log.
 //!
 //! ```text
-//!  0  version u8, 1
+//!  0  version u8, 2
 //!  1  group   u32 LE
 //!  5  body    u128 LE
 //! 21  chunk   u32 LE
 //! 25  extent  16 bytes
-//! 41
+//! 41  content 32 bytes
+//! 73
 //! ```
 
 use anode_disk::{segment::Extent, wal::GroupId};
 use bytes::Bytes;
 
-use crate::object::BodyId;
+use crate::object::{BodyId, ContentId};
 
-const VERSION: u8 = 1;
-const RECORD_BYTES: usize = 41;
+const VERSION: u8 = 2;
+const RECORD_BYTES: usize = 73;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct StagedRecord {
@@ -23,6 +24,7 @@ pub(super) struct StagedRecord {
     pub(super) body: BodyId,
     pub(super) chunk: u32,
     pub(super) extent: Extent,
+    pub(super) content: ContentId,
 }
 
 impl StagedRecord {
@@ -33,6 +35,7 @@ impl StagedRecord {
         bytes.extend_from_slice(&self.body.0.to_le_bytes());
         bytes.extend_from_slice(&self.chunk.to_le_bytes());
         bytes.extend_from_slice(&self.extent.encode());
+        bytes.extend_from_slice(&self.content.0);
         Bytes::from(bytes)
     }
 
@@ -45,6 +48,7 @@ impl StagedRecord {
         let (body, rest) = take::<16>(rest)?;
         let (chunk, rest) = take::<4>(rest)?;
         let (extent, rest) = take::<16>(rest)?;
+        let (content, rest) = take::<32>(rest)?;
         if !rest.is_empty() {
             return Err(format!("{} bytes too many", rest.len()));
         }
@@ -53,6 +57,7 @@ impl StagedRecord {
             body: BodyId(u128::from_le_bytes(body)),
             chunk: u32::from_le_bytes(chunk),
             extent: Extent::decode(extent),
+            content: ContentId(content),
         })
     }
 }

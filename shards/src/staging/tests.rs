@@ -8,6 +8,7 @@ use futures::future::join;
 use super::*;
 
 const BODY: BodyId = BodyId(7);
+const CONTENT: ContentId = ContentId([3; 32]);
 
 fn run(disk: &SimDisk, scenario: impl AsyncFnOnce(&Staging<SimDirectory>)) {
     block_on(async {
@@ -22,7 +23,8 @@ fn run(disk: &SimDisk, scenario: impl AsyncFnOnce(&Staging<SimDirectory>)) {
 }
 
 async fn stage(staging: &Staging<SimDirectory>, body: BodyId, chunk: u32) {
-    staging.stage(1, body, chunk, Bytes::from(vec![9; 100])).await.unwrap();
+    let cut = Cut { number: chunk, content: CONTENT, data: Bytes::from(vec![9; 100]) };
+    staging.stage(1, body, cut).await.unwrap();
 }
 
 /// Has all that was submitted to the WAL so far made durable.
@@ -44,8 +46,9 @@ fn only_what_was_settled_survives_a_crash() {
     disk.crash();
     run(&disk, async |staging| {
         assert_eq!(staging.count(), 2);
-        let extent = staging.extent(1, BODY, 1).unwrap();
-        let key = keys::chunk(1, BODY, 1);
+        let (extent, content) = staging.find(1, BODY, 1).unwrap();
+        assert_eq!(content, CONTENT);
+        let key = keys::content(1, CONTENT);
         let read = staging.storage.index.segments().read(extent, &key, 0..100).await.unwrap();
         assert_eq!(read, [9; 100].as_slice());
         stage(staging, BodyId(9), 0).await;
@@ -92,9 +95,9 @@ fn a_claim_after_the_mark_outlives_the_flush_and_one_before_it_does_not() {
 fn a_chunk_that_is_staged_twice_is_the_newer_one_and_frees_the_older() {
     run(&SimDisk::new(3), async |staging| {
         stage(staging, BODY, 0).await;
-        let first = staging.extent(1, BODY, 0).unwrap();
+        let first = staging.find(1, BODY, 0).unwrap();
         stage(staging, BODY, 0).await;
-        assert_ne!(staging.extent(1, BODY, 0).unwrap(), first);
+        assert_ne!(staging.find(1, BODY, 0).unwrap(), first);
         staging.discard(2, BODY);
         assert_eq!(staging.count(), 1, "another group's body was discarded");
         staging.discard(1, BODY);
@@ -106,11 +109,12 @@ fn a_chunk_that_is_staged_twice_is_the_newer_one_and_frees_the_older() {
 #[test]
 fn a_record_has_its_written_form_and_damage_is_refused() {
     let extent = Extent { segment: 1, offset: 2, header_bytes: 3, data_bytes: 4 };
-    let record = StagedRecord { group: 5, body: BodyId(6), chunk: 7, extent };
+    let record = StagedRecord { group: 5, body: BodyId(6), chunk: 7, extent, content: CONTENT };
     let bytes = record.encode();
-    let mut golden = vec![1, 5, 0, 0, 0, 6];
+    let mut golden = vec![2, 5, 0, 0, 0, 6];
     golden.extend([0; 15]);
     golden.extend([7, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0]);
+    golden.extend([3; 32]);
     assert_eq!(bytes.as_ref(), golden);
     assert_eq!(StagedRecord::decode(&bytes), Ok(record));
     for length in 0..bytes.len() {
@@ -119,6 +123,6 @@ fn a_record_has_its_written_form_and_damage_is_refused() {
     golden.push(0);
     StagedRecord::decode(&golden).unwrap_err();
     golden.pop();
-    golden[0] = 2;
+    golden[0] = 1;
     StagedRecord::decode(&golden).unwrap_err();
 }

@@ -3,7 +3,7 @@
 use anode_disk::{Directory, Error, index::ScanLimit, wal::GroupId};
 
 use super::{State, keys, read::decode};
-use crate::object::{Body, BodyId, BucketId, Object, Part, UploadId};
+use crate::object::{Body, BodyId, BucketId, ContentId, Object, Part, UploadId};
 
 const PAGE: ScanLimit = ScanLimit { entries: 1000, bytes: 1 << 20 };
 
@@ -29,6 +29,8 @@ pub enum Struck {
         /// The chunk's number, from 0.
         chunk: u32,
     },
+    /// What chunks of one or several bodies hold.
+    Content(ContentId),
     /// What the group keeps of itself.
     State,
 }
@@ -73,6 +75,26 @@ impl<D: Directory> State<D> {
         self.upload_with(body).await
     }
 
+    /// Chunks that hold a content, up to `count_max`. Looks at every chunk's entry of the group, so ask seldom.
+    pub async fn uses_of(
+        &self,
+        content: ContentId,
+        count_max: usize,
+    ) -> Result<Vec<(BodyId, u32)>, Error> {
+        let mut uses = Vec::new();
+        let mut range = keys::all_chunks(self.group);
+        loop {
+            let page = self.storage.index.scan(range.clone(), PAGE).await?;
+            let held = page.entries.iter().filter(|(_, entry)| entry.value.as_ref() == content.0);
+            uses.extend(held.filter_map(|(key, _)| keys::body_chunk(key.get(5..)?)));
+            uses.truncate(count_max);
+            match page.next {
+                Some(next) if uses.len() < count_max => range.start = next,
+                Some(_) | None => return Ok(uses),
+            }
+        }
+    }
+
     async fn upload_with(&self, body: BodyId) -> Result<Option<Struck>, Error> {
         let mut range = keys::all_parts(self.group);
         loop {
@@ -101,6 +123,9 @@ mod tests {
         assert_eq!(group_of(&object), Some(3));
         let chunk = keys::chunk(3, BodyId(5), 7);
         assert_eq!(Struck::of(&chunk), Struck::Chunk { body: BodyId(5), chunk: 7 });
+        let content = ContentId([4; 32]);
+        assert_eq!(Struck::of(&keys::content(3, content)), Struck::Content(content));
+        assert_eq!(Struck::of(&keys::shared(3, content)), Struck::State);
         let upload = Struck::Upload { upload: UploadId(6) };
         assert_eq!(Struck::of(&keys::part(3, UploadId(6), 1)), upload);
         assert_eq!(Struck::of(&keys::upload(3, 9, "k", UploadId(6))), upload);

@@ -8,7 +8,7 @@ use super::{
     pending::PendingDelete,
     reclaim::{Condemned, CondemnedId},
 };
-use crate::object::BodyId;
+use crate::object::{BodyId, ContentId};
 
 /// Changes that are not written yet; dropped where the command is refused.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub(super) struct Draft {
     pub(super) batch: Batch,
     /// Chunks that are to be staged.
     pub(super) claims: Vec<Claim>,
+    /// Contents that it refers to once less, each as often.
+    pub(super) released: Vec<ContentId>,
     /// What it condemns, to be added to the group's figures.
     pub(super) condemned: PendingDelete,
 }
@@ -25,6 +27,7 @@ pub(super) struct Claim {
     pub(super) body: BodyId,
     pub(super) chunk: u32,
     pub(super) data_bytes: u32,
+    pub(super) content: ContentId,
 }
 
 impl Draft {

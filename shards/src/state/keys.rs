@@ -10,9 +10,11 @@
 //!   3 OBJECT      bucket u64 | escaped key | 00 01 | version u64    Object; payload: inline bytes or the parts
 //!   4 UPLOAD      bucket u64 | escaped key | 00 01 | upload u128    Upload
 //!   5 PART        upload u128 | number u16                    Part
-//!   6 CHUNK       body u128 | number u32                      payload: the chunk
+//!   6 CHUNK       body u128 | number u32                      the name of its content
 //!   7 SEAL        bucket u64                                  (empty)
 //!   8 CONDEMNED   time u64 | body u128                        Condemned
+//!   9 CONTENT     its name, 32 bytes                          payload: the chunk
+//!  10 SHARED      name of a content                           how often it is referred to, where not once
 //! ```
 //!
 //! An escaped key has 00 FF for each 00, so that 00 01 behind it sorts before all that a longer key can have there, and
@@ -24,7 +26,7 @@ use anode_disk::wal::GroupId;
 use bytes::Bytes;
 
 use super::{damage::Struck, reclaim::CondemnedId};
-use crate::object::{BodyId, BucketId, UploadId};
+use crate::object::{BodyId, BucketId, ContentId, UploadId};
 
 pub(super) const META: u8 = 0;
 pub(super) const BUCKET: u8 = 1;
@@ -35,6 +37,8 @@ pub(super) const PART: u8 = 5;
 pub(super) const CHUNK: u8 = 6;
 pub(super) const SEAL: u8 = 7;
 pub(super) const CONDEMNED: u8 = 8;
+pub(super) const CONTENT: u8 = 9;
+pub(super) const SHARED: u8 = 10;
 
 const VERSION_CURRENT: u64 = 0;
 const KEY_END: [u8; 2] = [0x00, 0x01];
@@ -107,6 +111,19 @@ pub(crate) fn chunk(group: GroupId, body: BodyId, chunk: u32) -> Bytes {
     Bytes::from([space(group, CHUNK).as_slice(), &widest(body.0), &number(chunk)].concat())
 }
 
+/// The chunks of all bodies.
+pub(crate) fn all_chunks(group: GroupId) -> Range<Bytes> {
+    span(space(group, CHUNK))
+}
+
+pub(crate) fn content(group: GroupId, content: ContentId) -> Bytes {
+    Bytes::from([space(group, CONTENT).as_slice(), &content.0].concat())
+}
+
+pub(crate) fn shared(group: GroupId, content: ContentId) -> Bytes {
+    Bytes::from([space(group, SHARED).as_slice(), &content.0].concat())
+}
+
 pub(crate) fn seal(group: GroupId, bucket: BucketId) -> Bytes {
     Bytes::from([space(group, SEAL).as_slice(), &wide(bucket)].concat())
 }
@@ -160,12 +177,20 @@ pub(crate) fn named(index_key: &[u8]) -> Option<Struck> {
         }
         PART => Some(Struck::Upload { upload: upload_id(rest.get(..16)?)? }),
         CHUNK => {
-            let (body, number) = rest.split_first_chunk()?;
-            let chunk = u32::from_be_bytes(number.try_into().ok()?);
-            Some(Struck::Chunk { body: BodyId(u128::from_be_bytes(*body)), chunk })
+            let (body, chunk) = body_chunk(rest)?;
+            Some(Struck::Chunk { body, chunk })
         }
+        CONTENT => Some(Struck::Content(ContentId(rest.try_into().ok()?))),
         _ => None,
     }
+}
+
+/// The body and the number that end the key of a chunk.
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+pub(crate) fn body_chunk(rest: &[u8]) -> Option<(BodyId, u32)> {
+    let (body, number) = rest.split_first_chunk()?;
+    let number = u32::from_be_bytes(number.try_into().ok()?);
+    Some((BodyId(u128::from_be_bytes(*body)), number))
 }
 
 /// An object key as it sorts among the keys of its bucket, its end included.

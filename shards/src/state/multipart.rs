@@ -51,7 +51,9 @@ impl<D: Directory> State<D> {
         let before = self.part(put.upload, part.number).await?;
         let again = before.as_ref().is_some_and(|before| before.body == part.body);
         let named = if again { Named::Already } else { Named::New };
-        name_body(part.body, part.size, named, draft);
+        if let Err(refusal) = name_body(part.body, (part.size, &put.contents), named, draft) {
+            return Ok(Err(refusal));
+        }
         if let Some(before) = before.filter(|_| !again) {
             let since_ms = part.last_modified_ms;
             self.condemn(CondemnedId { since_ms, body: before.body }, before.size, draft);

@@ -7,7 +7,7 @@ use minicbor::Decode as _;
 use super::keys::{self, split_place};
 use crate::{
     limits::CHUNK_BYTES_MAX,
-    object::{Body, BodyId, Bucket, BucketId, Object, ObjectPart, UploadId},
+    object::{Body, BodyId, Bucket, BucketId, ContentId, Object, ObjectPart, UploadId},
 };
 
 /// What an index key is of.
@@ -31,6 +31,10 @@ pub enum Named {
     Part(UploadId, u16),
     /// A chunk of a body.
     Chunk(BodyId, u32),
+    /// What a chunk holds.
+    Content(ContentId),
+    /// How often a content is referred to.
+    Shared(ContentId),
     /// The seal of a bucket.
     Seal(BucketId),
     /// A body that waits to be reclaimed.
@@ -66,9 +70,11 @@ impl Named {
                 Self::Part(UploadId(widest(*upload)), short(part.try_into().ok()?))
             }
             keys::CHUNK => {
-                let (body, chunk) = rest.split_first_chunk::<16>()?;
-                Self::Chunk(BodyId(widest(*body)), number(chunk.try_into().ok()?))
+                let (body, chunk) = keys::body_chunk(rest)?;
+                Self::Chunk(body, chunk)
             }
+            keys::CONTENT => Self::Content(ContentId(rest.try_into().ok()?)),
+            keys::SHARED => Self::Shared(ContentId(rest.try_into().ok()?)),
             keys::SEAL => Self::Seal(wide(rest.try_into().ok()?)),
             keys::CONDEMNED => Self::Condemned(keys::condemned_id(rest)?.body),
             _ => return None,
@@ -105,6 +111,11 @@ pub fn chunk_keys(group: GroupId, body: BodyId, bytes: u64) -> [Bytes; 2] {
     [keys::chunk(group, body, 0), keys::chunk(group, body, last)]
 }
 
+/// The index key of what a chunk holds, of the value under the chunk's own key.
+pub fn content_key(group: GroupId, value: &[u8]) -> Option<Bytes> {
+    Some(keys::content(group, ContentId(value.try_into().ok()?)))
+}
+
 /// The index key of an object.
 pub fn object_key(group: GroupId, bucket: BucketId, key: &str) -> Bytes {
     keys::object(group, bucket, key)
@@ -132,7 +143,7 @@ fn widest(bytes: [u8; 16]) -> u128 {
 
 #[cfg(test)]
 mod tests {
-    use super::{BodyId, Named, UploadId, keys};
+    use super::{BodyId, ContentId, Named, UploadId, keys};
     use crate::state::CondemnedId;
 
     #[test]
@@ -149,6 +160,8 @@ mod tests {
             (keys::upload(5, 7, key, UploadId(9)), Named::Upload(7, key.to_owned())),
             (keys::part(5, UploadId(9), 3), Named::Part(UploadId(9), 3)),
             (keys::chunk(5, BodyId(8), 2), Named::Chunk(BodyId(8), 2)),
+            (keys::content(5, ContentId([9; 32])), Named::Content(ContentId([9; 32]))),
+            (keys::shared(5, ContentId([9; 32])), Named::Shared(ContentId([9; 32]))),
             (keys::seal(5, 7), Named::Seal(7)),
             (keys::condemned(5, condemned), Named::Condemned(BodyId(8))),
         ];

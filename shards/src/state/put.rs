@@ -12,7 +12,7 @@ use super::{
 use crate::{
     command::{DeleteObject, PutObject, Refusal, Reply, Stored, WriteCondition},
     limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX, DELETE_KEYS_MAX},
-    object::{Body, BodyId, BucketId, Object, chunk_count},
+    object::{Body, BodyId, BucketId, ContentId, Object, chunk_count},
     state::reclaim::{Condemned, CondemnedId},
 };
 
@@ -42,7 +42,10 @@ impl<D: Directory> State<D> {
         if let Body::Whole(body) = put.object.body {
             let again = before.as_ref().is_some_and(|before| before.body == put.object.body);
             let named = if again { Named::Already } else { Named::New };
-            name_body(body, put.object.size, named, draft);
+            let named = name_body(body, (put.object.size, &put.contents), named, draft);
+            if let Err(refusal) = named {
+                return Ok(Err(refusal));
+            }
         }
         let now_ms = put.object.last_modified_ms;
         self.condemn_object(before.as_ref(), (&put.object, now_ms), draft);
@@ -150,16 +153,25 @@ impl WriteCondition {
 
 /// Has the chunks of a staged body written with the draft; nothing where the same name has the body already (the
 /// command came twice). A body that anything else ever named is never taken again: it may be condemned.
-pub(super) fn name_body(body: BodyId, bytes: u64, named: Named, draft: &mut Draft) {
-    if named == Named::Already {
-        return;
+pub(super) fn name_body(
+    body: BodyId,
+    (bytes, contents): (u64, &[ContentId]),
+    named: Named,
+    draft: &mut Draft,
+) -> Result<(), Refusal> {
+    if u32::try_from(contents.len()) != Ok(chunk_count(bytes)) {
+        return Err(Refusal::Malformed("a body has a content for each of its chunks"));
     }
-    for chunk in 0..chunk_count(bytes) {
+    if named == Named::Already {
+        return Ok(());
+    }
+    for (chunk, content) in (0..chunk_count(bytes)).zip(contents) {
         let start = u64::from(chunk) * CHUNK_BYTES_MAX;
         let data_bytes = u32::try_from(CHUNK_BYTES_MAX.min(bytes - start))
             .expect("a chunk is smaller than 4 GiB");
-        draft.claims.push(Claim { body, chunk, data_bytes });
+        draft.claims.push(Claim { body, chunk, data_bytes, content: *content });
     }
+    Ok(())
 }
 
 pub(super) fn stored(object: &Object) -> Stored {

@@ -12,7 +12,8 @@ use minicbor::Decode;
 use super::{State, keys, reclaim::CondemnedId};
 use crate::{
     object::{
-        Body, BodyId, Bucket, BucketId, Credential, Object, ObjectPart, Part, Upload, UploadId,
+        Body, BodyId, Bucket, BucketId, ContentId, Credential, Object, ObjectPart, Part, Upload,
+        UploadId,
     },
     reclaim::Pin,
 };
@@ -87,10 +88,14 @@ impl<D: Directory> State<D> {
 
     /// Bytes of a chunk, verified. [`Error::Absent`] where it was reclaimed: hold a [`Pin`].
     pub async fn chunk(&self, body: BodyId, chunk: u32, range: Range<u32>) -> Result<Bytes, Error> {
-        let key = keys::chunk(self.group, body, chunk);
-        let entry = self.storage.index.get(&key).await?;
-        let entry =
-            entry.ok_or_else(|| Error::Absent { name: format!("chunk {chunk} of {body}") })?;
+        let absent = || Error::Absent { name: format!("chunk {chunk} of {body}") };
+        let content = self.content(body, chunk).await?.ok_or_else(absent)?;
+        let key = keys::content(self.group, content);
+        let Some(entry) = self.storage.index.get(&key).await? else {
+            // Whether the body went between the two look-ups, or what it refers to isn't there.
+            self.content(body, chunk).await?.ok_or_else(absent)?;
+            return Err(corrupt(&key, format!("nothing, and chunk {chunk} of {body} is that")));
+        };
         self.storage.index.payload(&key, &entry, range).await
     }
 
@@ -198,6 +203,12 @@ impl<D: Directory> State<D> {
 
 pub(super) fn decode<T: for<'b> Decode<'b, ()>>(key: &[u8], value: &[u8]) -> Result<T, Error> {
     minicbor::decode(value).map_err(|error| corrupt(key, error.to_string()))
+}
+
+/// The content that a chunk's entry names.
+pub(super) fn content_id(key: &[u8], entry: &Entry) -> Result<ContentId, Error> {
+    let name = entry.value.as_ref().try_into();
+    name.map(ContentId).map_err(|_length| corrupt(key, "no name of a content".to_owned()))
 }
 
 /// The name of a condemned body, of its index key.

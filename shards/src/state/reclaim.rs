@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use anode_disk::{Directory, Error, index::ScanLimit};
+use anode_disk::{
+    Directory, Error,
+    index::{Entry, ScanLimit},
+};
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
+use tracing::error;
 
 use super::{State, draft::Draft, keys, read};
 use crate::{
@@ -81,7 +85,7 @@ impl<D: Directory> State<D> {
     ) -> Result<Result<Reply, Refusal>, Error> {
         let chunks = steps.iter().map(|step| u64::from(step.end.saturating_sub(step.start))).sum();
         if steps.len() > RECLAIM_BODIES_MAX || u64::from(RECLAIM_CHUNKS_MAX) < chunks {
-            return Ok(Err(Refusal::Malformed("a reclaim removes up to 4,096 chunks")));
+            return Ok(Err(Refusal::Malformed("a reclaim removes up to 512 chunks")));
         }
         let (mut bytes, mut ended, mut touched) = (0, BTreeSet::new(), BTreeSet::new());
         for step in steps {
@@ -93,11 +97,8 @@ impl<D: Directory> State<D> {
             if !is_next || !touched.insert(id) {
                 continue;
             }
-            for chunk in step.start..step.end {
-                let key = keys::chunk(self.group, step.body, chunk);
-                draft.batch.release(key, condemned.chunk_bytes(chunk));
-                bytes += condemned.chunk_bytes(chunk);
-            }
+            self.release(step, draft).await?;
+            bytes += (step.start..step.end).map(|chunk| condemned.chunk_bytes(chunk)).sum::<u64>();
             if step.end == condemned.chunks {
                 draft.delete(key.clone());
                 ended.insert(key);
@@ -109,5 +110,36 @@ impl<D: Directory> State<D> {
             self.count_reclaimed(bytes, &ended, draft).await?;
         }
         Ok(Ok(Reply::Done))
+    }
+
+    /// Removes chunks of a body, and gives back what they refer to.
+    async fn release(&self, step: &ReclaimStep, draft: &mut Draft) -> Result<(), Error> {
+        let chunk = |chunk| keys::chunk(self.group, step.body, chunk);
+        let mut range = chunk(step.start)..chunk(step.end);
+        loop {
+            let limit = ScanLimit { entries: 1000, bytes: 1 << 20 };
+            let contents = self.storage.index.scan(range.clone(), limit).await.and_then(|page| {
+                let content = |(key, entry): &(Bytes, Entry)| read::content_id(key, entry);
+                let contents = page.entries.iter().map(content).collect::<Result<Vec<_>, _>>();
+                contents.map(|contents| (contents, page.next))
+            });
+            match contents {
+                Ok((contents, next)) => {
+                    draft.released.extend(contents);
+                    let Some(next) = next else { break };
+                    range.start = next;
+                }
+                // What they referred to stays for good: damage costs its space, not the group.
+                Err(damage @ Error::Corrupt { .. }) => {
+                    error!(group = self.group, %damage, "chunks to be reclaimed can't be read");
+                    break;
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        for number in step.start..step.end {
+            draft.delete(chunk(number));
+        }
+        Ok(())
     }
 }

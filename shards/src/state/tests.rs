@@ -3,6 +3,7 @@
 mod cases;
 mod model;
 mod rig;
+mod shared;
 mod storm;
 
 use anode_disk::testing::{Random, SimDisk};
@@ -12,7 +13,7 @@ use crate::{
         AbortUpload, Command, CompleteUpload, CreateUpload, DeleteObject, NamedPart, ReclaimStep,
         Reply, WriteCondition,
     },
-    object::{BucketId, Upload, UploadId},
+    object::{BucketId, Upload, UploadId, chunk_count},
     state::{ListQuery, Position},
 };
 use model::Model;
@@ -224,7 +225,26 @@ impl Script {
         }
         let pending = rig.state.pending_delete().await.unwrap();
         assert_eq!(pending, rig.condemned().await, "the figures and a walk over the bodies");
+        self.check_references(rig).await;
         assert_eq!(rig.staging.count(), 0, "everything is claimed or discarded");
+    }
+
+    /// Counts are what a walk finds, and every body that has chunks is named by something or waits to be reclaimed.
+    async fn check_references(&mut self, rig: &Rig) {
+        let references: u64 = rig.references().await.values().sum();
+        let mut chunks = 0;
+        for ((bucket, key), _) in self.model.objects() {
+            let object = rig.state.object(*bucket, key).await.unwrap().unwrap();
+            chunks += object.bodies().map(|(_, bytes)| chunk_count(bytes)).sum::<u32>();
+        }
+        for (_, _, upload) in self.model.every_upload() {
+            let parts = rig.state.all_parts(upload).await.unwrap();
+            chunks += parts.iter().map(|part| chunk_count(part.size)).sum::<u32>();
+        }
+        for (_, condemned) in rig.state.condemned(None).await.unwrap().0 {
+            chunks += condemned.chunks - condemned.removed;
+        }
+        assert_eq!(references, u64::from(chunks), "bodies that nothing names");
     }
 
     /// Ends everything, and finds nothing left over.
@@ -247,6 +267,8 @@ impl Script {
         rig.reclaim().await;
         rig.flush().await;
         assert_eq!(rig.left_over().await, 0);
+        let figures = rig.storage.index.segments().figures();
+        assert_eq!(figures.pinned_bytes, 0, "an extent that nothing lets go of");
     }
 
     fn one_delete(&mut self) -> DeleteObject {
@@ -276,7 +298,13 @@ impl Script {
         known[usize::try_from(self.random.below(count)).unwrap()].clone()
     }
 
+    /// Often those of other bodies, so that they share chunks; some have the same chunk twice.
     fn bytes(&mut self) -> Vec<u8> {
+        if self.random.coin() {
+            let byte = u8::try_from(self.random.below(3)).unwrap();
+            let length = [900, 9000, 1 << 20, (2 << 20) + 900];
+            return vec![byte; length[usize::try_from(self.random.below(4)).unwrap()]];
+        }
         let length = match self.random.below(8) {
             0 => 0,
             1 => 1,

@@ -1,27 +1,33 @@
 //! A state on a simulated disk with a log of one voter: what Raft does for it, less Raft.
 
-use std::{cell::Cell, rc::Rc};
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, BTreeSet},
+    rc::Rc,
+};
 
 use anode_disk::{
-    index::ScanLimit,
+    index::{Entry, ScanLimit},
     storage::{Storage, StorageOptions},
     testing::{SimDirectory, SimDisk, block_on},
     wal::{self, Record},
 };
 use bytes::Bytes;
 use futures::future::join;
+use xxhash_rust::xxh3::xxh3_128_with_seed;
 
 use crate::{
     command::{Command, PutObject, PutPart, Reply, WriteCondition},
     limits::CHUNK_BYTES_MAX,
-    object::{Body, BodyId, BucketId, Object, Part, UploadId},
+    object::{Body, BodyId, BucketId, ContentId, Object, Part, UploadId},
     reclaim::Reclaimer,
-    staging::Staging,
-    state::{ListQuery, PendingDelete, State, group_range, meta_key},
+    staging::{Cut, Staging},
+    state::{ListQuery, PendingDelete, State, group_range, meta_key, named::Named},
 };
 
 const GROUP: wal::GroupId = 3;
 const INLINE_BYTES: usize = 600;
+const CHUNK_BYTES: usize = 1 << 20;
 pub(super) const PART_BYTES_MIN: u64 = 300;
 
 pub(super) struct Rig {
@@ -49,6 +55,19 @@ pub(super) fn run_with(disk: &SimDisk, options: StorageOptions, scenario: impl A
         let (outcome, ()) = join(storage.wal.run(), main).await;
         outcome.unwrap();
     });
+}
+
+/// A name for bytes, in place of their SHA-256: any will do that differs where they do.
+pub(super) fn content_of(data: &[u8]) -> ContentId {
+    let mut name = [0; 32];
+    for (seed, half) in (0..).zip(name.chunks_exact_mut(16)) {
+        half.copy_from_slice(&xxh3_128_with_seed(data, seed).to_le_bytes());
+    }
+    ContentId(name)
+}
+
+fn contents(bytes: &[u8]) -> Vec<ContentId> {
+    bytes.chunks(CHUNK_BYTES).map(content_of).collect()
 }
 
 pub(super) fn everything() -> ListQuery {
@@ -134,7 +153,9 @@ impl Rig {
         let etag = format!("etag-{id}");
         let object = Object { size, etag, last_modified_ms: id, body, ..Object::default() };
         let key = key.to_owned();
-        Command::PutObject(Box::new(PutObject { bucket, key, object, condition, inline }))
+        let contents = if inline.is_empty() { contents(bytes) } else { Vec::new() };
+        let put = PutObject { bucket, key, object, condition, contents, inline };
+        Command::PutObject(Box::new(put))
     }
 
     pub(super) async fn part(
@@ -147,15 +168,16 @@ impl Rig {
         let body = self.stage(id, bytes).await;
         let (etag, size) = (format!("part-{id}"), u64::try_from(bytes.len()).unwrap());
         let part = Part { number, size, etag, last_modified_ms: id, checksum: None, body };
-        Command::PutPart(Box::new(PutPart { bucket, key: key.to_owned(), upload, part }))
+        let (key, contents) = (key.to_owned(), contents(bytes));
+        Command::PutPart(Box::new(PutPart { bucket, key, upload, part, contents }))
     }
 
     pub(super) async fn stage(&self, id: u64, bytes: &[u8]) -> BodyId {
         let body = BodyId(u128::from(id));
-        let chunk_bytes = usize::try_from(CHUNK_BYTES_MAX).unwrap();
-        for (chunk, data) in (0..).zip(bytes.chunks(chunk_bytes)) {
+        for (number, data) in (0..).zip(bytes.chunks(CHUNK_BYTES)) {
             let data = Bytes::copy_from_slice(data);
-            self.staging.stage(GROUP, body, chunk, data).await.unwrap();
+            let cut = Cut { number, content: content_of(&data), data };
+            self.staging.stage(GROUP, body, cut).await.unwrap();
         }
         self.staging.settle(GROUP, body).await.unwrap();
         body
@@ -194,10 +216,61 @@ impl Rig {
         })
     }
 
+    /// How often each content is referred to, by a walk over the chunks of all bodies; asserts that the group has
+    /// written down just that, and has no other contents.
+    pub(super) async fn references(&self) -> BTreeMap<ContentId, u64> {
+        let mut walked = BTreeMap::new();
+        let mut contents = BTreeSet::new();
+        let mut shared = BTreeMap::new();
+        for (key, entry) in self.entries().await {
+            match Named::of(&key).unwrap().1 {
+                Named::Chunk(..) => {
+                    let name = entry.value.as_ref().try_into().unwrap();
+                    *walked.entry(ContentId(name)).or_insert(0) += 1;
+                }
+                Named::Content(content) => {
+                    let length = u32::try_from(entry.payload.length()).unwrap();
+                    let bytes = self.storage.index.payload(&key, &entry, 0..length).await.unwrap();
+                    assert_eq!(content_of(&bytes), content, "other bytes under a name");
+                    contents.insert(content);
+                }
+                Named::Shared(content) => {
+                    shared.insert(content, minicbor::decode::<u64>(&entry.value).unwrap());
+                }
+                Named::Applied
+                | Named::NextBucket
+                | Named::PendingDelete
+                | Named::Bucket(_)
+                | Named::Credential(_)
+                | Named::Object(..)
+                | Named::Upload(..)
+                | Named::Part(..)
+                | Named::Seal(_)
+                | Named::Condemned(_)
+                | Named::Unknown => {}
+            }
+        }
+        assert!(contents.iter().eq(walked.keys()), "a content too many, or one is missing");
+        let several = walked.iter().filter(|(_, count)| **count > 1);
+        let several: BTreeMap<_, _> = several.map(|(content, count)| (*content, *count)).collect();
+        assert_eq!(shared, several, "counts and a walk over the bodies");
+        walked
+    }
+
+    async fn entries(&self) -> Vec<(Bytes, Entry)> {
+        let limit = ScanLimit { entries: 1000, bytes: 1 << 20 };
+        let mut range = group_range(GROUP);
+        let mut entries = Vec::new();
+        loop {
+            let page = self.storage.index.scan(range.clone(), limit).await.unwrap();
+            entries.extend(page.entries);
+            let Some(next) = page.next else { return entries };
+            range.start = next;
+        }
+    }
+
     /// How many index entries the group has, but what it always has.
     pub(super) async fn left_over(&self) -> usize {
-        let limit = ScanLimit { entries: 1000, bytes: 1 << 20 };
-        let page = self.storage.index.scan(group_range(GROUP), limit).await.unwrap();
-        page.entries.iter().filter(|(key, _)| *key != meta_key(GROUP)).count()
+        self.entries().await.iter().filter(|(key, _)| *key != meta_key(GROUP)).count()
     }
 }

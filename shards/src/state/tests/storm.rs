@@ -23,6 +23,8 @@ const LIVE_BYTES: u64 = 4 << 20;
 struct Storm {
     object_bytes: u64,
     random: Random,
+    /// How many different contents there are, where not all differ.
+    contents: Option<u64>,
 }
 
 impl Storm {
@@ -33,7 +35,11 @@ impl Storm {
         for id in 0..ROUNDS * keys {
             rig.storage.index.room_in_segments().await;
             let key = format!("key-{}", self.random.below(keys));
-            let bytes = self.random.bytes(usize::try_from(self.object_bytes).unwrap());
+            let mut random = match self.contents {
+                Some(contents) => Random::new(self.random.below(contents)),
+                None => Random::new(self.random.word()),
+            };
+            let bytes = random.bytes(usize::try_from(self.object_bytes).unwrap());
             let put = rig.put((1, &key), &bytes, WriteCondition::default(), id + 1).await;
             let reply = rig.propose(&put).await;
             assert!(matches!(reply, Reply::Stored(_)), "{reply:?}");
@@ -52,7 +58,7 @@ fn segment_bytes(disk: &SimDisk) -> u64 {
     segments.map(|(_, bytes)| bytes).sum()
 }
 
-fn storm(object_bytes: u64) {
+fn storm(object_bytes: u64, contents: Option<u64>) {
     let seed = object_bytes;
     println!("seed {seed}");
     let disk = SimDisk::new(seed);
@@ -67,10 +73,11 @@ fn storm(object_bytes: u64) {
         let keeper_options = KeeperOptions { wal_bytes_max: 16 << 20 };
         let keeper = Keeper::new(Rc::clone(&rig.storage), Rc::clone(&rig.staging), keeper_options);
         let main = async {
-            let mut storm = Storm { object_bytes, random: Random::new(seed) };
+            let mut storm = Storm { object_bytes, random: Random::new(seed), contents };
             let most = storm.rage(&rig, &disk).await;
-            let bound = LIVE_BYTES * 3 / 2 + RESERVE_SEGMENTS * SEGMENT_BYTES;
-            assert!(most <= bound, "{most} bytes of segments for {LIVE_BYTES} that are live");
+            let live_bytes = contents.map_or(LIVE_BYTES, |contents| contents * object_bytes);
+            let bound = live_bytes * 3 / 2 + RESERVE_SEGMENTS * SEGMENT_BYTES;
+            assert!(most <= bound, "{most} bytes of segments for {live_bytes} that are live");
             keeper.stop();
             rig.storage.index.stop();
             rig.storage.wal.stop();
@@ -83,5 +90,10 @@ fn storm(object_bytes: u64) {
 
 #[test]
 fn fifty_overwrites_of_chunks_stay_within_one_and_a_half_times_what_is_live() {
-    storm(64 << 10);
+    storm(64 << 10, None);
+}
+
+#[test]
+fn fifty_uploads_of_the_same_bytes_leave_one_copy_and_no_more_than_that_for_long() {
+    storm(64 << 10, Some(4));
 }
