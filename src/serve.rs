@@ -127,8 +127,7 @@ fn finish(inbox: &mpsc::Receiver<Event>, mut failed: BTreeSet<String>) -> Result
                 return Err(format!("shard {shard} has failed as the node stopped: {reason}"));
             }
             Event::VolumeFailed { shard, path, reason } => {
-                tell_failed_volume(shard, &path, &reason);
-                failed.insert(path);
+                note_failed_volume(&mut failed, (shard, path, &reason));
             }
             Event::Recovered { .. }
             | Event::Damaged { .. }
@@ -147,8 +146,11 @@ fn finish(inbox: &mpsc::Receiver<Event>, mut failed: BTreeSet<String>) -> Result
     ))
 }
 
-/// Says what an operator is to do about a failed volume.
-fn tell_failed_volume(shard: usize, volume: &str, reason: &str) {
+/// Says what an operator is to do about a failed volume, and remembers it.
+fn note_failed_volume(
+    failed: &mut BTreeSet<String>,
+    (shard, volume, reason): (usize, String, &str),
+) {
     tracing::error!(
         shard,
         volume,
@@ -156,6 +158,7 @@ fn tell_failed_volume(shard: usize, volume: &str, reason: &str) {
         "a data directory has failed: what it holds is refused with 503, all else is served. Check its device, then \
          restart the node: what was acknowledged is recovered from it"
     );
+    failed.insert(volume);
 }
 
 fn prepare(volumes: &[String], shard_count: usize) -> Result<Layout, String> {
@@ -184,8 +187,7 @@ fn supervise(
                     return Err(format!("shard {shard} has failed, and the node stops: {reason}"));
                 }
                 Event::VolumeFailed { shard, path, reason } => {
-                    tell_failed_volume(shard, &path, &reason);
-                    failed.insert(path);
+                    note_failed_volume(failed, (shard, path, &reason));
                 }
                 Event::Recovered { shard, group_count, record_count } => {
                     tracing::info!(

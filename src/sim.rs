@@ -14,6 +14,8 @@ pub mod workload;
 pub mod scenario;
 
 #[cfg(test)]
+pub(crate) mod rig;
+#[cfg(test)]
 mod tests;
 
 pub use executor::{Owner, World};

@@ -1,61 +1,21 @@
 //! A simulated node that scrubs: how fast, and what it says of damage.
 
-use std::{rc::Rc, time::Duration};
+use std::time::Duration;
 
 use anode_disk::storage::StorageOptions;
-use bytes::Bytes;
 
 use super::ScrubPlan;
-use crate::{
-    credentials::Credentials,
-    sim::{
-        World,
-        client::{Client, Request},
-        host::SimRuntime,
-        network::Network,
-        node::{NodeOptions, SimNode},
-    },
+use crate::sim::{
+    client::Request,
+    rig::{Rig, RigOptions},
 };
 
 const RATE: u64 = 1 << 20;
 const MARK: [u8; 16] = *b"a mark to find  ";
 
-struct Rig {
-    world: World,
-    node: SimNode,
-    client: Client,
-}
-
 impl Rig {
-    async fn serving(world: &World, plan: ScrubPlan) -> Self {
-        let network = Network::new(world);
-        let credentials =
-            Credentials { access_key: "KEY".to_owned(), secret_key: "some secret".to_owned() };
-        let options = NodeOptions {
-            number: 0,
-            shard_count: 1,
-            volume_count: 1,
-            memory_bytes: 20 << 20,
-            credentials: Some(credentials.clone()),
-            scrub: Some(plan),
-            storage: StorageOptions { wal_segment_bytes: 1 << 18, ..StorageOptions::default() },
-            disk_seed: 1,
-        };
-        let node = SimNode::new(world, &network, options);
-        node.start();
-        node.serving().await.unwrap();
-        let client = Client::new(world, &network, node.address(), &credentials);
-        Self { world: world.clone(), node, client }
-    }
-
-    async fn put(&mut self, path: &str, body: Vec<u8>) {
-        let request = Request::new("PUT", path).body(Bytes::from(body));
-        assert_eq!(self.client.send(&request).await.unwrap().status, 200, "{path}");
-    }
-
     /// Some large objects, and so many small ones that the index is flushed and tables refer to all of them.
     async fn fill(&mut self) {
-        self.put("/bucket", Vec::new()).await;
         // Numbered, so that no two chunks are equal and stored once.
         let numbered = |number: u64| [MARK.as_slice(), &number.to_le_bytes()].concat();
         self.put("/bucket/large", (0..133_000).flat_map(numbered).collect()).await;
@@ -94,17 +54,15 @@ impl Rig {
     }
 }
 
-fn run(scenario: impl AsyncFnOnce(&World)) {
-    let world = World::new(1);
-    let _before = anode_shards::raft::runtime::install(Rc::new(SimRuntime(world.clone())));
-    world.run(scenario(&world));
+fn run(plan: ScrubPlan, scenario: impl AsyncFnOnce(&mut Rig)) {
+    let storage = StorageOptions { wal_segment_bytes: 1 << 18, ..StorageOptions::default() };
+    Rig::run(RigOptions { memory_bytes: 20 << 20, scrub: Some(plan), storage }, scenario);
 }
 
 #[test]
 fn a_pass_reads_at_the_set_rate() {
-    run(async |world| {
-        let plan = ScrubPlan { period: Duration::from_secs(1), rate_bytes_max: RATE };
-        let mut rig = Rig::serving(world, plan).await;
+    let plan = ScrubPlan { period: Duration::from_secs(1), rate_bytes_max: RATE };
+    run(plan, async |rig| {
         rig.fill().await;
         let (began, ended, bytes) = rig.ended_pass().await;
         let milliseconds = ended - began;
@@ -118,9 +76,8 @@ fn a_pass_reads_at_the_set_rate() {
 
 #[test]
 fn damage_is_told_with_the_object_that_it_strikes_and_get_refuses_it() {
-    run(async |world| {
-        let plan = ScrubPlan { period: Duration::from_secs(1), rate_bytes_max: 64 << 20 };
-        let mut rig = Rig::serving(world, plan).await;
+    let plan = ScrubPlan { period: Duration::from_secs(1), rate_bytes_max: 64 << 20 };
+    run(plan, async |rig| {
         rig.fill().await;
         rig.ended_pass().await;
         assert_eq!(rig.node.failure(), None);
@@ -129,7 +86,7 @@ fn damage_is_told_with_the_object_that_it_strikes_and_get_refuses_it() {
         let at = content.windows(16).position(|window| window == MARK).unwrap();
         rig.node.disk().flip(&path, at as u64 + 1_500_000, 1);
         let told = loop {
-            world.sleep(Duration::from_millis(100)).await;
+            rig.world.sleep(Duration::from_millis(100)).await;
             if let Some(told) = rig.node.failure() {
                 break told;
             }

@@ -5,8 +5,11 @@
 //! vote       version 1 | term u64 | node u64 | committed 0 or 1                           18 bytes
 //! entry      version 1 | kind     | term u64 | node u64 | rest                            in a WAL record's head
 //!            kind 0 blank, 1 command (rest: its head; its body is the record's body), 2 membership (rest: CBOR)
-//! position   version 1 | CBOR {0: applied log id, 1: membership}                          value of META
+//! position   version 2 | CBOR {0: applied log id, 1: membership}                          value of META
 //! ```
+//!
+//! The version of the position is that of the group's whole state: a release that stores it otherwise has another one,
+//! so that a state that can't be read is refused at the start. 2: chunks refer to contents.
 //!
 //! Integers are little-endian. CBOR has numbered fields; unknown ones are skipped. An entry's index is its record's.
 
@@ -21,6 +24,7 @@ use super::types::{Entry, LeaderId, LogId, Membership, Node, StoredMembership, V
 use crate::command::Command;
 
 const VERSION: u8 = 1;
+const STATE_VERSION: u8 = 2;
 const ENTRY_HEAD_BYTES: usize = 18;
 const BLANK: u8 = 0;
 const COMMAND: u8 = 1;
@@ -148,7 +152,7 @@ pub fn decode_entry_log_id(record: &Record) -> Result<LogId, CodecError> {
 
 /// Encodes the value of META.
 pub fn encode_position(position: &Position) -> Bytes {
-    let mut target = vec![VERSION];
+    let mut target = vec![STATE_VERSION];
     target.extend_from_slice(&cbor(&PositionWire {
         applied: position.applied.as_ref().map(LogIdWire::from),
         membership_log_id: position.membership.log_id().as_ref().map(LogIdWire::from),
@@ -160,7 +164,7 @@ pub fn encode_position(position: &Position) -> Bytes {
 /// Decodes the value of META.
 pub fn decode_position(source: &[u8]) -> Result<Position, CodecError> {
     const WHAT: &str = "the applied position";
-    let source = Source::new(WHAT, source)?;
+    let source = Source::of_version(STATE_VERSION, WHAT, source)?;
     let wire: PositionWire =
         minicbor::decode(source.rest).map_err(|error| CodecError::new(WHAT, error.to_string()))?;
     let membership = wire.membership.membership(WHAT)?;
@@ -195,11 +199,17 @@ struct Source<'a> {
 
 impl<'a> Source<'a> {
     fn new(what: &'static str, source: &'a [u8]) -> Result<Self, CodecError> {
+        Self::of_version(VERSION, what, source)
+    }
+
+    fn of_version(version: u8, what: &'static str, source: &'a [u8]) -> Result<Self, CodecError> {
         let mut source = Self { what, rest: source };
-        match source.u8()? {
-            VERSION => Ok(source),
-            other => Err(CodecError::new(what, format!("its version is {other}"))),
+        let found = source.u8()?;
+        if found != version {
+            let finding = format!("it has version {found}; this release reads {version}");
+            return Err(CodecError::new(what, finding));
         }
+        Ok(source)
     }
 
     fn u8(&mut self) -> Result<u8, CodecError> {
@@ -353,7 +363,7 @@ mod tests {
         };
         assert_eq!(
             hex(&encode_position(&position)),
-            "01a200a300030119010202090 2a200828101820102 01a301a10063613a3102a10063623a3207a10060"
+            "02a200a300030119010202090 2a200828101820102 01a301a10063613a3102a10063623a3207a10060"
                 .replace(' ', "")
         );
     }
@@ -408,7 +418,7 @@ mod tests {
                 assert!(decode(&good[..length]), "{length} of {good:?}");
             }
             let mut newer = good.to_vec();
-            newer[0] = 2;
+            newer[0] += 1;
             assert!(decode(&newer));
         }
     }
