@@ -349,7 +349,8 @@ pub(crate) fn of_storage(error: Error) -> AskError {
         Error::NoSpace { .. } => AskError::Full,
         Error::Corrupt { .. } | Error::Version { .. } => AskError::Damaged(error.to_string()),
         Error::Limit { .. } => AskError::Overloaded,
-        Error::Absent { .. } | Error::Exists { .. } | Error::Device { .. } | Error::Stopped => {
+        Error::Device { .. } => AskError::DeviceFailed(error.to_string()),
+        Error::Absent { .. } | Error::Exists { .. } | Error::Stopped => {
             AskError::Unavailable(error.to_string())
         }
     }

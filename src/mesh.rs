@@ -202,6 +202,9 @@ pub enum AskError {
     /// Stored bytes are damaged.
     #[error("stored bytes are damaged: {0}")]
     Damaged(String),
+    /// A read of the device failed, or it fails for good, which its volume will tell. A command may still be applied, or not.
+    #[error("a device of this node failed: {0}")]
+    DeviceFailed(String),
     /// Too much is under way, or nobody leads: nothing was done, try again later.
     #[error("the shard is overloaded")]
     Overloaded,

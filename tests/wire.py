@@ -91,6 +91,14 @@ class Connection:
         del self._buffer[:count]
         return taken
 
+    def take_rest(self) -> bytes:
+        """Reads all that comes before the node closes the connection."""
+        try:
+            while True:
+                self._receive()
+        except ConnectionError:
+            return self.take(len(self._buffer))
+
     def is_closed(self) -> bool:
         """Whether the node closes the connection without sending anything more."""
         try:

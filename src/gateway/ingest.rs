@@ -212,7 +212,10 @@ impl<H: Host> Discard<H> {
             Ok(Reply::Refused(_)) | Err(AskError::Full | AskError::Overloaded) => true,
             Ok(_)
             | Err(
-                AskError::VolumeFailed { .. } | AskError::Unavailable(_) | AskError::Damaged(_),
+                AskError::VolumeFailed { .. }
+                | AskError::DeviceFailed(_)
+                | AskError::Unavailable(_)
+                | AskError::Damaged(_),
             ) => false,
         };
         if !refused {

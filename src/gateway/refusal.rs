@@ -61,6 +61,13 @@ impl From<AskError> for s3::Error {
                     "The stored bytes are damaged; they were not served.",
                 )
             }
+            AskError::DeviceFailed(reason) => {
+                tracing::error!(reason, "a device could not do what was asked for");
+                Self::with_message(
+                    ErrorCode::ServiceUnavailable,
+                    "A storage device failed at this request; the log of the node says which.",
+                )
+            }
             AskError::Overloaded => Self::new(ErrorCode::SlowDown),
             // The node told it once, loudly; each answer is logged with its message like every 503.
             AskError::VolumeFailed { .. } => Self::with_message(

@@ -82,7 +82,8 @@ pub(crate) async fn move_extents<D: Directory>(
                 places.push(position);
                 items.push((key.clone(), data));
             }
-            Err(Error::Corrupt { .. }) => sound = false,
+            // A bad sector is no reason to end storage: what can be read is read, by clients as here.
+            Err(Error::Corrupt { .. } | Error::Device { .. }) => sound = false,
             Err(error) => return Err(error),
         }
     }

@@ -82,7 +82,7 @@ impl Device for SimDevice {
                 Err(Error::NoSpace { attempted: format!("write {}", self.path) })
             }
             Some(Fault::ShortWrite) => Err(failed("write", &self.path, "short write")),
-            Some(Fault::Io | Fault::SyncError) => {
+            Some(Fault::Io | Fault::ReadError | Fault::SyncError) => {
                 Err(failed("write", &self.path, "input/output error"))
             }
         }
@@ -115,7 +115,7 @@ impl InFlight<'_> {
         match fault {
             None => file.complete(self.ticket, self.device.durability),
             Some(Fault::NoSpace) => file.withdraw(self.ticket),
-            Some(Fault::Io | Fault::ShortWrite | Fault::SyncError) => {
+            Some(Fault::Io | Fault::ReadError | Fault::ShortWrite | Fault::SyncError) => {
                 self.device.disk.with_random(|random| file.fail(self.ticket, random));
             }
         }

@@ -58,7 +58,7 @@ impl Started {
             Some(Fault::NoSpace) => {
                 Err(Error::NoSpace { attempted: format!("{attempted} {}", self.path) })
             }
-            Some(Fault::Io | Fault::ShortWrite | Fault::SyncError) => {
+            Some(Fault::Io | Fault::ReadError | Fault::ShortWrite | Fault::SyncError) => {
                 Err(failed(attempted, &self.path, "input/output error"))
             }
         }

@@ -103,9 +103,9 @@ impl SimDisk {
         self.state.borrow_mut().planned.push(plan);
     }
 
-    /// Plans a fault of everything in a directory (names joined by slashes), from the I/O with this number on.
-    pub fn fail_within(&self, directory: &str, nth_io: u64, fault: Fault) {
-        let within = directory.trim_matches('/').to_owned();
+    /// Plans a fault of a file or everything in a directory (names joined by slashes), from the I/O with this number on.
+    pub fn fail_within(&self, path: &str, nth_io: u64, fault: Fault) {
+        let within = path.trim_matches('/').to_owned();
         self.state.borrow_mut().planned.push(Planned {
             from_io: nth_io,
             fault,

@@ -13,6 +13,8 @@ pub(super) enum Operation {
 /// How an operation fails.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
+    /// EIO: a read fails.
+    ReadError,
     /// EIO: any operation fails; the bytes of a write may be lost, whole or torn.
     Io,
     /// ENOSPC: a write or a creation fails and leaves nothing behind.
@@ -28,6 +30,7 @@ impl Fault {
     pub(super) fn strikes(self, operation: Operation) -> bool {
         match self {
             Self::Io => true,
+            Self::ReadError => operation == Operation::Read,
             Self::NoSpace => matches!(operation, Operation::Write | Operation::Create),
             Self::ShortWrite => operation == Operation::Write,
             Self::SyncError => operation == Operation::Sync,
@@ -41,7 +44,7 @@ pub(super) struct Planned {
     pub(super) from_io: u64,
     pub(super) fault: Fault,
     pub(super) once: bool,
-    /// Only what lies in this directory is struck; everything where it is empty.
+    /// Only this file, or what lies in this directory, is struck; everything where it is empty.
     pub(super) within: String,
 }
 
@@ -49,7 +52,8 @@ impl Planned {
     /// Whether it strikes this operation on the file at `path`, the I/O with this number.
     pub(super) fn strikes(&self, number: u64, operation: Operation, path: &str) -> bool {
         let rest = path.strip_prefix(&self.within);
-        let is_within = self.within.is_empty() || rest.is_some_and(|rest| rest.starts_with('/'));
+        let is_within = self.within.is_empty()
+            || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         is_within && number >= self.from_io && self.fault.strikes(operation)
     }
 }

@@ -138,9 +138,18 @@ impl<D: Directory> Table<D> {
         }
     }
 
-    /// Whether `error` is damage found in this table.
+    /// Whether `error` is damage found in this table, or a failed read of it: it is written no more.
     pub(crate) fn is_meant_by(&self, error: &Error) -> bool {
-        matches!(error, Error::Corrupt { location, .. } if location.starts_with(&self.location))
+        match error {
+            Error::Corrupt { location, .. } => location.starts_with(&self.location),
+            Error::Device { attempted, .. } => attempted.ends_with(&self.location),
+            Error::NoSpace { .. }
+            | Error::Absent { .. }
+            | Error::Exists { .. }
+            | Error::Version { .. }
+            | Error::Limit { .. }
+            | Error::Stopped => false,
+        }
     }
 
     /// The offset of its block index, for messages.

@@ -12,7 +12,7 @@ use crate::{
         Batch, Entry, Index, Payload, Surroundings,
         pace::{STEP_BYTES_MAX, STEP_ENTRIES_MAX},
     },
-    testing::{Random, SimDirectory, block_on},
+    testing::{Fault, Random, SimDirectory, block_on},
 };
 
 /// Remembers what it was asked for.
@@ -118,11 +118,19 @@ fn it_rests_by_its_bytes_without_debt_and_never_near_the_limits() {
 fn a_damaged_table_is_told_of_once_and_the_others_are_compacted_all_the_same() {
     // In level zero, and so deep that nothing of level zero has to wait for it.
     for (table_count, waiting) in [(1, 6), (3, 0)] {
-        block_on(damage(table_count, waiting));
+        for unreadable in [Unreadable::Flipped, Unreadable::BadSector] {
+            block_on(damage(table_count, waiting, unreadable));
+        }
     }
 }
 
-async fn damage(table_count: usize, waiting: usize) {
+#[derive(Clone, Copy)]
+enum Unreadable {
+    Flipped,
+    BadSector,
+}
+
+async fn damage(table_count: usize, waiting: usize, unreadable: Unreadable) {
     let (disk, mut random) = rig(3);
     let index = open(disk.root()).await.unwrap();
     let noted = Noted::default();
@@ -132,7 +140,10 @@ async fn damage(table_count: usize, waiting: usize) {
     }
     while index.upkeep(&noted).await.unwrap() {}
     let damaged = disk.files().into_iter().find(|(path, _)| path.contains("table-")).unwrap().0;
-    disk.flip(&damaged, 100, 1);
+    match unreadable {
+        Unreadable::Flipped => disk.flip(&damaged, 100, 1),
+        Unreadable::BadSector => disk.fail_within(&damaged, 0, Fault::ReadError),
+    }
     for _ in 0..5 {
         for (numbers, value_bytes) in [(1000..1400, 50), (0..400, 10), (2000..2400, 50)] {
             index.write(put(numbers, &mut random, value_bytes));
@@ -141,7 +152,11 @@ async fn damage(table_count: usize, waiting: usize) {
     }
     settle(&index, &noted, || {}).await;
     let told = noted.damage.take();
-    let [Error::Corrupt { location, .. }] = told.as_slice() else { unreachable!("once: {told:?}") };
+    let [Error::Corrupt { location, .. } | Error::Device { attempted: location, .. }] =
+        told.as_slice()
+    else {
+        unreachable!("once: {told:?}")
+    };
     assert!(location.contains(damaged.rsplit('/').next().unwrap()), "{location}");
     let figures = index.figures();
     assert_eq!(figures.damaged_tables.len(), 1);

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::{Model, beside_upkeep, check_live, contents, key, open, page_of, rig};
 use crate::{
     index::{Batch, Entry, Index, Payload, pace::FlatOut},
-    testing::{SimDirectory, SimDisk, block_on},
+    testing::{Fault, SimDirectory, SimDisk, block_on},
 };
 
 const BODY_BYTES: usize = 3000;
@@ -160,6 +160,28 @@ fn a_damaged_extent_is_neither_moved_nor_dropped() {
             assert_eq!(index.payload(&key(number), &entry, 0..3000).await.unwrap(), vec![1; 3000]);
         }
         check_live(&index).await;
+    });
+}
+
+#[test]
+fn what_the_device_can_not_read_stays_where_it_is_and_storage_goes_on() {
+    block_on(async {
+        let (disk, _) = rig(4);
+        let index = open(disk.root()).await.unwrap();
+        let mut model = Model::new();
+        index.write(put(&mut model, 0..200, 1));
+        index.flush().await.unwrap();
+        let (path, _) =
+            disk.files().into_iter().find(|(path, _)| path.contains("segment-")).unwrap();
+        disk.fail_within(&path, 0, Fault::ReadError);
+        index.write(delete(&mut model, (1..200).filter(|number| number % 4 != 0)));
+        index.flush().await.unwrap();
+        settle(&index).await;
+        assert!(!index.figures().damaged_segments.is_empty());
+        index.write(put(&mut model, 300..301, 2));
+        index.flush().await.unwrap();
+        disk.heal();
+        assert_eq!(contents(&index, page_of(100)).await.unwrap(), model);
     });
 }
 

@@ -83,7 +83,7 @@ fn synced_extents_survive_a_failure_of_any_operation() {
                 let result = work(&segments, 1, &synced, &appended).await;
                 let expected = match fault {
                     Fault::NoSpace => matches!(result, Ok(()) | Err(Error::NoSpace { .. })),
-                    Fault::Io | Fault::ShortWrite | Fault::SyncError => {
+                    Fault::Io | Fault::ReadError | Fault::ShortWrite | Fault::SyncError => {
                         matches!(result, Ok(()) | Err(Error::Device { .. }))
                     }
                 };
