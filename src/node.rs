@@ -20,7 +20,7 @@ use anode_shards::{
     keeper::{Keeper, KeeperOptions},
     object::{Credential, Secret},
     reclaim::Reclaimer,
-    ring::{Member, Ring, group_count_default},
+    ring::{Member, PLACEMENT_VERSION, Ring, group_count_default},
     staging::Staging,
 };
 use rustls::ServerConfig;
@@ -179,6 +179,7 @@ async fn format<H: Host>(host: &H, paths: &[String], shard_count: usize) -> Resu
         node_shard_count: count,
         volume_count: u32::try_from(paths.len()).expect("volumes are few"),
         volume_index: 0,
+        placement: PLACEMENT_VERSION,
         shards: Vec::new(),
     };
     let mut identities = Vec::new();
@@ -235,6 +236,13 @@ fn layout(identities: &[VolumeIdentity], paths: &[String]) -> Result<Layout, Str
     for (index, (identity, path)) in identities.iter().zip(paths).enumerate() {
         if identity.cluster != first.cluster {
             return Err(format!("{path} belongs to another cluster than {}", paths[0]));
+        }
+        if identity.placement != PLACEMENT_VERSION {
+            return Err(format!(
+                "{path} has placement version {}; this release reads {PLACEMENT_VERSION}: start it with the release that \
+                 formatted it, and copy its objects to a node of this one",
+                identity.placement
+            ));
         }
         shards.extend(identity.shards.iter().map(|id| (*id, index)));
     }
@@ -563,3 +571,6 @@ async fn reclaim<H: Host>(shard: Shard<H>) {
             .await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -28,10 +28,6 @@ pub const LIST_ENTRIES_MAX: usize = 1000;
 pub const LIST_SCAN_MAX: usize = 8192;
 /// Bytes of index keys and values that one page of a listing looks at.
 pub const LIST_BYTES_MAX: usize = 4 << 20;
-/// Points of one shard on the circle of the ring.
-pub const RING_POINTS: u32 = 64;
-/// The load that one shard may have, in percent of the average.
-pub const RING_LOAD_PERCENT_MAX: u64 = 125;
 /// Groups of objects in a cluster, at least.
 pub const GROUP_COUNT_MIN: u32 = 8;
 /// Groups of objects in a cluster, at most.

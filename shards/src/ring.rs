@@ -1,29 +1,38 @@
 //! Which group a key belongs to, and which shards hold the replicas of a group.
 //!
 //! - A key's group is a hash of bucket id and key: it changes only when the number of groups does.
-//! - Shards stand on a circle with [`RING_POINTS`] points each; the replicas of a group are the first shards clockwise of
-//!   it that are in different failure domains and have room: no shard has more than [`RING_LOAD_PERCENT_MAX`] of
-//!   the average.
-//! - The placement is kept, not computed anew: a shard that joins takes its fair share and nothing else moves; of a shard
-//!   that leaves only its own replicas move. Each change is a new epoch.
+//! - The replicas of a group are in different failure domains. Every shard holds the same number of replicas, or one more,
+//!   as far as failure domains allow (`balance.rs`): no core and no volume is left without groups.
+//! - The placement is kept, not computed anew: a shard that joins takes its fair share, of a shard that leaves the
+//!   replicas move, and else only what failure domains ask for. Each change is a new epoch.
 //! - Group 0, the meta group, is on the lowest shards.
+//!
+//! A node of this release computes its placement anew at each start: another way to compute it is another
+//! [`PLACEMENT_VERSION`], which its superblocks hold.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anode_disk::wal::GroupId;
 use minicbor::{Decode, Encode};
-use xxhash_rust::xxh3::{Xxh3, xxh3_64};
+use xxhash_rust::xxh3::Xxh3;
 
 use crate::{
-    limits::{GROUP_COUNT_MAX, GROUP_COUNT_MIN, RING_LOAD_PERCENT_MAX, RING_POINTS},
+    limits::{GROUP_COUNT_MAX, GROUP_COUNT_MIN},
     object::BucketId,
 };
+
+use balance::Balance;
+
+mod balance;
 
 /// Names a shard in the cluster, for good: also the Raft node id of its replicas.
 pub type ShardId = u64;
 
 /// The meta group.
 pub const META_GROUP: GroupId = 0;
+
+/// How [`Ring::new`] places groups on shards. 1: evenly; before it some shards could be left without groups.
+pub const PLACEMENT_VERSION: u32 = 1;
 
 /// A shard and where it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Encode, Decode)]
@@ -55,11 +64,6 @@ pub struct Ring {
     #[n(3)]
     placement: Vec<Vec<ShardId>>,
 }
-
-/// How many replicas each shard holds, the meta group's apart.
-type Loads = BTreeMap<ShardId, usize>;
-/// The failure domain of each shard.
-type Domains = BTreeMap<ShardId, (String, u64)>;
 
 /// Why there is no such ring.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -138,8 +142,7 @@ impl Ring {
         }
         let empty = usize::try_from(group_count).expect("a group count fits in memory") + 1;
         let mut ring = Self { epoch: 1, replicas, members, placement: vec![Vec::new(); empty] };
-        ring.domain()?;
-        ring.fill()?;
+        ring.settle()?;
         Ok(ring)
     }
 
@@ -182,8 +185,7 @@ impl Ring {
         groups.filter_map(move |(shards, group)| shards.contains(&shard).then_some(group))
     }
 
-    /// The next epoch, with one more shard: it takes replicas from the fullest until it has its fair share. No other
-    /// replica moves.
+    /// The next epoch, with one more shard: it takes replicas from the fullest until it has its fair share.
     pub fn join(&self, member: Member) -> Result<Self, RingError> {
         let shard = member.shard;
         let mut next = self.clone();
@@ -192,127 +194,38 @@ impl Ring {
         };
         next.members.insert(at, member);
         next.epoch += 1;
-        let domain = next.domain()?;
-        let (mut loads, domains) = (next.loads(), next.domains(domain));
-        let share = next.replicas_total() / next.members.len();
-        let points = points(shard);
-        // Groups in the order of the circle, from the new shard's points backwards: as if it had always been there.
-        let mut groups: Vec<usize> = (1..next.placement.len()).collect();
-        groups.sort_by_key(|group| {
-            let place = hash_of_group(*group);
-            points.iter().map(|point| point.wrapping_sub(place)).min()
-        });
-        let mut taken = 0;
-        for floor in [share + 1, share] {
-            for group in &groups {
-                if taken >= share {
-                    return Ok(next);
-                }
-                taken += usize::from(next.take(*group, shard, (&mut loads, &domains), floor));
-            }
-        }
+        next.settle()?;
         Ok(next)
     }
 
-    /// The next epoch, with one shard less: only what it held moves.
+    /// The next epoch, with one shard less: what it held moves.
     pub fn leave(&self, shard: ShardId) -> Result<Self, RingError> {
         let mut next = self.clone();
         let found = next.members.binary_search_by_key(&shard, |member| member.shard);
         let at = found.map_err(|_where| RingError::Absent(shard))?;
         next.members.remove(at);
         next.epoch += 1;
-        next.domain()?;
-        for shards in &mut next.placement {
-            shards.retain(|other| *other != shard);
-        }
-        next.fill()?;
+        next.settle()?;
         Ok(next)
     }
 
-    /// Moves one replica of a group to `shard`, from the fullest of its shards that has more than `floor` replicas and
-    /// whose going leaves no two in one domain.
-    fn take(
-        &mut self,
-        group: usize,
-        shard: ShardId,
-        (loads, domains): (&mut Loads, &Domains),
-        floor: usize,
-    ) -> bool {
-        let shards = &self.placement[group];
-        let target = domains.get(&shard);
-        if shards.contains(&shard) {
-            return false;
-        }
-        let legal = |source: &ShardId| {
-            let others = shards.iter().filter(|other| *other != source);
-            others.into_iter().all(|other| domains.get(other) != target)
-        };
-        let load = |source: &ShardId| loads.get(source).copied().unwrap_or(0);
-        let full = shards.iter().filter(|source| load(source) > floor && legal(source));
-        let Some(source) = full.max_by_key(|source| load(source)).copied() else { return false };
-        for held in &mut self.placement[group] {
-            if *held == source {
-                *held = shard;
-            }
-        }
-        *loads.entry(source).or_insert(0) -= 1;
-        *loads.entry(shard).or_insert(0) += 1;
-        true
-    }
-
-    /// Gives every group the replicas that it lacks.
-    fn fill(&mut self) -> Result<(), RingError> {
+    /// Places what is not placed, or not where it may be, and evens out.
+    fn settle(&mut self) -> Result<(), RingError> {
         let domain = self.domain()?;
-        let circle: BTreeMap<u64, ShardId> = self
-            .members
-            .iter()
-            .flat_map(|member| points(member.shard).into_iter().map(|point| (point, member.shard)))
-            .collect();
-        let domains = self.domains(domain);
-        let average = self.replicas_total().div_ceil(self.members.len());
-        let percent = usize::try_from(RING_LOAD_PERCENT_MAX).expect("a percentage fits");
-        let load_max = (self.replicas_total() * percent).div_ceil(self.members.len() * 100);
-        let mut loads = self.loads();
-        let replicas = self.replicas_wanted();
-        for group in 0..self.placement.len() {
-            let place = hash_of_group(group);
-            while self.placement[group].len() < replicas {
-                let held = &self.placement[group];
-                let near: Vec<ShardId> = if group == 0 {
-                    self.members.iter().map(|member| member.shard).collect()
-                } else {
-                    circle.range(place..).chain(circle.range(..place)).map(|(_, s)| *s).collect()
-                };
-                let taken: BTreeSet<_> = held.iter().map(|shard| &domains[shard]).collect();
-                let legal = || near.iter().filter(|shard| !taken.contains(&domains[*shard]));
-                let load = |shard: &ShardId| loads.get(shard).copied().unwrap_or(0);
-                let room = legal().find(|s| group == 0 || load(s) < load_max.max(average));
-                let found = room.or_else(|| legal().min_by_key(|shard| load(shard)));
-                let found = *found.expect("there are as many domains as replicas");
-                if group != 0 {
-                    *loads.entry(found).or_insert(0) += 1;
-                }
-                self.placement[group].push(found);
-            }
-        }
+        let shards = self.members.iter().map(|member| member.shard).collect();
+        let mut balance = Balance::new(shards, self.domains(domain), &self.placement);
+        balance.fill(self.replicas_wanted());
+        balance.level();
+        self.placement = balance.placement();
         Ok(())
     }
 
-    /// How many replicas each shard holds, the meta group's apart.
-    fn loads(&self) -> Loads {
-        let mut loads = BTreeMap::new();
-        for shard in self.placement.iter().skip(1).flatten() {
-            *loads.entry(*shard).or_insert(0) += 1;
-        }
-        loads
-    }
-
-    fn domains(&self, domain: Domain) -> Domains {
-        let of = |member: &Member| {
-            let (zone, number) = domain.of(member);
-            (member.shard, (zone.to_owned(), number))
-        };
-        self.members.iter().map(of).collect()
+    /// The failure domain of each member, as a number.
+    fn domains(&self, domain: Domain) -> Vec<usize> {
+        let mut all: Vec<_> = self.members.iter().map(|member| domain.of(member)).collect();
+        all.sort_unstable();
+        let number = |member: &Member| all.partition_point(|other| *other < domain.of(member));
+        self.members.iter().map(number).collect()
     }
 
     /// The widest kind of failure domain that there are enough of.
@@ -333,26 +246,6 @@ impl Ring {
     fn replicas_wanted(&self) -> usize {
         usize::try_from(self.replicas.max(1)).expect("a count of replicas is small")
     }
-
-    fn replicas_total(&self) -> usize {
-        (self.placement.len() - 1) * self.replicas_wanted()
-    }
-}
-
-fn points(shard: ShardId) -> Vec<u64> {
-    (0..RING_POINTS)
-        .map(|point| {
-            let mut bytes = [0; 12];
-            bytes[..8].copy_from_slice(&shard.to_le_bytes());
-            bytes[8..].copy_from_slice(&point.to_le_bytes());
-            xxh3_64(&bytes)
-        })
-        .collect()
-}
-
-fn hash_of_group(group: usize) -> u64 {
-    let group = u64::try_from(group).expect("a group number fits in 64 bits");
-    xxh3_64(&group.to_le_bytes())
 }
 
 #[cfg(test)]

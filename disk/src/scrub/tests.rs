@@ -34,6 +34,7 @@ async fn format(disk: &SimDisk) {
         node_shard_count: 1,
         volume_count: 1,
         volume_index: 0,
+        placement: 0,
         shards: vec![SHARD],
     };
     Volume::format(&disk.root(), &identity).await.unwrap();

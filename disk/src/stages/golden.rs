@@ -50,6 +50,7 @@ fn write() -> (SimDisk, String) {
         node_shard_count: 2,
         volume_count: 1,
         volume_index: 0,
+        placement: 0,
         shards: vec![0x0000_0007_0000_0001, 0x0000_0007_0000_0002],
     };
     block_on(Box::pin(async {

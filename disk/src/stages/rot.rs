@@ -150,6 +150,7 @@ fn each_flipped_byte_of_one_superblock_is_healed_from_the_other() {
         node_shard_count: 2,
         volume_count: 1,
         volume_index: 0,
+        placement: 0,
         shards: vec![5, 6],
     };
     block_on(Volume::format(&disk.root(), &identity)).expect("a new disk");

@@ -13,7 +13,7 @@
 //!      64      4  volumes of the node
 //!      68      4  which of them this is, from 0
 //!      72      4  shards of this volume, N
-//!      76      4  zeros
+//!      76      4  how groups are placed on shards: a version that is the node's, 0 in the first volumes
 //!      80     8N  their ids
 //!     ...         zeros up to 4096
 //! ```
@@ -38,7 +38,8 @@ const NODE_SHARD_COUNT_AT: usize = GROUP_COUNT_AT + 4;
 const VOLUME_COUNT_AT: usize = NODE_SHARD_COUNT_AT + 4;
 const VOLUME_INDEX_AT: usize = VOLUME_COUNT_AT + 4;
 const SHARD_COUNT_AT: usize = VOLUME_INDEX_AT + 4;
-const SHARDS_AT: usize = SHARD_COUNT_AT + 8;
+const PLACEMENT_AT: usize = SHARD_COUNT_AT + 4;
+const SHARDS_AT: usize = PLACEMENT_AT + 4;
 
 const _: () = assert!(SHARDS_AT == 80, "the table above says so");
 const _: () = assert!(SHARDS_AT + 8 * SHARDS_PER_VOLUME_MAX <= SECTOR_BYTES, "one sector");
@@ -60,6 +61,8 @@ pub struct VolumeIdentity {
     pub volume_count: u32,
     /// Which of them this is, from 0.
     pub volume_index: u32,
+    /// How groups are placed on shards: a version whose meaning is the node's.
+    pub placement: u32,
     /// The ids of the shards on this volume, never used again in the cluster.
     pub shards: Vec<u64>,
 }
@@ -85,6 +88,7 @@ pub(super) fn encode(identity: &VolumeIdentity) -> Result<Vec<u8>, Error> {
     put(&mut sector, VOLUME_COUNT_AT, &identity.volume_count.to_le_bytes());
     put(&mut sector, VOLUME_INDEX_AT, &identity.volume_index.to_le_bytes());
     put(&mut sector, SHARD_COUNT_AT, &shard_count.to_le_bytes());
+    put(&mut sector, PLACEMENT_AT, &identity.placement.to_le_bytes());
     for (index, shard) in identity.shards.iter().enumerate() {
         put(&mut sector, SHARDS_AT + 8 * index, &shard.to_le_bytes());
     }
@@ -126,6 +130,7 @@ pub(super) fn decode(sector: &[u8], location: &str) -> Result<VolumeIdentity, Er
         node_shard_count: u32::from_le_bytes(array(sector, NODE_SHARD_COUNT_AT)),
         volume_count: u32::from_le_bytes(array(sector, VOLUME_COUNT_AT)),
         volume_index: u32::from_le_bytes(array(sector, VOLUME_INDEX_AT)),
+        placement: u32::from_le_bytes(array(sector, PLACEMENT_AT)),
         shards: (0..shard_count).map(shard).collect(),
     })
 }

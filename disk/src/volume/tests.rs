@@ -15,6 +15,7 @@ fn identity() -> VolumeIdentity {
         node_shard_count: 4,
         volume_count: 2,
         volume_index: 1,
+        placement: 3,
         shards: vec![5, 6],
     }
 }
@@ -33,7 +34,7 @@ fn the_bytes_are_golden() {
     let mut expected = b"ANODEVOL\x01\0\0\0".to_vec();
     expected.extend([0x21, 0xb0, 0xfb, 0x5f]);
     expected.extend((0x00..0x28).collect::<Vec<u8>>());
-    for field in [8, 4, 2, 1, 2, 0] {
+    for field in [8, 4, 2, 1, 2, 3] {
         expected.extend([field, 0, 0, 0]);
     }
     expected.extend([5, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0]);
