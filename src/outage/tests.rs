@@ -1,7 +1,8 @@
-//! A simulated node of several volumes loses one in mid-load, seed by seed.
+//! A simulated node of several volumes loses one in mid-load, and then another, seed by seed.
 //!
-//! Whatever was on the sound volumes is served and taken, what was on the failed one is refused by name and at once,
-//! and a restart on a sound disk brings back all that was acknowledged. One seed: `ANODE_TEST_OUTAGE_SEED`.
+//! Whatever was on the sound volumes is served and taken, what was on the failed ones is refused by name and at once,
+//! the node ends with the volume of the meta group and with no other, and a restart on a sound disk brings back all
+//! that was acknowledged. One seed: `ANODE_TEST_OUTAGE_SEED`.
 
 use std::{
     cell::{Cell, RefCell},
@@ -10,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use anode_disk::{storage::StorageOptions, testing::Fault};
+use anode_disk::{storage::StorageOptions, testing::Fault, wal::GroupId};
+use anode_shards::{object::BucketId, ring::group_of};
 use bytes::Bytes;
 use futures::FutureExt as _;
 
@@ -35,6 +37,10 @@ const KEY_COUNT: u64 = 12;
 const AFTERMATH_COUNT: u64 = 20;
 /// The disk fails within so many of its operations.
 const FAULT_IO_SPAN: u64 = 600;
+/// Clients write to every volume that is to fail: its failure is met and told long before.
+const TOLD_WAIT: Duration = Duration::from_secs(60);
+/// The id of the first bucket of a node.
+const BUCKET: BucketId = 1;
 /// No answer takes longer, whatever has failed.
 const ANSWER_WAIT: Duration = Duration::from_secs(6);
 const STOP_WAIT: Duration = Duration::from_secs(10);
@@ -49,8 +55,8 @@ struct Rig {
     node: SimNode,
     credentials: Credentials,
     keys: RefCell<BTreeMap<String, Allowed>>,
-    /// The volume that fails, once its fault is planned.
-    victim: RefCell<Option<String>>,
+    /// The volumes that fail, once their faults are planned.
+    victims: RefCell<BTreeSet<String>>,
     value_next: Cell<u64>,
 }
 
@@ -59,7 +65,7 @@ impl Rig {
         let network = Network::new(world);
         let credentials =
             Credentials { access_key: "KEY".to_owned(), secret_key: "some secret".to_owned() };
-        let volume_count = 2 + usize::try_from(world.below(2)).unwrap();
+        let volume_count = 2 + usize::try_from(world.below(3)).unwrap();
         let shard_count = volume_count + usize::try_from(world.below(3)).unwrap();
         let options = NodeOptions {
             number: 0,
@@ -77,7 +83,7 @@ impl Rig {
             network,
             credentials,
             keys: RefCell::default(),
-            victim: RefCell::default(),
+            victims: RefCell::default(),
             value_next: Cell::default(),
         }
     }
@@ -91,25 +97,26 @@ impl Rig {
         self.node.serving().await.unwrap();
     }
 
-    /// Sends; an answer must come in time, a refusal must be of the volume that has failed.
+    /// Sends; an answer must come in time, a refusal must be of a volume that has failed.
     async fn send(&self, client: &mut Client, request: &Request) -> Option<Answer> {
-        let (sent_at, told) = (self.world.now(), !self.node.failed_volumes().is_empty());
+        let sent_at = self.world.now();
+        let told = self.node.failed_volumes() == *self.victims.borrow();
         let answer = client.send(request).await;
         let waited = Duration::from_nanos(self.world.now() - sent_at);
         assert!(waited < ANSWER_WAIT, "{request:?} was answered after {waited:?}");
-        let victim = self.victim.borrow().clone();
+        let victims = self.victims.borrow().clone();
         match answer {
             Ok(answer) if answer.status < 500 => Some(answer),
             Ok(answer) => {
                 let text = answer.text();
                 assert_eq!(answer.status, 503, "{text}");
-                assert!(victim.is_some(), "refused before any fault: {text}");
-                let victim = victim.unwrap_or_default();
-                assert!(!told || request.method == "HEAD" || text.contains(&victim), "{text}");
+                assert!(!victims.is_empty(), "refused before any fault: {text}");
+                let is_named = victims.iter().any(|victim| text.contains(victim));
+                assert!(!told || request.method == "HEAD" || is_named, "{text}");
                 None
             }
             Err(Lost(reason)) => {
-                assert!(victim.is_some(), "lost before any fault: {reason}");
+                assert!(!victims.is_empty(), "lost before any fault: {reason}");
                 None
             }
         }
@@ -158,17 +165,15 @@ impl Rig {
         allowed.drain(..allowed.len() - 1);
     }
 
-    /// Plans the fault and keeps clients at work until it was met, and a while on.
-    async fn fail_under_load(self: &Rc<Self>) {
-        let volumes = self.node.volumes();
-        let nth = usize::try_from(self.world.below(volumes.len() as u64)).unwrap();
+    /// Plans the fault of a volume and keeps clients at work until it was met, and a while on.
+    async fn fail_under_load(self: &Rc<Self>, victim: &str) {
         let at = self.node.disk().io_count() + self.world.below(FAULT_IO_SPAN);
         let fault = [Fault::Io, Fault::SyncError, Fault::ShortWrite]
             [usize::try_from(self.world.below(3)).unwrap()];
-        self.node.disk().fail_within(&volumes[nth], at, fault);
+        self.node.disk().fail_within(victim, at, fault);
         // A fault of another kind may find nothing to strike.
-        self.node.disk().fail_within(&volumes[nth], at + FAULT_IO_SPAN, Fault::Io);
-        *self.victim.borrow_mut() = Some(volumes[nth].clone());
+        self.node.disk().fail_within(victim, at + FAULT_IO_SPAN, Fault::Io);
+        self.victims.borrow_mut().insert(victim.to_owned());
         let working = Rc::new(Cell::new(CLIENT_COUNT));
         for number in 0..CLIENT_COUNT {
             let (rig, working) = (Rc::clone(self), Rc::clone(&working));
@@ -178,16 +183,24 @@ impl Rig {
             };
             self.world.spawn(Owner::CLIENT, Box::pin(work));
         }
+        let begun = self.world.now();
         while working.get() > 0 {
+            let waited = Duration::from_nanos(self.world.now() - begun);
+            assert!(self.is_told() || waited < TOLD_WAIT, "nobody tells that {victim} has failed");
             self.world.sleep(Duration::from_millis(1)).await;
         }
+    }
+
+    /// Whether every failure was told, or the node has ended with the last.
+    fn is_told(&self) -> bool {
+        self.node.failure().is_some() || self.node.failed_volumes() == *self.victims.borrow()
     }
 
     async fn work(&self, number: u64) {
         let mut client = self.client();
         let mut left = AFTERMATH_COUNT;
         while left > 0 && self.node.failure().is_none() {
-            if !self.node.failed_volumes().is_empty() {
+            if self.is_told() {
                 left -= 1;
             }
             let key = format!("{number}-{}", self.world.below(KEY_COUNT));
@@ -199,32 +212,28 @@ impl Rig {
         }
     }
 
-    /// Of every key, whether it is served; what is isn't is refused to writers too.
+    /// What lies on no failed volume is served; what isn't is refused to writers too.
     async fn check_degraded(&self) {
         let mut client = self.client();
+        let failed = self.node.failed_volumes();
         let keys: Vec<String> = self.keys.borrow().keys().cloned().collect();
-        let (mut served, mut refused) = (BTreeSet::new(), BTreeSet::new());
         for key in &keys {
-            let is_served = self.get(&mut client, key).await;
-            assert_eq!(self.put(&mut client, key).await, is_served, "{key}");
-            if is_served {
-                served.insert(key)
-            } else {
-                refused.insert(key)
-            };
+            let is_sound = !failed.contains(&self.volume_of(key));
+            assert_eq!(self.get(&mut client, key).await, is_sound, "{key}");
+            assert_eq!(self.put(&mut client, key).await, is_sound, "{key}");
         }
-        assert!(!served.is_empty(), "the sound volumes are served");
-        assert!(!refused.is_empty(), "the failed volume is not");
         for query in ["", "list-type=2", "uploads="] {
             let list = Request::new("GET", "/bucket").query(query.to_owned());
             assert!(self.send(&mut client, &list).await.is_none(), "a shortened listing");
         }
         assert!(self.send(&mut client, &Request::new("DELETE", "/bucket")).await.is_none());
-        let made = self.send(&mut client, &Request::new("PUT", "/another")).await.unwrap();
+        let another = format!("/another-{}", failed.len());
+        let made = self.send(&mut client, &Request::new("PUT", &another)).await.unwrap();
         assert_eq!(made.status, 200, "{}", made.text());
         let ready = self.send(&mut client, &Request::new("GET", "/health/ready")).await.unwrap();
         assert_eq!(ready.status, 200);
-        assert_eq!(ready.text().matches(" has failed\n").count(), 1, "{}", ready.text());
+        let said = ready.text().matches(" has failed\n").count();
+        assert_eq!(said, failed.len(), "{}", ready.text());
     }
 
     async fn check_whole(&self) {
@@ -251,33 +260,57 @@ impl Rig {
             }
         }
         drop(client);
-        self.fail_under_load().await;
-        let victim = self.victim.borrow().clone().unwrap();
-        if self.meta_volume() == victim {
-            // Without buckets and credentials nothing can be served.
-            assert!(self.node.failure().is_some());
-            self.node.crash(Crash::Kill);
-        } else {
-            assert_eq!(self.node.failure(), None);
-            assert_eq!(self.node.failed_volumes(), BTreeSet::from([victim]));
-            self.check_degraded().await;
-            let stopping = self.world.now();
-            self.node.stop().await.unwrap();
-            let took = Duration::from_nanos(self.world.now() - stopping);
-            assert!(took < STOP_WAIT, "it stopped after {took:?}");
-        }
+        self.fail_one_after_the_other().await;
         if self.world.below(2) == 0 {
             self.node.disk().crash();
         }
-        *self.victim.borrow_mut() = None;
+        self.victims.borrow_mut().clear();
         self.start().await;
         self.check_whole().await;
         self.node.stop().await.unwrap();
     }
 
+    /// Two volumes fail, or one, where it is that of the meta group or there is no other with objects. The node has ended.
+    async fn fail_one_after_the_other(self: &Rc<Self>) {
+        for _ in 0..2 {
+            let Some(victim) = self.choose_victim() else { break };
+            self.fail_under_load(&victim).await;
+            if victim == self.meta_volume() {
+                // Without buckets and credentials nothing can be served.
+                assert!(self.node.failure().is_some());
+                return self.node.crash(Crash::Kill);
+            }
+            assert_eq!(self.node.failure(), None);
+            assert_eq!(self.node.failed_volumes(), *self.victims.borrow());
+            self.check_degraded().await;
+        }
+        let stopping = self.world.now();
+        self.node.stop().await.unwrap();
+        let took = Duration::from_nanos(self.world.now() - stopping);
+        assert!(took < STOP_WAIT, "it stopped after {took:?}");
+    }
+
+    /// A sound volume with objects: nobody meets the failure of another.
+    fn choose_victim(&self) -> Option<String> {
+        let mut loaded: BTreeSet<String> =
+            self.keys.borrow().keys().map(|key| self.volume_of(key)).collect();
+        loaded.retain(|volume| !self.victims.borrow().contains(volume));
+        let nth = self.world.below(loaded.len().max(1) as u64);
+        loaded.into_iter().nth(usize::try_from(nth).unwrap())
+    }
+
     fn meta_volume(&self) -> String {
+        self.volume_with(META_GROUP)
+    }
+
+    fn volume_of(&self, key: &str) -> String {
+        let group_count = self.node.layout().unwrap().group_count;
+        self.volume_with(group_of(BUCKET, key, group_count))
+    }
+
+    fn volume_with(&self, group: GroupId) -> String {
         let layout = self.node.layout().unwrap();
-        let id = node::ring(&layout).unwrap().shards_of(META_GROUP)[0];
+        let id = node::ring(&layout).unwrap().shards_of(group)[0];
         let (_, volume) = layout.shards.iter().find(|(known, _)| *known == id).unwrap();
         self.node.volumes()[*volume].clone()
     }
