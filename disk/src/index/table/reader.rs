@@ -142,7 +142,7 @@ impl<D: Directory> Table<D> {
     pub(crate) fn is_meant_by(&self, error: &Error) -> bool {
         match error {
             Error::Corrupt { location, .. } => location.starts_with(&self.location),
-            Error::Device { attempted, .. } => attempted.ends_with(&self.location),
+            Error::Device { attempted, .. } => attempted.ends_with(&table_name(self.meta.id)),
             Error::NoSpace { .. }
             | Error::Absent { .. }
             | Error::Exists { .. }
