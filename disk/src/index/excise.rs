@@ -30,6 +30,7 @@ use crate::{
         shared::{Install, Shared},
         table::{reader::Table, writer::TableWriter},
     },
+    owner::Owner,
 };
 
 /// What an excision would take away. Nothing is changed before [`Index::excise`].
@@ -87,7 +88,7 @@ impl<D: Directory> Excision<D> {
 
 impl<D: Directory> Index<D> {
     /// Reads all tables, and the payloads under `suspects`, and says what can't be read. Nothing else runs meanwhile,
-    /// and everything is flushed. Keys that are `lasting` are never doubtful: an older entry is as good as a newer one.
+    /// and everything is flushed. What lasts by its owner's word is never doubtful.
     ///
     /// # Errors
     ///
@@ -95,7 +96,7 @@ impl<D: Directory> Index<D> {
     pub async fn excision(
         &self,
         suspects: &BTreeSet<Bytes>,
-        lasting: impl Fn(&[u8]) -> bool,
+        owner: &dyn Owner,
     ) -> Result<Excision<D>, Error> {
         let shared = &self.0;
         let version = Rc::clone(&shared.state.borrow().version);
@@ -109,7 +110,7 @@ impl<D: Directory> Index<D> {
         let tables: Vec<_> = version.tables().collect();
         for position in 0..tables.len() {
             let place = Place { shared, version: &version, tables: &tables, position };
-            excision.look(&place, suspects, &lasting).await?;
+            excision.look(&place, suspects, owner).await?;
         }
         Ok(excision)
     }
@@ -164,14 +165,14 @@ impl<D: Directory> Excision<D> {
         &mut self,
         place: &Place<'_, D>,
         suspects: &BTreeSet<Bytes>,
-        lasting: &impl Fn(&[u8]) -> bool,
+        owner: &dyn Owner,
     ) -> Result<(), Error> {
         let table = place.tables[place.position];
         let content = Content::read(place.shared, place.version, table).await?;
         let mut struck = Struck { keys: BTreeSet::new(), gap_count: content.gaps.len() };
         for (key, change) in &content.entries {
             let Some(entry) = change.as_ref().filter(|_| suspects.contains(key)) else { continue };
-            if is_whole(place.shared, key, entry).await? {
+            if is_whole(place.shared, (key, entry), owner).await? {
                 continue;
             }
             struck.keys.insert(key.clone());
@@ -181,7 +182,7 @@ impl<D: Directory> Excision<D> {
         }
         for gap in &content.gaps {
             for (key, entry) in place.older(gap).await? {
-                if lasting(&key) || place.is_covered(&key).await {
+                if owner.is_lasting(&key) || place.is_covered(&key).await {
                     continue;
                 }
                 struck.keys.insert(key.clone());
@@ -232,11 +233,11 @@ impl<D: Directory> Place<'_, D> {
 /// Whether all bytes of a payload can be read.
 async fn is_whole<D: Directory>(
     shared: &Shared<D>,
-    key: &[u8],
-    entry: &Entry,
+    (key, entry): (&[u8], &Entry),
+    owner: &dyn Owner,
 ) -> Result<bool, Error> {
     let Payload::Extent(extent) = entry.payload else { return Ok(true) };
-    match shared.segments.read(extent, key, 0..extent.data_bytes).await {
+    match shared.segments.read_whole(extent, key, owner).await {
         Ok(_bytes) => Ok(true),
         Err(Error::Stopped) => Err(Error::Stopped),
         Err(_damage) => Ok(false),

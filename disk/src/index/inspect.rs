@@ -20,6 +20,7 @@ use crate::{
         table::{TableMeta, reader::Table},
         walk::{Sight, walk_blocks},
     },
+    owner::Owner,
     segment::{Extent, SegmentOptions, Segments},
 };
 
@@ -95,8 +96,8 @@ impl<D: Directory> Inspection<D> {
     }
 
     /// Verifies all bytes of an extent that belongs to `key`.
-    pub async fn verify(&self, extent: Extent, key: &[u8]) -> Result<(), Error> {
-        self.segments.read(extent, key, 0..extent.data_bytes).await.map(drop)
+    pub async fn verify(&self, extent: Extent, key: &[u8], owner: &dyn Owner) -> Result<(), Error> {
+        self.segments.read_whole(extent, key, owner).await.map(drop)
     }
 
     /// The segments that tables refer to and that are missing: the shard doesn't open without them.

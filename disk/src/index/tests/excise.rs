@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::{Model, check_live, contents, key, open, page_of, rig, write};
 use crate::{
     index::{Batch, Entry, Excision, Index, Payload, pace::FlatOut},
+    owner::Unknowing,
     testing::{Random, SimDirectory, SimDisk, block_on},
 };
 
@@ -47,7 +48,7 @@ fn may_be_gone(excision: &Excision<SimDirectory>) -> impl Fn(&[u8]) -> bool + us
 /// Excises, and says how many keys are gone for it.
 async fn excise(disk: &SimDisk, model: &Model) -> usize {
     let index = open(disk.reopen()).await.unwrap();
-    let excision = index.excision(&all_keys(), |_| false).await.unwrap();
+    let excision = index.excision(&all_keys(), &Unknowing).await.unwrap();
     let may_be_gone = may_be_gone(&excision);
     if !excision.is_empty() {
         index.excise(excision).await.unwrap();
@@ -67,7 +68,7 @@ async fn check(
     model: &Model,
     may_be_gone: &impl Fn(&[u8]) -> bool,
 ) -> usize {
-    let again = index.excision(&all_keys(), |_| false).await.unwrap();
+    let again = index.excision(&all_keys(), &Unknowing).await.unwrap();
     assert!(again.is_empty() && again.gaps.is_empty(), "{again:?}");
     check_live(index).await;
     let found = contents(index, page_of(17)).await.unwrap();
@@ -145,7 +146,7 @@ fn a_crash_leaves_all_of_it_or_nothing() {
             let model = filled(&disk, seed).await;
             damage(&disk, &mut random, "table-", 2);
             let index = open(disk.reopen()).await.unwrap();
-            let excision = index.excision(&all_keys(), |_| false).await.unwrap();
+            let excision = index.excision(&all_keys(), &Unknowing).await.unwrap();
             let may_be_gone = may_be_gone(&excision);
             disk.crash_at(disk.io_count() + 1 + random.below(60));
             let crashed = index.excise(excision).await;
@@ -153,7 +154,7 @@ fn a_crash_leaves_all_of_it_or_nothing() {
             disk.crash();
             disk.heal();
             let index = open(disk.reopen()).await.unwrap();
-            let excision = index.excision(&all_keys(), |_| false).await.unwrap();
+            let excision = index.excision(&all_keys(), &Unknowing).await.unwrap();
             if crashed.is_ok() {
                 assert!(excision.is_empty(), "seed {seed}");
             }
