@@ -158,7 +158,9 @@ impl<H: Host> Holdings<H> {
                 // Chunks are durable before the command that names them.
                 self.staging.settle(group, body).await.map_err(of_storage)?;
             }
-            self.group(group)?.propose(command).await.map_err(of_group)
+            let group = self.group(group)?;
+            group.state().rehearse(&command).await.map_err(of_storage)?;
+            group.propose(command).await.map_err(of_group)
         };
         let reply = proposed.await;
         self.proposal_count.set(self.proposal_count.get() - 1);

@@ -11,7 +11,7 @@ use bytes::BytesMut;
 
 use crate::{
     exchange::{Exchange, Response, ResponseBody, Wire},
-    gateway,
+    gateway::{self, get},
     host::{Host, within},
     limits,
     shard::Shard,
@@ -142,7 +142,8 @@ async fn send<H: Host>(
                     Err(error) => {
                         // The status is out already: ending the connection early is all that tells the client.
                         let (request_id, object) = (delivery.request_id, reader.subject());
-                        tracing::error!(request_id, object, %error, "reading an object failed");
+                        tracing::warn!(request_id, object, "the response ends early");
+                        get::tell(shard, object, &error);
                         return false;
                     }
                 }

@@ -56,6 +56,8 @@ pub const WRITE_BEHIND_COUNT: usize = 2;
 pub const PROPOSAL_COUNT_MAX: usize = 8192;
 /// Signing keys that a shard keeps at hand.
 pub const SIGNING_KEY_COUNT_MAX: usize = 1024;
+/// Damage that was told and is remembered, in findings a shard.
+pub const DAMAGE_TOLD_COUNT_MAX: usize = 4096;
 /// How often a shard looks whether the others have recovered.
 pub const START_POLL: Duration = Duration::from_millis(1);
 /// How often a shard looks whether the node is to stop.

@@ -557,7 +557,9 @@ async fn reclaim<H: Host>(shard: Shard<H>) {
                 Ok(None) => {}
                 Ok(Some(command)) => {
                     idle = false;
-                    if let Err(error) = held.propose(command).await {
+                    if let Err(error) = held.state().rehearse(&command).await {
+                        tracing::warn!(group, %error, "reclaiming waits");
+                    } else if let Err(error) = held.propose(command).await {
                         tracing::warn!(group, %error, "reclaiming waits");
                     }
                 }

@@ -21,6 +21,7 @@ use crate::{
     answer::Holdings,
     host::Host,
     limits,
+    names::ContentNames,
     node::{Event, Supervisor},
     shard::Shard,
 };
@@ -53,7 +54,8 @@ pub(crate) async fn run<H: Host>(
     volume: Option<Volume<H::Directory>>,
 ) -> Result<(), Error> {
     let Some(holdings) = shard.holdings() else { return Ok(()) };
-    let mut scrubber = Scrubber::open(Rc::clone(&holdings.storage), volume).await?;
+    let mut scrubber =
+        Scrubber::open(Rc::clone(&holdings.storage), volume, Rc::new(ContentNames)).await?;
     let mut pace = Pace::default();
     let mut names = Names::new(shard, &holdings);
     let mut saved_at = shard.host().now().0;

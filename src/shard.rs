@@ -38,6 +38,7 @@ use crate::{
     meta::MetaView,
     outage::Volumes,
     scrub::ScrubPlan,
+    told::Told,
 };
 
 /// What every shard of a node is told.
@@ -108,6 +109,7 @@ struct Inner<H: Host> {
     drained: RefCell<BTreeSet<usize>>,
     volumes: Volumes,
     read_room: Room,
+    told: Told,
 }
 
 /// The one account that owns everything, by the cluster's id.
@@ -177,6 +179,7 @@ impl<H: Host> Shard<H> {
             drained: RefCell::default(),
             volumes,
             read_room,
+            told: Told::default(),
         }))
     }
 
@@ -221,6 +224,11 @@ impl<H: Host> Shard<H> {
         if *current != Phase::Failed {
             *current = phase;
         }
+    }
+
+    /// What people were told already.
+    pub(crate) fn told(&self) -> &Told {
+        &self.0.told
     }
 
     /// Where chunks wait for the clients of this shard.
@@ -410,6 +418,18 @@ impl<H: Host> Shard<H> {
 
     /// Asks a group, wherever on this node it is.
     pub async fn ask(&self, group: GroupId, ask: Ask) -> Result<Answer, AskError> {
+        // Who reads an object tells of it by its name.
+        let is_read = matches!(ask, Ask::Object { .. } | Ask::Chunk { .. });
+        let answer = self.ask_place(group, ask).await;
+        if let Err(AskError::Damaged(finding)) = &answer
+            && !is_read
+        {
+            self.told().damage(&format!("a write or listing in group {group}"), finding);
+        }
+        answer
+    }
+
+    async fn ask_place(&self, group: GroupId, ask: Ask) -> Result<Answer, AskError> {
         let own = self.0.host.shard();
         let place = self.0.places.get(&group).copied();
         let place =

@@ -1,16 +1,19 @@
-//! `anode volume`: looks at the data directories of a stopped node, by ordinary reads, without changing them.
+//! `anode volume`: looks at the data directories of a stopped node, by ordinary reads.
 //!
-//! `check` verifies every byte that is in use and names what is damaged, where, and which objects are hit. `inspect`
-//! shows what the files hold. Both hold the directory's lock, so no node runs meanwhile.
+//! `check` verifies every byte that is in use and names what is damaged, where, and which objects are hit; asked to, it
+//! sets them aside, so that the node serves the rest. `inspect` shows what the files hold. But for that nothing is
+//! changed. Both hold the directory's lock, so no node runs meanwhile.
 
 mod buckets;
 mod check;
 mod hits;
 mod inspect;
+mod mend;
 mod node;
 mod plain;
 mod report;
 mod set_aside;
+mod shelf;
 
 use std::process::ExitCode;
 

@@ -15,6 +15,7 @@ use crate::{
     device::Directory,
     error::Error,
     index::{Entry, Inspection, Payload, Sight, TableFacts},
+    owner::Owner,
     segment::{Extent, SegmentOptions},
     storage::DIRECTORIES,
     wal::{Recovery, Wal, WalOptions},
@@ -99,8 +100,8 @@ impl<D: Directory> ShardFiles<D> {
         Self { wal, index }
     }
 
-    /// Reads and verifies everything; what is found goes to `tell` as it comes.
-    pub async fn check(&self, tell: &mut impl FnMut(Notice)) -> ShardFacts {
+    /// Reads and verifies everything, and has payloads looked at by the owner of the keys; what is found goes to `tell` as it comes.
+    pub async fn check(&self, owner: &dyn Owner, tell: &mut impl FnMut(Notice)) -> ShardFacts {
         let mut facts = ShardFacts::default();
         match &self.wal {
             Ok(wal) => {
@@ -111,7 +112,7 @@ impl<D: Directory> ShardFiles<D> {
             Err(error) => tell(lost(error)),
         }
         match &self.index {
-            Ok(index) => check_tables(index, &mut facts, tell).await,
+            Ok(index) => check_tables(index, owner, &mut facts, tell).await,
             Err(error) => tell(lost(error)),
         }
         facts
@@ -124,6 +125,7 @@ fn lost(error: &Error) -> Notice {
 
 async fn check_tables<D: Directory>(
     index: &Inspection<D>,
+    owner: &dyn Owner,
     facts: &mut ShardFacts,
     tell: &mut impl FnMut(Notice),
 ) {
@@ -140,7 +142,7 @@ async fn check_tables<D: Directory>(
             if missing.contains_key(&extent.segment) {
                 continue;
             }
-            match index.verify(extent, &key).await {
+            match index.verify(extent, &key, owner).await {
                 Ok(()) => tell(Notice::Verified(extent.total_bytes())),
                 Err(error) => {
                     let is_current = index.is_current(&key, extent).await;

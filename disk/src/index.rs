@@ -38,6 +38,7 @@ mod cache;
 mod codec;
 mod compact;
 mod entry;
+mod excise;
 mod figures;
 mod filter;
 mod flush;
@@ -56,18 +57,21 @@ mod space;
 mod table;
 pub(crate) mod verify;
 mod view;
+mod walk;
 
 #[cfg(test)]
 mod tests;
 
 pub use cache::CacheFigures;
 pub use entry::{Batch, Entry, Payload};
+pub use excise::{Excision, Gap};
 pub use figures::IndexFigures;
-pub use inspect::{Inspection, Sight, TableFacts};
+pub use inspect::{Inspection, TableFacts};
 pub use options::{IndexOptions, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use pace::Surroundings;
 pub use space::{RESERVE_SEGMENTS, Space};
 pub use view::{Page, ScanLimit, View};
+pub use walk::Sight;
 
 /// How often a payload that was relocated meanwhile is looked for again.
 const PAYLOAD_ATTEMPTS_MAX: usize = 4;

@@ -11,6 +11,7 @@ pub mod checksum;
 pub mod device;
 pub mod error;
 pub mod index;
+mod owner;
 mod planted;
 pub mod scrub;
 pub mod segment;
@@ -25,3 +26,4 @@ pub mod wal;
 
 pub use device::{Device, Directory, Durability};
 pub use error::Error;
+pub use owner::{Owner, Unknowing};

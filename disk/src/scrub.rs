@@ -1,7 +1,7 @@
 //! Scrub: reads and verifies everything that a shard keeps on its volume, piece by piece, pass after pass.
 //!
 //! A pass reads the superblock, the WAL's segments, the table manifest, and then, in the order of index keys, every
-//! block of every table and every extent that tables refer to. It goes past the caches: what counts is what the
+//! block of every table and every extent that tables refer to, whose owner is asked whether it is what its key names. It goes past the caches: what counts is what the
 //! device has. It finds and tells; it changes nothing. Damage that it found is refused when it is read, as ever.
 //!
 //! A pass goes on after a restart where [`Scrubber::save`] left it. What is written behind the place where the pass
@@ -30,6 +30,7 @@ use crate::{
     device::Directory,
     error::Error,
     index::verify::{Entered, Named, Stretch},
+    owner::Owner,
     storage::Storage,
     volume::Volume,
     wal::WalCursor,
@@ -57,6 +58,7 @@ pub struct Step {
 pub struct Scrubber<D: Directory> {
     storage: Rc<Storage<D>>,
     volume: Option<Volume<D>>,
+    owner: Rc<dyn Owner>,
     record: Record<D>,
     progress: Progress,
     wal: WalCursor,
@@ -70,11 +72,17 @@ pub struct Scrubber<D: Directory> {
 
 impl<D: Directory> Scrubber<D> {
     /// The scrub of a shard, where it was left. `volume` is given to one shard of a volume: that reads the superblock.
-    pub async fn open(storage: Rc<Storage<D>>, volume: Option<Volume<D>>) -> Result<Self, Error> {
+    /// `owner` is asked whether payloads are what their keys name.
+    pub async fn open(
+        storage: Rc<Storage<D>>,
+        volume: Option<Volume<D>>,
+        owner: Rc<dyn Owner>,
+    ) -> Result<Self, Error> {
         let (record, progress) = Record::open(storage.directory(), storage.identity()).await?;
         Ok(Self {
             storage,
             volume,
+            owner,
             record,
             progress,
             wal: WalCursor::default(),
@@ -181,7 +189,7 @@ impl<D: Directory> Scrubber<D> {
         {
             count += 1;
             let segments = self.storage.index.segments();
-            let read = segments.read(extent, &key, 0..extent.data_bytes).await;
+            let read = segments.read_whole(extent, &key, &*self.owner).await;
             verified.take(extent.total_bytes(), || Hit::Payload(key), read)?;
         }
         self.leave_stretch();

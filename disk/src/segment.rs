@@ -41,6 +41,7 @@ use self::{append::Appender, files::Files, flush::Flusher, ledger::Ledger};
 use crate::{
     device::{Directory, SECTOR_BYTES},
     error::Error,
+    owner::Owner,
     signal::Signal,
 };
 
@@ -201,6 +202,28 @@ impl<D: Directory> Segments<D> {
     ) -> Result<Bytes, Error> {
         self.0.running()?;
         self.0.read(extent, key, range).await
+    }
+
+    /// Reads all data of an extent that belongs to `key`, and asks the owner of the keys whether it is that.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::read`]; [`Error::Corrupt`] also where the owner knows better.
+    pub async fn read_whole(
+        &self,
+        extent: Extent,
+        key: &[u8],
+        owner: &dyn Owner,
+    ) -> Result<Bytes, Error> {
+        let data = self.read(extent, key, 0..extent.data_bytes).await?;
+        if owner.fits(key, &data) {
+            return Ok(data);
+        }
+        Err(Error::Corrupt {
+            location: format!("{} at {}", self.0.location(extent.segment), extent.offset),
+            finding: "the bytes are not those that their key names, though their checksums match"
+                .to_owned(),
+        })
     }
 
     /// Walks a segment: every extent whose header is whole, with its owner's key, in the order of their offsets.

@@ -326,7 +326,7 @@ impl<D: Directory> Group<D> {
 
 /// Refuses a log and a state that can't belong together (H7, H9). openraft takes a state ahead of its log for a snapshot
 /// that was installed a moment before a crash; this release receives none.
-fn check_history<D: Directory>(
+pub(crate) fn check_history<D: Directory>(
     group: GroupId,
     log: &LogStore<D>,
     store: &StateStore<D>,

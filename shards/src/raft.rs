@@ -15,6 +15,7 @@ pub mod state_store;
 
 pub mod codec;
 pub mod network;
+pub mod replay;
 pub mod snapshot;
 
 pub mod channels;

@@ -27,6 +27,7 @@ use crate::{
 pub use damage::{Struck, group_of};
 pub use keys::group_range;
 pub use list::{ListQuery, PartPage, UploadListed};
+pub use mend::{DamagedObject, Survey, UnnamedBody, is_lasting, object_of};
 pub use merge::{Merge, Want};
 pub use page::{ListEntry, ListPage, Listed, Position};
 pub use pending::PendingDelete;
@@ -41,6 +42,7 @@ mod damage;
 mod draft;
 pub(crate) mod keys;
 mod list;
+mod mend;
 mod merge;
 mod multipart;
 pub mod named;
@@ -102,6 +104,14 @@ impl<D: Directory> State<D> {
         batch.put(key, Entry { value, payload: Payload::None });
         self.storage.index.write(batch);
         Ok(reply)
+    }
+
+    /// Reads what applying a command would read, and changes nothing. Damage is to be met here, before the command is in the
+    /// log: an entry that can't be applied ends the group, at each start again.
+    pub async fn rehearse(&self, command: &Command) -> Result<(), Error> {
+        let mut draft = Draft::default();
+        let _what_is_decided_now = self.decide(command, &mut draft).await?;
+        self.count_condemned(&mut draft).await
     }
 
     /// Writes `meta` alone: for entries of the log that carry no command.

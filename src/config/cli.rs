@@ -55,7 +55,7 @@ Examples:
   For a program:
     anode volume check --data /var/lib/anode --json
 
-  Keep a copy of every damaged file and the report in /var/lib/anode/set-aside/TIME:
+  Take what is damaged out of the node, and keep what can be read of it in /var/lib/anode/set-aside/TIME:
     anode volume check --data /var/lib/anode --set-aside";
 
 const INSPECT_EXAMPLES: &str = "\
@@ -95,7 +95,8 @@ pub struct VolumeCheck {
     #[arg(long)]
     pub json: bool,
 
-    /// Copy every damaged file and the report to DIR/set-aside/TIME; nothing else is changed
+    /// Take what is damaged out of the node, so that it starts and serves the rest. What can be read of it, copies of the
+    /// damaged files, and the report go to DIR/set-aside/TIME
     #[arg(long)]
     pub set_aside: bool,
 }

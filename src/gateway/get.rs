@@ -22,7 +22,7 @@ use crate::{
     authorize::Caller,
     exchange::{Response, ResponseBody},
     host::Host,
-    mesh::{Access, Answer, Ask},
+    mesh::{Access, Answer, Ask, AskError},
     shard::Shard,
 };
 
@@ -71,11 +71,22 @@ pub async fn get<H: Host>(
     let mut response = respond(read, found, &selection, want);
     if let ResponseBody::Object(reader) = &mut response.body {
         let begun = reader.begin_reading(&read.bucket, &read.key).await;
-        begun.inspect_err(|error| {
-            tracing::error!(object = reader.subject(), %error, "an object can't be read");
-        })?;
+        begun.inspect_err(|error| tell(shard, reader.subject(), error))?;
     }
     Ok(response)
+}
+
+/// Says that an object can't be read; of damage once.
+pub(crate) fn tell<H: Host>(shard: &Shard<H>, object: &str, error: &AskError) {
+    match error {
+        AskError::Damaged(finding) => shard.told().damage(object, finding),
+        AskError::Full
+        | AskError::Overloaded
+        | AskError::VolumeFailed { .. }
+        | AskError::Unavailable(_) => {
+            tracing::warn!(object, %error, "an object can't be read");
+        }
+    }
 }
 
 /// The object under a key, its bodies pinned where their bytes are wanted.
@@ -92,7 +103,9 @@ pub(crate) async fn find<H: Host>(
         Want::Head => Access::Record,
     };
     let ask = Ask::Object { bucket: bucket.id, key: key.to_owned(), access };
-    let Answer::Object(Some(found)) = shard.ask(group, ask).await? else {
+    let answer = shard.ask(group, ask).await;
+    let answer = answer.inspect_err(|error| tell(shard, &format!("{bucket_name}/{key}"), error))?;
+    let Answer::Object(Some(found)) = answer else {
         return Err(s3::Error::no_such_key(key));
     };
     let source = Source::new(shard, group, &found);

@@ -54,13 +54,11 @@ impl From<AskError> for s3::Error {
     fn from(error: AskError) -> Self {
         match error {
             AskError::Full => Self::new(ErrorCode::InsufficientStorage),
-            AskError::Damaged(finding) => {
-                tracing::error!(finding, "damaged bytes were asked for and not served");
-                Self::with_message(
-                    ErrorCode::InternalError,
-                    "The stored bytes are damaged; they were not served.",
-                )
-            }
+            // Who asked has told what and where, once.
+            AskError::Damaged(_finding) => Self::with_message(
+                ErrorCode::InternalError,
+                "The stored bytes are damaged; they were not served.",
+            ),
             AskError::DeviceFailed(reason) => {
                 tracing::error!(reason, "a device could not do what was asked for");
                 Self::with_message(

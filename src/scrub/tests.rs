@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anode_disk::storage::StorageOptions;
+use anode_disk::{checksum::crc32c, storage::StorageOptions, testing::SimDisk};
 
 use super::ScrubPlan;
 use crate::sim::{
@@ -95,5 +95,48 @@ fn damage_is_told_with_the_object_that_it_strikes_and_get_refuses_it() {
         assert!(told.contains("segment-"), "{told}");
         let answer = rig.client.send(&Request::new("GET", "/bucket/large")).await;
         assert!(answer.is_err(), "no wrong bytes: the body ends early");
+    });
+}
+
+/// Changes a byte of the data of the extent around an offset, and makes its checksums right again, by the table of
+/// `docs/formats.md`.
+fn forge(disk: &SimDisk, path: &str, within: usize) {
+    let content = disk.bytes(path);
+    let header_at = content[..within].windows(4).rposition(|window| window == b"AEXT").unwrap();
+    let field = |at: usize| {
+        let bytes = content[header_at + at..][..4].try_into().unwrap();
+        usize::try_from(u32::from_le_bytes(bytes)).unwrap()
+    };
+    let (header_bytes, data_bytes) = (field(20), field(24));
+    let mut data = content[header_at + header_bytes..][..data_bytes].to_vec();
+    let (at, block) = (3 * 4096 + 17, 3);
+    data[at] ^= 1;
+    let mut header = content[header_at..][..header_bytes].to_vec();
+    let sum = crc32c(&[&data[block * 4096..(block + 1) * 4096]]);
+    header[32 + 4 * block..][..4].copy_from_slice(&sum.to_le_bytes());
+    let sum = crc32c(&[&header[..8], &header[12..]]);
+    header[8..12].copy_from_slice(&sum.to_le_bytes());
+    disk.patch(path, header_at as u64, &[header, data].concat());
+}
+
+#[test]
+fn a_chunk_with_right_checksums_and_other_bytes_than_its_name_says_is_told() {
+    let plan = ScrubPlan { period: Duration::from_secs(1), rate_bytes_max: 64 << 20 };
+    run(plan, async |rig| {
+        rig.fill().await;
+        rig.ended_pass().await;
+        assert_eq!(rig.node.failure(), None);
+        let path = rig.path_of("/segment-");
+        let content = rig.node.disk().bytes(&path);
+        let at = content.windows(16).position(|window| window == MARK).unwrap();
+        forge(&rig.node.disk(), &path, at + 200_000);
+        let told = loop {
+            rig.world.sleep(Duration::from_millis(100)).await;
+            if let Some(told) = rig.node.failure() {
+                break told;
+            }
+        };
+        assert!(told.contains("not those that their key names"), "{told}");
+        assert!(told.contains("object bucket/large, chunk "), "{told}");
     });
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_types, reason = "an offline command times itself")]
 
 use std::{
+    collections::BTreeSet,
     io::IsTerminal as _,
     time::{Duration, Instant},
 };
@@ -12,6 +13,7 @@ use anode_disk::{
     check::{Damage, Notice, ShardFacts, ShardFiles, Taken},
 };
 use anode_shards::state::{meta_key, named::Named};
+use bytes::Bytes;
 use bytesize::ByteSize;
 
 use super::{
@@ -19,9 +21,9 @@ use super::{
     hits::{describe, objects_of},
     node::{StoppedNode, StoppedVolume},
     report::{Effect, Finding, Hit, Report},
-    set_aside,
+    set_aside::{self, Suspects},
 };
-use crate::{config::cli::VolumeCheck, shard::META_GROUP};
+use crate::{config::cli::VolumeCheck, names::ContentNames, shard::META_GROUP};
 
 /// How often it says how far it is.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(2);
@@ -35,17 +37,15 @@ pub(super) async fn run(arguments: &VolumeCheck) -> Result<Report, String> {
         buckets.add(files).await;
     }
     let mut report = Report::default();
+    let mut suspects = Suspects::new();
     for volume in &node.volumes {
         report.volumes.push(volume.path.display().to_string());
-        check_volume(volume, &buckets, &mut report, &mut progress).await;
+        suspects.extend(check_volume(volume, &buckets, &mut report, &mut progress).await);
     }
     report.verified_bytes = progress.bytes;
     report.milliseconds = u64::try_from(progress.started.elapsed().as_millis()).unwrap_or(u64::MAX);
     if arguments.set_aside && !report.is_sound() {
-        for volume in &node.volumes {
-            let place = set_aside::copy(&volume.path, &report)?;
-            report.set_aside.extend(place);
-        }
+        set_aside::run(&node, &suspects, &buckets, &mut report).await?;
     }
     Ok(report)
 }
@@ -55,7 +55,8 @@ async fn check_volume(
     buckets: &Buckets,
     report: &mut Report,
     progress: &mut Progress,
-) {
+) -> Suspects {
+    let mut suspects = Suspects::new();
     for error in &volume.superblock {
         let meaning = "The other copy is sound: the next start writes this one again.";
         report.damages.push(finding(error, Effect::Harmless, meaning.to_owned(), Vec::new()));
@@ -64,21 +65,26 @@ async fn check_volume(
         report.shard_count += 1;
         progress.place = format!("{}, shard {:016x}", volume.path.display(), shard.id);
         match &shard.files {
-            Ok(files) => check_shard(files, buckets, report, progress).await,
+            Ok(files) => {
+                let found = check_shard(files, buckets, report, progress).await;
+                suspects.extend(found.map(|found| (shard.id, found)));
+            }
             Err(error) => report.damages.push(lost(error)),
         }
     }
+    suspects
 }
 
+/// Checks a shard. Where it has damage, the index keys whose payload can't be read.
 async fn check_shard<D: Directory>(
     files: &ShardFiles<D>,
     buckets: &Buckets,
     report: &mut Report,
     progress: &mut Progress,
-) {
+) -> Option<BTreeSet<Bytes>> {
     let mut damages = Vec::new();
     let facts = files
-        .check(&mut |notice| match notice {
+        .check(&ContentNames, &mut |notice| match notice {
             Notice::Began(what) => progress.began(what),
             Notice::Verified(bytes) => progress.verified(bytes),
             Notice::Damaged(damage) => damages.push(damage),
@@ -98,6 +104,15 @@ async fn check_shard<D: Directory>(
         }
         report.damages.push(found);
     }
+    (!damages.is_empty()).then(|| suspects(&damages))
+}
+
+fn suspects(damages: &[Damage]) -> BTreeSet<Bytes> {
+    let key = |damage: &Damage| match &damage.taken {
+        Taken::Payload(key) | Taken::Outdated(key) => Some(key.clone()),
+        Taken::Shard | Taken::Keys { .. } => None,
+    };
+    damages.iter().filter_map(key).collect()
 }
 
 /// Whether damage takes something along that is read at every start: the position of a group of the shard, or a bucket

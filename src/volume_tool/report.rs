@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use bytesize::ByteSize;
 use serde::Serialize;
 
+use super::shelf::{List, Why};
+
 /// Objects of one damage that the text names; JSON has all.
 const NAMED_COUNT_MAX: usize = 20;
 
@@ -24,8 +26,20 @@ pub(super) struct Report {
     /// Tails of logs that a crash tore and nobody was told of: no damage, the next start drops them.
     pub(super) torn_tails: Vec<String>,
     pub(super) damages: Vec<Finding>,
-    /// Where copies of the damaged files are.
+    /// Where copies of the damaged files are, and what was set aside.
     pub(super) set_aside: Vec<String>,
+    /// The shards whose damage was to be set aside.
+    pub(super) shards_set_aside: Vec<ShardAside>,
+}
+
+/// What became of the damage of a shard.
+#[derive(Debug, Serialize)]
+pub(super) struct ShardAside {
+    pub(super) shard: String,
+    /// What was taken out of the shard; the same as in `objects-SHARD.json`.
+    pub(super) list: Option<List>,
+    /// Why that could not be done, or not to its end.
+    pub(super) refused: Option<String>,
 }
 
 /// One damage.
@@ -98,13 +112,22 @@ impl Report {
             ),
         );
         line(&mut text, &self.verdict());
-        for place in &self.set_aside {
-            line(
-                &mut text,
-                &format!("Copies of the damaged files and this report are in {place}."),
-            );
-        }
+        self.write_set_aside(&mut text);
         text.trim_end().to_owned()
+    }
+
+    fn write_set_aside(&self, text: &mut String) {
+        for place in &self.set_aside {
+            line(text, &format!("Copies of the damaged files and this report are in {place}."));
+        }
+        for ShardAside { shard, list, refused } in &self.shards_set_aside {
+            if let Some(list) = list {
+                list.write(text);
+            }
+            if let Some(reason) = refused {
+                line(text, &format!("Shard {shard} could not be mended: {reason}."));
+            }
+        }
     }
 
     /// What to do now.
@@ -120,18 +143,61 @@ impl Report {
         }
         let mut said =
             format!("{} damages, {} objects are hit.", self.damages.len(), objects.len());
+        if !self.shards_set_aside.is_empty() {
+            let is_mended = |shard: &ShardAside| shard.refused.is_none();
+            said += if self.shards_set_aside.iter().all(is_mended) {
+                " They were set aside: the node starts without them. Look at the disk (smartctl, dmesg) first."
+            } else {
+                " Not all could be set aside: see below."
+            };
+            return said;
+        }
         if no_start > 0 {
             said += " The node won't start like this. Keep a copy of the directory, and restore it from a backup or \
                      the disk from a mirror: what is missing can't be made up.";
         }
         if refused > 0 {
             said += " The node can be started: it serves everything else and refuses what is hit with InternalError. \
-                     Upload the named objects again, or delete them; and look at the disk (smartctl, dmesg) first.";
+                     Upload the named objects again, or delete them, or \
+                     have them set aside (--set-aside); and look at the disk (smartctl, dmesg) first.";
         }
         if no_start + refused == 0 {
             said += " Nothing that is stored is hit.";
         }
         said
+    }
+}
+
+impl List {
+    fn write(&self, text: &mut String) {
+        let List { shard, objects, bodies, ranges, parts } = self;
+        line(
+            text,
+            &format!(
+                "Shard {shard} was mended. Gone from it and kept there, as far as they can be read (objects-{shard}.json): \
+                 {} objects, {} parts of uploads, the bytes of {} bodies whose object nobody knows.",
+                objects.len(),
+                parts.len(),
+                bodies.len()
+            ),
+        );
+        for kept in objects.iter().take(NAMED_COUNT_MAX) {
+            let lost: u64 = kept.lost_bytes.iter().map(|[start, end]| end - start).sum();
+            let said = match kept.why {
+                Why::Damaged => format!("{lost} of {} bytes are lost", kept.size),
+                Why::MaybeOutdated => "it may have been overwritten or deleted since".to_owned(),
+            };
+            line(text, &format!("        {}/{}: {said}", kept.bucket, kept.key));
+        }
+        if objects.len() > NAMED_COUNT_MAX {
+            let more = objects.len() - NAMED_COUNT_MAX;
+            line(text, &format!("        and {more} more (the list names all)"));
+        }
+        for range in ranges {
+            let after = range.after.as_deref().unwrap_or("the first key of the table");
+            let upto = &range.upto;
+            line(text, &format!("        keys nobody can name, from behind {after} to {upto}"));
+        }
     }
 }
 

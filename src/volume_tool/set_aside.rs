@@ -1,5 +1,5 @@
-//! Keeps copies of damaged files, with the report, in `DIR/set-aside/TIME`: what a repair or a start goes over stays
-//! there for whoever looks into it.
+//! Sets damage aside in `DIR/set-aside/TIME`: first copies of the damaged files and the report, for whoever looks into it;
+//! then, shard by shard, what hangs on the damage ([`super::mend`]).
 //!
 //! Copies, not moves: a damaged segment or table holds sound bytes of other objects, too, which the node serves from
 //! where they are.
@@ -8,7 +8,7 @@
 #![expect(clippy::disallowed_methods, reason = "no shard runs here")]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{self, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
@@ -16,17 +16,68 @@ use std::{
     time::SystemTime,
 };
 
+use anode_disk::volume::Volume;
+use bytes::Bytes;
 use time::{OffsetDateTime, macros::format_description};
 
-use super::report::Report;
+use super::{
+    buckets::Buckets,
+    mend::{Patient, mend},
+    node::{StoppedNode, StoppedVolume},
+    plain::PlainDirectory,
+    report::{Report, ShardAside},
+};
 
 const FOLDER: &str = "set-aside";
 const COPY_BYTES: usize = 1 << 20;
 /// What can't be read is copied as zeros in pieces of this size.
 const PIECE_BYTES: usize = 4096;
 
+/// Per shard with damage, by its id: the index keys whose payload could not be read.
+pub(super) type Suspects = BTreeMap<u64, BTreeSet<Bytes>>;
+
+/// Sets the damage of a node aside, and adds to the report what that was.
+///
+/// # Errors
+///
+/// Nothing is changed where no copies of the damaged files could be made.
+pub(super) async fn run(
+    node: &StoppedNode,
+    suspects: &Suspects,
+    buckets: &Buckets,
+    report: &mut Report,
+) -> Result<(), String> {
+    for volume in &node.volumes {
+        let Some(place) = copy(&volume.path, report)? else { continue };
+        report.set_aside.push(place.display().to_string());
+        for shard in &volume.shards {
+            let Some(suspects) = suspects.get(&shard.id) else { continue };
+            let patient = patient(volume, shard.id, suspects).await;
+            let (list, refused) = match mend(patient?, &place, buckets).await {
+                Ok(list) => (Some(list), None),
+                Err(reason) => (None, Some(reason)),
+            };
+            let shard = format!("{:016x}", shard.id);
+            report.shards_set_aside.push(ShardAside { shard, list, refused });
+        }
+    }
+    Ok(())
+}
+
+async fn patient<'a>(
+    volume: &StoppedVolume,
+    id: u64,
+    suspects: &'a BTreeSet<Bytes>,
+) -> Result<Patient<'a, PlainDirectory>, String> {
+    let said = |error: anode_disk::Error| error.to_string();
+    let (volume, _damage) =
+        Volume::inspect(PlainDirectory::new(&volume.path)).await.map_err(said)?;
+    let directory = volume.shard(id).await.map_err(said)?;
+    Ok(Patient { id, directory, wal_identity: volume.wal_identity(id), suspects })
+}
+
 /// Copies the damaged files of a volume; where to, or none where none of them is in it.
-pub(super) fn copy(volume: &Path, report: &Report) -> Result<Option<String>, String> {
+fn copy(volume: &Path, report: &Report) -> Result<Option<PathBuf>, String> {
     let files: BTreeSet<PathBuf> =
         report.damages.iter().filter_map(|damage| file_in(volume, &damage.location)).collect();
     if files.is_empty() {
@@ -38,7 +89,7 @@ pub(super) fn copy(volume: &Path, report: &Report) -> Result<Option<String>, Str
         write_new(&target.join("report.json"), |file| file.write_all(report.as_bytes()))
     });
     made.map_err(|error| format!("nothing could be set aside in {}: {error}", target.display()))?;
-    Ok(Some(target.display().to_string()))
+    Ok(Some(target))
 }
 
 /// The file of a location such as `DIR/shard-1/tables/table-1 at 4096`, relative to its volume.
@@ -85,7 +136,10 @@ fn copy_file(source: &fs::File, target: &mut fs::File) -> io::Result<()> {
 }
 
 /// A new file with what `write` puts there, durable.
-fn write_new(path: &Path, write: impl FnOnce(&mut fs::File) -> io::Result<()>) -> io::Result<()> {
+pub(super) fn write_new(
+    path: &Path,
+    write: impl FnOnce(&mut fs::File) -> io::Result<()>,
+) -> io::Result<()> {
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
     write(&mut file)?;

@@ -7,6 +7,7 @@ use crate::{
     device::Directory,
     error::Error,
     index::{Batch, Entry, Payload},
+    owner::Unknowing,
     storage::{MEMORY_BYTES_MIN, Storage, StorageOptions},
     testing::{SimDisk, block_on},
     wal::{Record, flushed},
@@ -61,7 +62,7 @@ fn check(disk: &SimDisk) -> (ShardFacts, Vec<Damage>) {
                 damages.push(damage);
             }
         };
-        files.check(&mut tell).await
+        files.check(&Unknowing, &mut tell).await
     });
     (facts, damages)
 }

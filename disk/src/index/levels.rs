@@ -135,7 +135,7 @@ impl<D: Directory> Version<D> {
     }
 
     /// Whether what the table says of `key` counts no more.
-    fn hides(&self, table: &Table<D>, key: &[u8]) -> bool {
+    pub(crate) fn hides(&self, table: &Table<D>, key: &[u8]) -> bool {
         self.hidden.get(&table.meta.id).is_some_and(|ranges| ranges.end_of(key).is_some())
     }
 

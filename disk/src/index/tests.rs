@@ -16,6 +16,7 @@ use crate::{
 
 mod costs;
 mod crash;
+mod excise;
 mod faults;
 mod model;
 mod pace;

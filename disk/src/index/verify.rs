@@ -88,7 +88,7 @@ impl<D: Directory> Index<D> {
         let all = || Hit::Keys(table.meta.smallest.clone(), table.meta.largest.clone());
         let structure = || Hit::Structure;
         verified.take(table.structure_bytes(), structure, table.verify_footer().await)?;
-        verified.take(0, structure, table.verify_filter(cache).await)?;
+        verified.take(0, structure, table.verify_filter(cache).await.map(drop))?;
         verified.take(0, all, table.verify_index(cache).await)
     }
 

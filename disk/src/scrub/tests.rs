@@ -7,6 +7,7 @@ use crate::{
     device::Directory,
     error::Error,
     index::{Batch, Entry, Payload},
+    owner::{Owner, Unknowing},
     storage::{Storage, StorageOptions},
     testing::{Fault, Random, SimDirectory, SimDisk, block_on},
     volume::{Volume, VolumeIdentity},
@@ -45,13 +46,30 @@ struct Rig {
     scrubber: Scrubber<SimDirectory>,
 }
 
+/// Knows that what is stored under one key is not what it should be.
+struct Doubting(Bytes);
+
+impl Owner for Doubting {
+    fn fits(&self, key: &[u8], _payload: &[u8]) -> bool {
+        key != self.0
+    }
+
+    fn is_lasting(&self, _key: &[u8]) -> bool {
+        false
+    }
+}
+
 impl Rig {
     async fn open(disk: &SimDisk) -> Self {
+        Self::open_for(disk, Rc::new(Unknowing)).await
+    }
+
+    async fn open_for(disk: &SimDisk, owner: Rc<dyn Owner>) -> Self {
         let volume = Volume::open(disk.reopen()).await.unwrap();
         let directory = volume.shard(SHARD).await.unwrap();
         let options = options(volume.wal_identity(SHARD));
         let storage = Storage::open(directory, options).await.unwrap();
-        let scrubber = Scrubber::open(Rc::clone(&storage), Some(volume)).await.unwrap();
+        let scrubber = Scrubber::open(Rc::clone(&storage), Some(volume), owner).await.unwrap();
         Self { storage, scrubber }
     }
 
@@ -407,4 +425,23 @@ async fn keep_appending(wal: &Wal<SimDirectory>, seed: u64) {
             drop(flushed(|done| wal.purge(LOCAL, index, Bytes::new(), done)).await);
         }
     }
+}
+
+#[test]
+fn bytes_that_their_owner_knows_to_be_others_are_a_finding() {
+    block_on(async {
+        let (disk, mut random) = (SimDisk::new(9), Random::new(9));
+        drop(filled(&disk, &mut random).await);
+        let rig = Rig::open(&disk).await;
+        let (doubted, path, place) = rig.extents().await.swap_remove(7);
+        drop(rig);
+        let mut rig = Rig::open_for(&disk, Rc::new(Doubting(doubted.clone()))).await;
+        let findings = rig.pass().await;
+        assert!(!findings.is_empty());
+        for finding in &findings {
+            assert_eq!(finding.hit, Hit::Payload(doubted.clone()));
+        }
+        let location = format!("{path} at {}", place.start);
+        assert!(findings.iter().any(|finding| finding.location.ends_with(&location)));
+    });
 }

@@ -71,6 +71,11 @@ impl<D: Directory> StateStore<D> {
         self.0.position.borrow().applied
     }
 
+    /// How many replicas vote, as far as the state has applied its log.
+    pub fn voter_count(&self) -> usize {
+        self.0.position.borrow().membership.voter_ids().count()
+    }
+
     /// The last entry applied in a view of the index.
     pub async fn applied_in(&self, view: &View<D>) -> io::Result<Option<LogId>> {
         Ok(self.position_in(view).await?.applied)
@@ -87,7 +92,7 @@ impl<D: Directory> StateStore<D> {
     }
 
     /// Applies one entry: its effects and the position in one batch.
-    async fn apply_one(&self, entry: types::Entry) -> io::Result<Reply> {
+    pub(super) async fn apply_one(&self, entry: types::Entry) -> io::Result<Reply> {
         let Inner { group, index, state, .. } = &*self.0;
         index.room().await.map_err(refused)?;
         let mut position = self.0.position.borrow().clone();

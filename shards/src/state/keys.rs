@@ -151,6 +151,21 @@ pub(crate) fn all_objects(group: GroupId) -> Range<Bytes> {
     span(space(group, OBJECT))
 }
 
+/// All uploads of the group.
+pub(crate) fn all_uploads(group: GroupId) -> Range<Bytes> {
+    span(space(group, UPLOAD))
+}
+
+/// What all chunks of the group hold.
+pub(crate) fn all_contents(group: GroupId) -> Range<Bytes> {
+    span(space(group, CONTENT))
+}
+
+/// The counts of all contents of the group that are referred to more than once.
+pub(crate) fn all_shared(group: GroupId) -> Range<Bytes> {
+    span(space(group, SHARED))
+}
+
 /// The parts of all uploads of the group.
 pub(crate) fn all_parts(group: GroupId) -> Range<Bytes> {
     span(space(group, PART))

@@ -1,6 +1,8 @@
 //! The state against a model of S3 that is a few maps, over a simulated disk with flushes and crashes in between.
 
 mod cases;
+mod damage;
+mod mend;
 mod model;
 mod rig;
 mod shared;

@@ -25,7 +25,7 @@ use crate::{
     state::{ListQuery, PendingDelete, State, group_range, meta_key, named::Named},
 };
 
-const GROUP: wal::GroupId = 3;
+pub(super) const GROUP: wal::GroupId = 3;
 const INLINE_BYTES: usize = 600;
 const CHUNK_BYTES: usize = 1 << 20;
 pub(super) const PART_BYTES_MIN: u64 = 300;

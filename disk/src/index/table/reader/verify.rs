@@ -10,9 +10,13 @@ use crate::{
         block::BlockCursor,
         cache::Cache,
         codec::Malformed,
-        table::{FOOTER_BYTES, Footer, FrameKind, Handle},
+        table::{self, FOOTER_BYTES, Footer, FrameKind, Handle},
     },
 };
+
+/// The length of a frame's header, in bytes, as handles count it.
+const FRAME_HEADER_BYTES: u32 = 24;
+const _: () = assert!(FRAME_HEADER_BYTES as usize == table::FRAME_HEADER_BYTES);
 
 impl<D: Directory> Table<D> {
     /// The footer, and the zeros before and behind it.
@@ -35,9 +39,9 @@ impl<D: Directory> Table<D> {
         Ok(())
     }
 
-    /// The filter.
-    pub(crate) async fn verify_filter(&self, cache: &Cache) -> Result<(), Error> {
-        self.uncached(self.footer.filter, FrameKind::Filter, cache).await.map(drop)
+    /// The filter, as it lies on the device.
+    pub(crate) async fn verify_filter(&self, cache: &Cache) -> Result<Bytes, Error> {
+        self.uncached(self.footer.filter, FrameKind::Filter, cache).await
     }
 
     /// The block index, as it lies on the device.
@@ -62,6 +66,34 @@ impl<D: Directory> Table<D> {
             BlockCursor::new(content).map_err(|malformed| self.corrupt(handle.offset, malformed))
         });
         (handle, block)
+    }
+
+    /// The length of all data frames, which begin with the file, in bytes.
+    pub(crate) fn data_bytes(&self) -> u64 {
+        self.footer.filter.offset
+    }
+
+    /// The data block whose frame begins at `offset`, by what the frame says of itself, and the frame's length in bytes.
+    pub(crate) async fn data_frame(
+        &self,
+        offset: u64,
+        cache: &Cache,
+    ) -> Result<(BlockCursor, u64), Error> {
+        let corrupt = |finding| self.corrupt(offset, Malformed(finding));
+        let header = Handle { offset, length: FRAME_HEADER_BYTES };
+        let header = self.read(header, u64::from(FRAME_HEADER_BYTES), cache).await?;
+        let length = header.get(4..8).and_then(|bytes| bytes.try_into().ok());
+        let length = length.map(u32::from_le_bytes);
+        let length = length.and_then(|length| length.checked_add(FRAME_HEADER_BYTES));
+        let length = length.ok_or_else(|| corrupt("a frame is too long"))?;
+        let handle = Handle { offset, length };
+        if handle.end(self.data_bytes()).is_err() {
+            return Err(corrupt("a frame reaches beyond the data"));
+        }
+        let content = self.uncached(handle, FrameKind::Data, cache).await?;
+        let block =
+            BlockCursor::new(content).map_err(|malformed| self.corrupt(offset, malformed))?;
+        Ok((block, u64::from(length)))
     }
 
     /// What [`Self::verify_footer`], [`Self::verify_filter`] and [`Self::verify_index`] read, in bytes.
