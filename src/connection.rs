@@ -96,6 +96,7 @@ async fn respond<H: Host>(shard: &Shard<H>, wire: &mut Wire<H>, head: Head) -> b
     let started = shard.host().now().0;
     let response = gateway::respond(&mut exchange).await;
     let status = response.head.status();
+    // The second reading of the clock, and three additions; bytes are one more a read and a write.
     shard.counts().answered(exchange.counted, status, shard.host().now().0 - started);
     // A response that doesn't wait for the body closes the connection unless the rest is little.
     let usable = exchange.finish().await;

@@ -40,9 +40,10 @@ pub async fn respond<H: Host>(exchange: &mut Exchange<'_, H>) -> Response<H> {
         exchange.counted = Counted::Health;
         return response;
     }
-    if let Some(response) = metrics::respond(exchange).await {
+    if metrics::is_asked(&exchange.head) {
         exchange.counted = Counted::Metrics;
-        return response;
+        // Boxed, for else every connection would keep room for the figures.
+        return Box::pin(metrics::respond(exchange)).await;
     }
     match perform(exchange).await {
         Ok(response) => response,

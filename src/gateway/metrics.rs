@@ -16,30 +16,27 @@ use crate::{
 /// Headers by which proxies tell whom they ask for.
 const FORWARDED: [&str; 3] = ["forwarded", "x-forwarded-for", "via"];
 
-/// The answer, where the request asks for metrics. A shard that is starting, or draining, answers too.
-pub async fn respond<H: Host>(exchange: &Exchange<'_, H>) -> Option<Response<H>> {
-    let head = &exchange.head;
-    if !is_asked(head) {
-        return None;
-    }
-    let shard = &exchange.shard;
+/// Whether a request asks for metrics.
+pub fn is_asked(head: &Head) -> bool {
+    matches!(head.method, Method::Get | Method::Head)
+        && head.path() == "/metrics"
+        && head.query().is_none()
+        && head.header("authorization").is_none()
+}
+
+/// The answer to such a request. A shard that is starting, or draining, answers too.
+pub async fn respond<H: Host>(exchange: &Exchange<'_, H>) -> Response<H> {
+    let (head, shard) = (&exchange.head, &exchange.shard);
     if let Err(reason) = check(shard.settings().metrics, head, &exchange.peer()) {
         let body = Bytes::from(format!("{reason}\n"));
-        return Some(Response::full(ResponseHead::new(403), "text/plain", body));
+        return Response::full(ResponseHead::new(403), "text/plain", body);
     }
     let turn = shard.surveys().turn().await;
     let figures = metrics::gather(shard).await;
     drop(turn);
     let form = Form::accepted(head.header("accept"));
     let body = Bytes::from(form.encode(figures));
-    Some(Response::full(ResponseHead::new(200), form.content_type(), body))
-}
-
-fn is_asked(head: &Head) -> bool {
-    matches!(head.method, Method::Get | Method::Head)
-        && head.path() == "/metrics"
-        && head.query().is_none()
-        && head.header("authorization").is_none()
+    Response::full(ResponseHead::new(200), form.content_type(), body)
 }
 
 /// Refuses whom the setting leaves out, in a sentence that names it.

@@ -54,19 +54,19 @@ fn storage() -> StorageFigures {
     }
 }
 
-fn shard(storage: Option<StorageFigures>) -> Option<Box<ShardFigures>> {
+fn shard(storage: Option<StorageFigures>) -> Box<ShardFigures> {
     let counts = Counts::default();
     counts.answered(Counted::Served(Kind::PutObject), 200, 700_000);
     counts.answered(Counted::Served(Kind::PutObject), 503, 40_000_000_000);
     counts.received(1000);
     let requests = counts.figures();
-    Some(Box::new(ShardFigures { phase: Phase::Serving, connection_count: 3, requests, storage }))
+    Box::new(ShardFigures { phase: Phase::Serving, connection_count: 3, requests, storage })
 }
 
 /// Three shards: a whole one, one whose volume has failed, and one that doesn't answer.
 fn node() -> NodeFigures {
     NodeFigures {
-        shards: vec![shard(Some(storage())), shard(None), None],
+        shards: vec![Some(shard(Some(storage()))), Some(shard(None)), None],
         failed_volumes: vec![false, true],
         started_ms: 1_700_000_000_250,
         resident_bytes: Some(5 << 20),
