@@ -1,8 +1,8 @@
 """Asks a node for its metrics from the loopback address and from another one, in a network namespace of its own.
 
-`python other_address.py DIRECTORY WHO` prints a JSON object: address to status and body. It makes the other address, so it
-runs where `unshare --user --map-root-user --net` has put it, and the node, which listens on all addresses there, is seen by
-nobody else.
+`python other_address.py DIRECTORY WHO` prints a JSON object: address to status and body. It makes the other address, so
+it runs where `unshare --user --map-root-user --net` has put it, and the node, which listens on all addresses there, is
+seen by nobody else.
 """
 
 from __future__ import annotations

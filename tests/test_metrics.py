@@ -1,4 +1,4 @@
-"""`GET /metrics`: what a scraper can read is what docs/metrics.md says, it moves with the work, and not everybody may."""
+"""`GET /metrics`: what a scraper reads is what docs/metrics.md says, it moves with the work, and not everybody may."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -33,7 +35,7 @@ Sample = tuple[str, tuple[tuple[str, str], ...]]
 def request(node: Node, asked: Request) -> wire.Response:
     """Sends a request as it is, without a signature."""
     with wire.Connection(node.port) as connection:
-        return connection.exchange(Request(asked.method, asked.path, asked.query, {"host": node.address} | asked.headers))
+        return connection.exchange(replace(asked, headers={"host": node.address} | asked.headers))
 
 
 def scrape(node: Node) -> list[Metric]:
@@ -71,10 +73,7 @@ def documented() -> dict[str, tuple[str, set[str], str]]:
     """Type, labels and help of every metric in docs/metrics.md."""
     rows = [ROW.match(line) for line in (ROOT / "docs" / "metrics.md").read_text().splitlines() if "| `anode_" in line]
     assert rows and all(rows), "a row of docs/metrics.md has another form"
-    return {
-        row["name"]: (row["kind"], set(re.findall(r"`(\w+)`", row["labels"])), row["help"].strip())
-        for row in rows
-    }
+    return {row["name"]: (row["kind"], set(re.findall(r"`(\w+)`", row["labels"])), row["help"].strip()) for row in rows}
 
 
 def full_name(family: Metric) -> str:
@@ -141,7 +140,7 @@ def test_figures_move_with_the_work_and_counters_never_back(busy: tuple[Node, Ba
     for _ in range(3):
         work(s3)
         scrapes.append(scrape(node))
-    for before, after in zip(scrapes, scrapes[1:]):
+    for before, after in pairwise(scrapes):
         for name, status, count in [
             ("PutObject", "2xx", 6),
             ("GetObject", "2xx", 2),
@@ -163,9 +162,8 @@ def test_figures_move_with_the_work_and_counters_never_back(busy: tuple[Node, Ba
             ("anode_connections_admitted_total", 1),
         ]:
             assert total(after, name) - total(before, name) >= least, name
-        gets = {"operation": "GetObject"}
-        timed = total(after, "anode_request_seconds_count", **gets) - total(before, "anode_request_seconds_count", **gets)
-        assert timed == 3
+        timed = [total(each, "anode_request_seconds_count", operation="GetObject") for each in (before, after)]
+        assert timed[1] - timed[0] == 3
         earlier, later = samples(before, ("counter", "histogram")), samples(after, ("counter", "histogram"))
         assert earlier.keys() <= later.keys(), "a sample is gone"
         assert all(later[key] >= value for key, value in earlier.items()), "a counter went back"
