@@ -63,10 +63,10 @@ fn shard(storage: Option<StorageFigures>) -> Box<ShardFigures> {
     Box::new(ShardFigures { phase: Phase::Serving, connection_count: 3, requests, storage })
 }
 
-/// Three shards: a whole one, one whose volume has failed, and one that doesn't answer.
+/// Three shards: a whole one, one that doesn't answer, and one whose volume has failed.
 fn node() -> NodeFigures {
     NodeFigures {
-        shards: vec![Some(shard(Some(storage()))), Some(shard(None)), None],
+        shards: vec![Some(shard(Some(storage()))), None, Some(shard(None))],
         failed_volumes: vec![false, true],
         started_ms: 1_700_000_000_250,
         resident_bytes: Some(5 << 20),
@@ -86,14 +86,14 @@ fn each_figure_is_shown_with_its_labels() {
         "anode_memory_resident_bytes 5242880",
         "anode_volume_failed{volume=\"1\"} 0",
         "anode_volume_failed{volume=\"2\"} 1",
-        "anode_shard_unanswered{shard=\"1\"} 0",
-        "anode_shard_unanswered{shard=\"2\"} 1",
+        "anode_shard_unanswered{shard=\"2\"} 0",
+        "anode_shard_unanswered{shard=\"1\"} 1",
         "anode_shard_phase{shard=\"0\",phase=\"serving\"} 1",
         "anode_shard_phase{shard=\"0\",phase=\"draining\"} 0",
-        "anode_connections_open{shard=\"1\"} 3",
+        "anode_connections_open{shard=\"2\"} 3",
         "anode_requests_total{shard=\"0\",operation=\"PutObject\",status=\"2xx\"} 1",
         "anode_requests_total{shard=\"0\",operation=\"PutObject\",status=\"4xx\"} 0",
-        "anode_requests_total{shard=\"1\",operation=\"PutObject\",status=\"5xx\"} 1",
+        "anode_requests_total{shard=\"2\",operation=\"PutObject\",status=\"5xx\"} 1",
         "anode_request_seconds_sum{shard=\"0\",operation=\"PutObject\"} 40.0007",
         "anode_request_seconds_count{shard=\"0\",operation=\"PutObject\"} 2",
         "anode_request_seconds_bucket{le=\"0.0005\",shard=\"0\",operation=\"PutObject\"} 0",
@@ -129,8 +129,8 @@ fn a_shard_without_storage_tells_the_rest_and_one_without_an_answer_nothing() {
         let tells_of_storage = ["_wal_", "_index_", "_segment", "_group_", "_scrub_", "_cache_"]
             .iter()
             .any(|part| line.contains(part));
-        assert!(!(tells_of_storage && line.contains("shard=\"1\"")), "{line}");
-        assert!(line.contains("_unanswered") || !line.contains("shard=\"2\""), "{line}");
+        assert!(!(tells_of_storage && line.contains("shard=\"2\"")), "{line}");
+        assert!(line.contains("_unanswered") || !line.contains("shard=\"1\""), "{line}");
     }
 }
 
