@@ -27,6 +27,7 @@ use crate::{
     limits,
     mesh::{Access, Answer, Ask, AskError, Message, ObjectFound, PinId},
     meta::MetaView,
+    scrub,
     shard::{META_GROUP, Shard},
 };
 
@@ -61,6 +62,8 @@ pub(crate) struct Holdings<H: Host> {
     pub(crate) groups: BTreeMap<GroupId, Group<H::Directory>>,
     /// How far scrub is.
     pub(crate) scrub: RefCell<Progress>,
+    /// What scrub has done since the start.
+    pub(crate) scrubbed: Cell<scrub::Work>,
     busy: Rc<Cell<usize>>,
     cache: RefCell<ChunkCache>,
     pins: RefCell<BTreeMap<PinId, Pin>>,
@@ -84,6 +87,7 @@ impl<H: Host> Holdings<H> {
             staging,
             groups,
             scrub: RefCell::default(),
+            scrubbed: Cell::default(),
             busy: Rc::default(),
             cache: RefCell::new(ChunkCache::new(cache_bytes)),
             pins: RefCell::default(),
@@ -97,6 +101,16 @@ impl<H: Host> Holdings<H> {
     /// Uses of the chunk cache that found their chunk, and that did not.
     pub(crate) fn cache_figures(&self) -> (u64, u64) {
         self.cache.borrow().figures()
+    }
+
+    /// Bytes in the chunk cache.
+    pub(crate) fn cache_bytes(&self) -> usize {
+        self.cache.borrow().bytes()
+    }
+
+    /// Commands that are being agreed on.
+    pub(crate) fn proposal_count(&self) -> usize {
+        self.proposal_count.get()
     }
 
     /// Whether something is being answered.

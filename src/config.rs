@@ -9,7 +9,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use bytesize::ByteSize;
 
-use crate::{limits, scrub::ScrubPlan};
+use crate::{limits, metrics::Exposure, scrub::ScrubPlan};
 
 /// Everything that `anode serve` needs to know.
 #[derive(Clone, Debug)]
@@ -30,6 +30,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// How stored bytes are verified; not at all where there is none.
     pub scrub: Option<ScrubPlan>,
+    /// Who may read metrics.
+    pub metrics: Exposure,
     /// How logs are written.
     pub log: LogSettings,
     /// Seconds that requests under way may take after SIGTERM.
@@ -135,6 +137,7 @@ impl Settings {
             credentials: credentials(flags, file.credentials_file)?,
             tls,
             scrub: scrub(flags, &file.scrub)?,
+            metrics: flags.metrics.or(file.metrics).unwrap_or_default(),
             log: LogSettings {
                 format: flags.log_format.or(file.log.format).unwrap_or_default(),
                 filter: flags

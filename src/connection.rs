@@ -7,13 +7,14 @@ use anode_net::{
     http::{Head, Limits, Method, Refusal, ResponseHead, Stamp, body_allowed, date, parse_head},
     s3::{self, error::ErrorContext},
 };
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::{
     exchange::{Exchange, Response, ResponseBody, Wire},
     gateway::{self, get},
     host::{Host, within},
     limits,
+    metrics::Counted,
     shard::Shard,
     transport::Transport,
 };
@@ -82,7 +83,8 @@ async fn read_head<H: Host>(shard: &Shard<H>, wire: &mut Wire<H>) -> Result<Head
         match within(host, pause, stream.read(buffer, limits::READ_BYTES)).await {
             Some(Ok(0) | Err(_)) => return Err(NoHead::Closed),
             None if deadline.is_some() => return Err(NoHead::TooSlow),
-            Some(Ok(_)) | None => {}
+            Some(Ok(count)) => shard.counts().received(count),
+            None => {}
         }
     }
 }
@@ -93,10 +95,12 @@ async fn respond<H: Host>(shard: &Shard<H>, wire: &mut Wire<H>, head: Head) -> b
     let mut exchange = Exchange::new(shard.clone(), head, wire);
     let started = shard.host().now().0;
     let response = gateway::respond(&mut exchange).await;
+    let status = response.head.status();
+    // The second reading of the clock, and three additions; bytes are one more a read and a write.
+    shard.counts().answered(exchange.counted, status, shard.host().now().0 - started);
     // A response that doesn't wait for the body closes the connection unless the rest is little.
     let usable = exchange.finish().await;
     let request_id = std::mem::take(&mut exchange.request_id);
-    let status = response.head.status();
     tracing::debug!(
         request_id,
         method = exchange.head.method_name(),
@@ -123,6 +127,19 @@ async fn send<H: Host>(
     response: Response<H>,
     delivery: &Delivery<'_>,
 ) -> bool {
+    let is_whole = send_parts(shard, wire, response, delivery).await;
+    if !is_whole {
+        shard.counts().cut();
+    }
+    is_whole
+}
+
+async fn send_parts<H: Host>(
+    shard: &Shard<H>,
+    wire: &mut Wire<H>,
+    response: Response<H>,
+    delivery: &Delivery<'_>,
+) -> bool {
     let Response { head, body } = response;
     let status = head.status();
     let head = if delivery.keep { head } else { head.close() };
@@ -131,14 +148,14 @@ async fn send<H: Host>(
     let head = head.encode(&stamp);
     let body = if body_allowed(delivery.method, status) { body } else { ResponseBody::Empty };
     match body {
-        ResponseBody::Empty => wire.stream.write(vec![head]).await.is_ok(),
-        ResponseBody::Full(body) => wire.stream.write(vec![head, body]).await.is_ok(),
+        ResponseBody::Empty => write(shard, wire, vec![head]).await,
+        ResponseBody::Full(body) => write(shard, wire, vec![head, body]).await,
         ResponseBody::Object(mut reader) => {
             let mut parts = vec![head];
             loop {
                 match reader.next().await {
                     Ok(Some(data)) => parts.push(data),
-                    Ok(None) => return parts.is_empty() || wire.stream.write(parts).await.is_ok(),
+                    Ok(None) => return parts.is_empty() || write(shard, wire, parts).await,
                     Err(error) => {
                         // The status is out already: ending the connection early is all that tells the client.
                         let (request_id, object) = (delivery.request_id, reader.subject());
@@ -147,7 +164,7 @@ async fn send<H: Host>(
                         return false;
                     }
                 }
-                if wire.stream.write(std::mem::take(&mut parts)).await.is_err() {
+                if !write(shard, wire, std::mem::take(&mut parts)).await {
                     return false;
                 }
             }
@@ -155,8 +172,19 @@ async fn send<H: Host>(
     }
 }
 
+/// Writes to the client; false where it is gone.
+async fn write<H: Host>(shard: &Shard<H>, wire: &mut Wire<H>, parts: Vec<Bytes>) -> bool {
+    let bytes = parts.iter().map(Bytes::len).sum();
+    let is_written = wire.stream.write(parts).await.is_ok();
+    if is_written {
+        shard.counts().sent(bytes);
+    }
+    is_written
+}
+
 /// Answers what isn't a request.
 async fn refuse<H: Host>(shard: &Shard<H>, wire: &mut Wire<H>, refusal: &Refusal) {
+    shard.counts().answered(Counted::Unknown, refusal.status, 0);
     let request_id = format!("{:016X}", shard.host().random());
     let context = ErrorContext { resource: "/", request_id: &request_id, host_id: shard.host_id() };
     let body = s3::Error::from(refusal.clone()).to_xml(&context);

@@ -16,6 +16,7 @@ use crate::{
     gateway::read::ObjectReader,
     host::{Host, within},
     limits,
+    metrics::Counted,
     shard::Shard,
     transport::Transport,
 };
@@ -113,6 +114,8 @@ pub struct Exchange<'c, H: Host> {
     pub head: Head,
     /// `x-amz-request-id`.
     pub request_id: String,
+    /// What it is for, as far as that is known.
+    pub counted: Counted,
     wire: &'c mut Wire<H>,
     decoder: BodyDecoder,
     continue_due: bool,
@@ -135,7 +138,18 @@ impl<'c, H: Host> Exchange<'c, H> {
         // Also where the body is empty: clients wait for the 100 that they asked for.
         let continue_due = head.expects_continue();
         let window = Window { started: None, bytes: 0 };
-        Self { shard, head, request_id, wire, decoder, continue_due, broken: false, window }
+        let counted = Counted::default();
+        Self {
+            shard,
+            head,
+            request_id,
+            counted,
+            wire,
+            decoder,
+            continue_due,
+            broken: false,
+            window,
+        }
     }
 
     /// The peer's address.
@@ -158,6 +172,7 @@ impl<'c, H: Host> Exchange<'c, H> {
             self.continue_due = false;
             let sent = self.wire.stream.write(vec![Bytes::from_static(CONTINUE)]).await;
             sent.map_err(|_closed| self.broke(BodyError::Closed))?;
+            self.shard.counts().sent(CONTINUE.len());
         }
         loop {
             match self.decoder.decode(&mut self.wire.buffer) {
@@ -206,7 +221,10 @@ impl<'c, H: Host> Exchange<'c, H> {
         match read {
             None => Err(self.broke(BodyError::TooSlow)),
             Some(Ok(0) | Err(_)) => Err(self.broke(BodyError::Closed)),
-            Some(Ok(count)) => self.measure(host.now().0, count as u64),
+            Some(Ok(count)) => {
+                self.shard.counts().received(count);
+                self.measure(host.now().0, count as u64)
+            }
         }
     }
 

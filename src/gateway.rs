@@ -12,6 +12,7 @@ pub mod get;
 pub mod health;
 pub mod ingest;
 pub mod list;
+pub mod metrics;
 pub mod multipart;
 pub mod multipart_list;
 pub mod payload;
@@ -29,13 +30,20 @@ use crate::{
     authorize::{self, Caller},
     exchange::{Exchange, Response},
     host::Host,
+    metrics::Counted,
     shard::Shard,
 };
 
 /// Answers a request, whatever it is: there is no other way out of it.
 pub async fn respond<H: Host>(exchange: &mut Exchange<'_, H>) -> Response<H> {
     if let Some(response) = health::respond(exchange) {
+        exchange.counted = Counted::Health;
         return response;
+    }
+    if metrics::is_asked(&exchange.head) {
+        exchange.counted = Counted::Metrics;
+        // Boxed, for else every connection would keep room for the figures.
+        return Box::pin(metrics::respond(exchange)).await;
     }
     match perform(exchange).await {
         Ok(response) => response,
@@ -55,6 +63,7 @@ async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>,
         headers,
     };
     let routed = s3::route(&request, exchange.shard.settings().domain.as_deref())?;
+    exchange.counted = Counted::of(routed.route.answer);
     // A browser's preflight carries no signature; what it is told is no secret.
     if let s3::operation::Answer::NotConfigured(
         kind @ s3::not_configured::NotConfigured::Preflight,

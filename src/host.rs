@@ -42,6 +42,8 @@ pub trait Host: Clone + 'static {
     fn random(&self) -> u64;
     /// Completes after `duration`.
     async fn sleep(&self, duration: Duration);
+    /// Memory that the process has, in bytes, where the machine tells.
+    fn resident_bytes(&self) -> Option<u64>;
     /// Starts a task on this shard; it runs until it ends.
     fn spawn(&self, name: &'static str, task: impl Future<Output = ()> + 'static);
     /// Opens a data directory; makes it where it is absent.

@@ -16,6 +16,7 @@ pub mod authorize;
 pub mod gateway;
 pub mod mesh;
 pub mod meta;
+pub mod metrics;
 mod answer;
 mod chunk_cache;
 mod ending;

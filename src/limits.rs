@@ -66,6 +66,10 @@ pub const STOP_POLL: Duration = Duration::from_millis(100);
 pub const STOP_GRACE: Duration = Duration::from_millis(200);
 /// What the groups of a failed volume get to end before they are left behind.
 pub const OUTAGE_END_WAIT: Duration = Duration::from_secs(2);
+/// How long a shard has to tell its figures before it is left out of the metrics.
+pub const FIGURES_WAIT: Duration = Duration::from_secs(2);
+/// What reading how much waits to be reclaimed may take of that.
+pub const PENDING_WAIT: Duration = Duration::from_secs(1);
 /// How long the reclaimer rests when there is nothing to free.
 pub const RECLAIM_PAUSE: Duration = Duration::from_millis(100);
 /// How long it rests between two steps: foreground requests go first.
@@ -95,6 +99,10 @@ const _: () = assert!(0 < READ_AHEAD_COUNT_MIN && READ_AHEAD_COUNT_MIN <= READ_A
 const _: () = assert!(SCRUB_RATE_MIN <= SCRUB_RATE_DEFAULT);
 const _: () =
     assert!(INLINE_BYTES_MAX < CHUNK_BYTES, "what is not inline fills a chunk or its part");
+const _: () = assert!(
+    PENDING_WAIT.as_millis() < FIGURES_WAIT.as_millis(),
+    "a sick device hides nothing else"
+);
 const _: () = assert!(READ_BYTES <= CHUNK_BYTES, "a read fits in a chunk");
 
 /// The machine's memory, or this process's cgroup limit where that is lower, in bytes.

@@ -57,6 +57,7 @@ fn check(settings: &Settings) -> Result<(), String> {
         }
         None => println!("tls          none (HTTP)"),
     }
+    println!("metrics      {:?}", settings.metrics);
     println!("log          {:?}, {}", settings.log.format, settings.log.filter);
     observe::check(&settings.log).map_err(|error| error.to_string())?;
     serve::read_tls(settings)?;

@@ -14,7 +14,7 @@ use anode_shards::{
 };
 use bytes::Bytes;
 
-use crate::meta::MetaView;
+use crate::{meta::MetaView, metrics::ShardFigures};
 
 /// What one shard sends to another.
 #[derive(Debug)]
@@ -63,6 +63,20 @@ pub enum Message {
     Seen {
         /// Its version.
         version: u64,
+    },
+    /// Asks a shard what it tells of itself; answered by [`Message::Surveyed`].
+    Survey {
+        /// The shard that asks.
+        source: usize,
+        /// Chosen by the shard that asks.
+        id: u64,
+    },
+    /// Answers a [`Message::Survey`].
+    Surveyed {
+        /// Its id.
+        id: u64,
+        /// What the shard tells.
+        figures: Box<ShardFigures>,
     },
 }
 

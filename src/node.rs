@@ -296,7 +296,7 @@ pub async fn run_shard<H: Host>(
 
 /// Which shards have recovered; known to the one with the meta group.
 #[derive(Default)]
-struct Startup {
+pub(crate) struct Startup {
     recovered: RefCell<Vec<usize>>,
 }
 
@@ -469,7 +469,7 @@ async fn make_root<H: Host>(shard: &Shard<H>, supervisor: &impl Supervisor) -> R
 
 /// Takes the messages of other shards.
 #[expect(clippy::infinite_loop, reason = "it ends with its host")]
-async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
+pub(crate) async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
     loop {
         match shard.host().receive().await {
             Message::Request { source, id, group, ask } => {
@@ -496,6 +496,14 @@ async fn receive<H: Host>(shard: Shard<H>, started: Rc<Startup>) {
                     holdings.seen(version);
                 }
             }
+            Message::Survey { source, id } => {
+                let asked = shard.clone();
+                shard.host().spawn("survey", async move {
+                    let figures = Box::new(asked.figures().await);
+                    asked.host().send(source, Message::Surveyed { id, figures }).await;
+                });
+            }
+            Message::Surveyed { id, figures } => shard.surveys().take(id, figures),
         }
     }
 }

@@ -35,6 +35,15 @@ pub struct ScrubPlan {
     pub rate_bytes_max: u64,
 }
 
+/// What scrub has done since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Bytes read and verified.
+    pub bytes: u64,
+    /// Findings; one that a later pass finds again counts again.
+    pub finding_count: u64,
+}
+
 /// What was found, for people.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Damage {
@@ -79,6 +88,11 @@ pub(crate) async fn run<H: Host>(
             Err(Error::Stopped) => return Ok(()),
             step => step?,
         };
+        let Work { bytes, finding_count } = holdings.scrubbed.get();
+        holdings.scrubbed.set(Work {
+            bytes: bytes + step.bytes,
+            finding_count: finding_count + step.findings.len() as u64,
+        });
         for finding in step.findings {
             let finding = names.of(finding).await;
             supervisor.report(Event::Damaged { shard: shard.host().shard(), finding });
@@ -133,7 +147,7 @@ async fn save<D: anode_disk::Directory>(scrubber: &mut Scrubber<D>) -> Result<()
 }
 
 /// About what a pass reads, in bytes.
-fn total_bytes<H: Host>(holdings: &Holdings<H>) -> u64 {
+pub(crate) fn total_bytes<H: Host>(holdings: &Holdings<H>) -> u64 {
     let index = &holdings.storage.index;
     index.figures().level_bytes.iter().sum::<u64>()
         + index.segments().figures().live_bytes

@@ -65,6 +65,8 @@ impl Supervisor for Process {
 /// Serves until a signal ends it.
 pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
     let started = std::time::Instant::now();
+    let started_ms = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
+    let started_ms = u64::try_from(started_ms).expect("before the year 584 million");
     observe::start_logs(&settings.log).map_err(|error| error.to_string())?;
     let locks = preflight::check(settings)?;
     let certificate = read_tls(settings)?;
@@ -90,6 +92,8 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         drain_seconds: settings.drain_seconds,
         credentials,
         scrub: settings.scrub,
+        metrics: settings.metrics,
+        started_ms,
         timing: anode_shards::group::Timing::default(),
         storage: anode_disk::storage::StorageOptions::default(),
     });

@@ -36,6 +36,7 @@ use crate::{
     limits,
     mesh::{Answer, Ask, AskError, Message},
     meta::MetaView,
+    metrics::{Counts, Exposure, Surveys},
     outage::Volumes,
     scrub::ScrubPlan,
     told::Told,
@@ -62,6 +63,10 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// How stored bytes are verified; not at all where there is none.
     pub scrub: Option<ScrubPlan>,
+    /// Who may read metrics.
+    pub metrics: Exposure,
+    /// When the process started, in milliseconds since 1970.
+    pub started_ms: u64,
     /// Raft's times.
     pub timing: Timing,
     /// The sizes of the shards' files; memory and identity are set for each shard.
@@ -110,6 +115,8 @@ struct Inner<H: Host> {
     volumes: Volumes,
     read_room: Room,
     told: Told,
+    counts: Counts,
+    surveys: Surveys,
 }
 
 /// The one account that owns everything, by the cluster's id.
@@ -180,6 +187,8 @@ impl<H: Host> Shard<H> {
             volumes,
             read_room,
             told: Told::default(),
+            counts: Counts::default(),
+            surveys: Surveys::default(),
         }))
     }
 
@@ -236,6 +245,16 @@ impl<H: Host> Shard<H> {
         &self.0.read_room
     }
 
+    /// What it counts as it serves its clients.
+    pub(crate) fn counts(&self) -> &Counts {
+        &self.0.counts
+    }
+
+    /// What it has asked others for their figures.
+    pub(crate) fn surveys(&self) -> &Surveys {
+        &self.0.surveys
+    }
+
     /// Whether new requests are to go elsewhere.
     pub fn is_draining(&self) -> bool {
         matches!(*self.0.phase.borrow(), Phase::Draining | Phase::Failed)
@@ -258,6 +277,16 @@ impl<H: Host> Shard<H> {
     ///
     /// The kernel spreads connections over the shards, so each shard keeps its share of the node's limits.
     pub(crate) fn admit_connection(&self, peer: &str) -> bool {
+        let is_admitted = self.find_room_for(peer);
+        if is_admitted {
+            self.0.counts.admitted();
+        } else {
+            self.0.counts.refused();
+        }
+        is_admitted
+    }
+
+    fn find_room_for(&self, peer: &str) -> bool {
         let share = |limit: usize| (limit / self.0.host.shard_count()).max(1);
         let count = self.0.connection_count.get();
         if count >= share(limits::CONNECTION_COUNT_MAX) {
@@ -459,8 +488,12 @@ impl<H: Host> Shard<H> {
 
 /// The address that a connection counts for; none for the loopback addresses, where a proxy beside the node connects.
 fn counted_address(peer: &str) -> Option<IpAddr> {
-    let address = peer.parse::<SocketAddr>().ok()?.ip();
-    (!address.is_loopback()).then_some(address)
+    address_of(peer).filter(|address| !address.is_loopback())
+}
+
+/// The address of a peer; IPv4's own where it comes as one of IPv6.
+pub(crate) fn address_of(peer: &str) -> Option<IpAddr> {
+    Some(peer.parse::<SocketAddr>().ok()?.ip().to_canonical())
 }
 
 #[cfg(test)]

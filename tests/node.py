@@ -84,6 +84,7 @@ class Node:
     environment: dict[str, str] = field(default_factory=credentials_environment)
     certificate: Path | None = None
     port: int = 0
+    host: str = "127.0.0.1"
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -94,7 +95,7 @@ class Node:
     @property
     def address(self) -> str:
         """Where it listens."""
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def endpoint(self) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import random
+import re
 import time
 from collections.abc import Callable, Iterator
 
@@ -146,6 +147,17 @@ def check_degraded(node: Node, victim: FileSystem, ledger: Ledger) -> None:
         check_deletions(exchange, ledger, served[0], refused[0])
         ready = connection.exchange(signer.sign(Request("GET", "/health/ready")))
         assert ready.status == 200 and ready.body.count(b" has failed\n") == 1, ready
+        check_metrics(connection.exchange(Request("GET", "/metrics", headers={"host": node.address})))
+
+
+def check_metrics(answer: wire.Response) -> None:
+    """The failure is seen; the shards of the volume tell what they do for clients and not what they store."""
+    text = answer.body.decode()
+    assert answer.status == 200, answer
+    assert sorted(re.findall(r"^anode_volume_failed{.*} (\d)$", text, re.MULTILINE)) == ["0", "1"], text
+    assert set(re.findall(r"^anode_shard_unanswered{.*} (\d)$", text, re.MULTILINE)) == {"0"}, text
+    storing, serving = (text.count(f"\n{name}{{") for name in ("anode_wal_held_bytes", "anode_connections_open"))
+    assert 0 < storing < serving, text
 
 
 def check_deletions(

@@ -126,6 +126,8 @@ pub struct GroupFigures {
     pub term: u64,
     /// The shard that leads, if one is known.
     pub leader: Option<u64>,
+    /// Whether that is the shard of this replica.
+    pub is_leader: bool,
     /// Index of the last entry of the log.
     pub log_index: Option<u64>,
     /// Index of the last entry applied.
@@ -241,6 +243,7 @@ impl<D: Directory> Group<D> {
         GroupFigures {
             term: metrics.current_term,
             leader: metrics.current_leader,
+            is_leader: metrics.current_leader == Some(metrics.id),
             log_index: metrics.last_log_index,
             applied_index: index(&metrics.last_applied),
             snapshot_index: index(&metrics.snapshot),

@@ -6,6 +6,7 @@ use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::period::Period;
+use crate::metrics::Exposure;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -194,6 +195,10 @@ pub struct Serve {
     /// What that reads at most, in bytes a second of each shard [default: 32MiB]
     #[arg(long, env = "ANODE_SCRUB_RATE", value_name = "SIZE")]
     pub scrub_rate: Option<ByteSize>,
+
+    /// Who may read /metrics: whoever connects from this machine, everybody, nobody [default: loopback]
+    #[arg(long, env = "ANODE_METRICS", value_enum, value_name = "WHO")]
+    pub metrics: Option<Exposure>,
 
     /// What to log, for instance info, debug or anode=debug [default: info,openraft=warn]
     #[arg(long, env = "ANODE_LOG", value_name = "FILTER")]

@@ -9,6 +9,7 @@ use bytesize::ByteSize;
 use serde::Deserialize;
 
 use super::{Error, cli::LogFormat, period::Period};
+use crate::metrics::Exposure;
 
 /// The file's content; each key may be absent.
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +27,8 @@ pub struct File {
     pub domain: Option<String>,
     /// A file with the root credentials.
     pub credentials_file: Option<PathBuf>,
+    /// Who may read metrics.
+    pub metrics: Option<Exposure>,
     /// Seconds that requests under way may take after SIGTERM.
     pub drain_seconds: Option<u64>,
     /// Certificate and key.

@@ -58,6 +58,17 @@ fn a_secret_is_not_shown() {
 }
 
 #[test]
+fn metrics_are_for_this_machine_until_somebody_says_otherwise() {
+    let metrics =
+        |flags: &cli::Serve, text: &str| Settings::merge(flags, file(text)).unwrap().metrics;
+    assert_eq!(metrics(&flags(), ""), Exposure::Loopback);
+    assert_eq!(metrics(&flags(), "metrics = 'all'"), Exposure::All);
+    let off = cli::Serve { metrics: Some(Exposure::Off), ..flags() };
+    assert_eq!(metrics(&off, "metrics = 'all'"), Exposure::Off);
+    toml::from_str::<file::File>("metrics = 'some'").unwrap_err();
+}
+
+#[test]
 fn scrub_is_on_until_it_is_turned_off() {
     let plan = |flags: &cli::Serve, text: &str| Settings::merge(flags, file(text)).unwrap().scrub;
     let default = plan(&flags(), "").unwrap();

@@ -11,6 +11,7 @@ mod files;
 mod memory;
 mod network;
 mod poller;
+mod process;
 mod uring;
 
 use std::{
@@ -271,6 +272,10 @@ impl Host for GlommioHost {
 
     async fn sleep(&self, duration: Duration) {
         glommio::timer::sleep(duration).await;
+    }
+
+    fn resident_bytes(&self) -> Option<u64> {
+        process::resident_bytes()
     }
 
     fn spawn(&self, _name: &'static str, task: impl Future<Output = ()> + 'static) {

@@ -102,6 +102,11 @@ impl Host for SimHost {
         self.world.sleep(duration).await;
     }
 
+    /// A simulated node has no process of its own.
+    fn resident_bytes(&self) -> Option<u64> {
+        None
+    }
+
     fn spawn(&self, _name: &'static str, task: impl Future<Output = ()> + 'static) {
         self.world.spawn(self.owner, Box::pin(task));
     }

@@ -19,6 +19,7 @@ use rustls::ServerConfig;
 use super::{Owner, SimHost, World, network::Network};
 use crate::{
     credentials::Credentials,
+    metrics::Exposure,
     node::{self, Event, Layout, Supervisor},
     scrub::ScrubPlan,
     shard::Settings,
@@ -297,6 +298,8 @@ impl SimNode {
             drain_seconds: crate::limits::DRAIN_SECONDS_DEFAULT,
             credentials: self.options.credentials.clone(),
             scrub: self.options.scrub,
+            metrics: Exposure::All,
+            started_ms: 0,
             timing: Timing::default(),
             storage: self.options.storage.clone(),
         }

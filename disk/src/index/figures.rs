@@ -42,6 +42,8 @@ pub struct IndexFigures {
     pub filter_skips: u64,
     /// Flushes done.
     pub flushes: u64,
+    /// Bytes of tables that flushes wrote.
+    pub flushed_bytes: u64,
     /// Compactions done, moves not counted.
     pub compactions: u64,
     /// Bytes of tables that compactions wrote.
@@ -81,6 +83,7 @@ impl<D: Directory> Index<D> {
             filter_checks: shared.cache.filter_checks.get(),
             filter_skips: shared.cache.filter_skips.get(),
             flushes: shared.counters.flushes.get(),
+            flushed_bytes: shared.counters.flushed_bytes.get(),
             compactions: shared.counters.compactions.get(),
             compacted_bytes: shared.counters.compacted_bytes.get(),
             relocated_bytes: shared.counters.relocated_bytes.get(),

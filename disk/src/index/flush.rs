@@ -160,6 +160,8 @@ async fn write_table<D: Directory>(
         shared.segments.sync().await?;
     }
     let written = writer.finish(&shared.cache).await?;
+    let flushed_bytes = &shared.counters.flushed_bytes;
+    flushed_bytes.set(flushed_bytes.get() + written.meta.bytes);
     if !planted::is(Bug::TableNameNotSynced) {
         shared.directory.sync().await?;
     }

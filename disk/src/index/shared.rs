@@ -90,6 +90,7 @@ pub(crate) struct Retired<D: Directory> {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) flushes: Cell<u64>,
+    pub(crate) flushed_bytes: Cell<u64>,
     pub(crate) compactions: Cell<u64>,
     pub(crate) compacted_bytes: Cell<u64>,
     pub(crate) relocated_bytes: Cell<u64>,
