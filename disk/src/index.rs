@@ -33,6 +33,7 @@ use crate::{
     segment::{SegmentOptions, Segments},
 };
 
+mod ahead;
 mod block;
 mod cache;
 mod codec;
@@ -49,6 +50,7 @@ mod merge;
 mod notify;
 mod options;
 mod pace;
+mod packed;
 mod payload;
 mod ranges;
 mod shared;

@@ -18,6 +18,8 @@ use std::{
 
 use bytes::Bytes;
 
+use crate::index::ahead::{ReadAhead, WINDOW_BYTES};
+
 /// What a slot costs beyond its content.
 const SLOT_OVERHEAD_BYTES: usize = 128;
 
@@ -48,6 +50,8 @@ pub(crate) struct Cache {
     bytes_max: usize,
     slots: RefCell<Slots>,
     figures: [Cell<CacheFigures>; USE_COUNT],
+    /// The walks that go through it.
+    pub(crate) ahead: ReadAhead,
     pub(crate) reads: Cell<u64>,
     pub(crate) filter_checks: Cell<u64>,
     pub(crate) filter_skips: Cell<u64>,
@@ -70,6 +74,8 @@ struct Queue {
 struct Slot {
     content: Bytes,
     kind: Use,
+    /// It was read ahead and no walk has come to it: when one does, that is its first use and not a second.
+    awaited: bool,
     used: bool,
 }
 
@@ -79,6 +85,7 @@ impl Cache {
             bytes_max,
             slots: RefCell::default(),
             figures: Default::default(),
+            ahead: ReadAhead::default(),
             reads: Cell::new(0),
             filter_checks: Cell::new(0),
             filter_skips: Cell::new(0),
@@ -99,6 +106,21 @@ impl Cache {
 
     /// Keeps `content`, unless it alone is beyond what its use may have.
     pub(crate) fn insert(&self, place: Place, content: Bytes, kind: Use) {
+        self.keep(place, Slot { content, kind, awaited: false, used: false });
+    }
+
+    /// Keeps a block that a walk will come to.
+    pub(crate) fn insert_ahead(&self, place: Place, content: Bytes) {
+        self.keep(place, Slot { content, kind: Use::Scan, awaited: true, used: false });
+    }
+
+    /// The most that a walk may read at once, in bytes: a part of the share of walks, as there may be several.
+    pub(crate) fn window_bytes_max(&self) -> u64 {
+        WINDOW_BYTES.min((self.scan_bytes_max() / 4) as u64)
+    }
+
+    fn keep(&self, place: Place, slot: Slot) {
+        let (kind, content) = (slot.kind, &slot.content);
         let cost = content.len() + SLOT_OVERHEAD_BYTES;
         let share = match kind {
             Use::Scan => self.scan_bytes_max(),
@@ -113,7 +135,7 @@ impl Cache {
         }
         slots.queues[kind as usize].places.push_back(place);
         slots.queues[kind as usize].bytes += cost;
-        slots.map.insert(place, Slot { content, kind, used: false });
+        slots.map.insert(place, slot);
     }
 
     /// Forgets a removed table.
@@ -166,7 +188,8 @@ impl Slots {
     fn get(&mut self, place: Place, kind: Use) -> Option<Bytes> {
         let slot = self.map.get_mut(&place)?;
         // A walk over a block that is kept for single keys says nothing of those.
-        slot.used |= kind != Use::Scan || slot.kind == Use::Scan;
+        let again = slot.kind == Use::Scan && !std::mem::take(&mut slot.awaited);
+        slot.used |= kind != Use::Scan || again;
         let content = slot.content.clone();
         if kind == Use::Point && slot.kind == Use::Scan {
             slot.kind = Use::Point;

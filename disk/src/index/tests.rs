@@ -21,6 +21,7 @@ mod model;
 mod pace;
 mod ranges;
 mod space;
+mod walks;
 
 /// What a key holds: its value, and its payload where it has one.
 type Held = (Vec<u8>, Option<Vec<u8>>);
