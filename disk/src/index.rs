@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 
 use crate::{
+    budget::CacheBudget,
     device::Directory,
     error::Error,
     index::{
@@ -99,6 +100,11 @@ impl<D: Directory> Index<D> {
         let shared = Shared::new(directory, options, segments, manifest, version);
         shared.state.borrow_mut().next_table = next_table;
         Ok(Self(Rc::new(shared)))
+    }
+
+    /// The budget of its block cache, for the cache of chunks to join.
+    pub fn cache_budget(&self) -> &Rc<CacheBudget> {
+        self.0.cache.budget()
     }
 
     /// The data segments that payloads are in.

@@ -33,6 +33,7 @@ fn options() -> IndexOptions {
     IndexOptions {
         memtable_bytes_max: 256 << 10,
         block_cache_bytes_max: 64 << 10,
+        chunk_cache_bytes_max: 0,
         block_bytes: 512,
         table_bytes_max: 16 << 10,
         inline_keep_bytes: 256,
