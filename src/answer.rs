@@ -65,7 +65,7 @@ pub(crate) struct Holdings<H: Host> {
     /// What scrub has done since the start.
     pub(crate) scrubbed: Cell<scrub::Work>,
     busy: Rc<Cell<usize>>,
-    cache: RefCell<ChunkCache>,
+    cache: Rc<ChunkCache>,
     pins: RefCell<BTreeMap<PinId, Pin>>,
     pin_next: Cell<PinId>,
     proposal_count: Cell<usize>,
@@ -80,16 +80,15 @@ impl<H: Host> Holdings<H> {
         storage: Rc<Storage<H::Directory>>,
         staging: Rc<Staging<H::Directory>>,
         groups: BTreeMap<GroupId, Group<H::Directory>>,
-        cache_bytes: usize,
     ) -> Self {
         Self {
+            cache: ChunkCache::new(Rc::clone(storage.index.cache_budget())),
             storage,
             staging,
             groups,
             scrub: RefCell::default(),
             scrubbed: Cell::default(),
             busy: Rc::default(),
-            cache: RefCell::new(ChunkCache::new(cache_bytes)),
             pins: RefCell::default(),
             pin_next: Cell::default(),
             proposal_count: Cell::default(),
@@ -100,7 +99,12 @@ impl<H: Host> Holdings<H> {
 
     /// Uses of the chunk cache that found their chunk, and that did not.
     pub(crate) fn cache_figures(&self) -> (u64, u64) {
-        self.cache.borrow().figures()
+        self.cache.figures()
+    }
+
+    /// What the chunk cache takes, in bytes.
+    pub(crate) fn cache_bytes(&self) -> usize {
+        self.cache.bytes()
     }
 
     /// Bytes in the chunk cache.
@@ -211,7 +215,7 @@ impl<H: Host> Holdings<H> {
         range: Range<u32>,
     ) -> Result<Bytes, AskError> {
         let name = (group, body, chunk);
-        if let Some(whole) = self.cache.borrow_mut().get(name)
+        if let Some(whole) = self.cache.get(name)
             && let (Ok(start), Ok(end)) = (usize::try_from(range.start), usize::try_from(range.end))
             && start <= end
             && end <= whole.len()
@@ -222,7 +226,7 @@ impl<H: Host> Holdings<H> {
         let bytes = bytes.map_err(of_storage)?;
         // Small ranges, as Parquet readers ask for, are no reason to keep anything.
         if range == (0..CHUNK_BYTES) {
-            self.cache.borrow_mut().insert(name, bytes.clone());
+            self.cache.insert(name, bytes.clone());
         }
         Ok(bytes)
     }

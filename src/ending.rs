@@ -40,7 +40,8 @@ pub(crate) async fn watch<H: Host>(
     }
     let Some(holdings) = shard.holdings() else { return };
     let (hits, misses) = holdings.cache_figures();
-    tracing::debug!(hits, misses, "chunk cache");
+    let (bytes, budget) = (holdings.cache_bytes(), holdings.storage.index.cache_budget().figures());
+    tracing::debug!(hits, misses, bytes, ?budget, "chunk cache");
     let ended = async {
         for group in holdings.groups.values() {
             group.shutdown().await;

@@ -325,17 +325,15 @@ fn meta_place<H: Host>(shard: &Shard<H>) -> usize {
     shard.place_of(META_GROUP)
 }
 
-/// How the memory of a shard is shared out, in bytes; what is left is for connections, their bodies and the process.
-struct MemoryShare {
-    storage_bytes: u64,
-    cache_bytes: usize,
-}
-
-impl MemoryShare {
-    fn of(node_bytes: u64, shard_count: usize) -> Self {
-        let shard_bytes = node_bytes / shard_count as u64;
-        let cache_bytes = usize::try_from(shard_bytes / 5).expect("memory is addressable");
-        Self { storage_bytes: shard_bytes * 2 / 5, cache_bytes }
+/// How a shard's storage is opened. Of the shard's memory 2/5 are for storage; chunks bring 1/5 into the budget that they
+/// share with its block cache; what is left is for connections, their bodies and the process.
+fn storage_options(settings: &Settings, layout: &Layout, wal_identity: u64) -> StorageOptions {
+    let shard_bytes = settings.memory_bytes / layout.shards.len() as u64;
+    StorageOptions {
+        memory_bytes: shard_bytes * 2 / 5,
+        chunk_cache_bytes: shard_bytes / 5,
+        wal_identity,
+        ..settings.storage.clone()
     }
 }
 
@@ -352,12 +350,7 @@ async fn recover<H: Host>(
     let directory = host.open(path).await.map_err(|error| said(&error))?;
     let volume = Volume::open(directory).await.map_err(|error| said(&error))?;
     let directory = volume.shard(id).await.map_err(|error| said(&error))?;
-    let share = MemoryShare::of(shard.settings().memory_bytes, layout.shards.len());
-    let options = StorageOptions {
-        memory_bytes: share.storage_bytes,
-        wal_identity: volume.wal_identity(id),
-        ..shard.settings().storage.clone()
-    };
+    let options = storage_options(shard.settings(), layout, volume.wal_identity(id));
     let storage = Storage::open(directory, options).await.map_err(|error| said(&error))?;
     let record_count = storage.wal.figures().recovery.record_count;
     let committing = (Rc::clone(&storage), shard.clone(), supervisor.clone());
@@ -399,7 +392,7 @@ async fn recover<H: Host>(
         tracing::info!(chunks = dropped, "dropped chunks of uploads that the last stop cut off");
     }
     let group_count = groups.len();
-    shard.hold(Rc::new(Holdings::new(storage, staging, groups, share.cache_bytes)));
+    shard.hold(Rc::new(Holdings::new(storage, staging, groups)));
     host.spawn("reclaim", reclaim(shard.clone()));
     if let Some(plan) = shard.settings().scrub {
         let reads_superblock = layout.shards.iter().position(|(_, index)| *index == volume_index)

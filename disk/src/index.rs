@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures::future::{Either, select};
 
 use crate::{
+    budget::CacheBudget,
     device::Directory,
     error::Error,
     index::{
@@ -33,6 +34,7 @@ use crate::{
     segment::{SegmentOptions, Segments},
 };
 
+mod ahead;
 mod block;
 mod cache;
 mod codec;
@@ -50,6 +52,7 @@ mod merge;
 mod notify;
 mod options;
 mod pace;
+mod packed;
 mod payload;
 mod ranges;
 mod shared;
@@ -101,6 +104,11 @@ impl<D: Directory> Index<D> {
         let shared = Shared::new(directory, options, segments, manifest, version);
         shared.state.borrow_mut().next_table = next_table;
         Ok(Self(Rc::new(shared)))
+    }
+
+    /// The budget of its block cache, for the cache of chunks to join.
+    pub fn cache_budget(&self) -> &Rc<CacheBudget> {
+        self.0.cache.budget()
     }
 
     /// The data segments that payloads are in.

@@ -38,6 +38,9 @@ pub struct Storage<D: Directory> {
 pub struct StorageOptions {
     /// What caches, memtables and queues may take together, in bytes: at least [`MEMORY_BYTES_MIN`].
     pub memory_bytes: u64,
+    /// What the caller's cache of chunks brings into the budget that it shares with the block cache, in bytes, beside
+    /// `memory_bytes`. It joins [`Index::cache_budget`].
+    pub chunk_cache_bytes: u64,
     /// The length of a WAL segment, in bytes.
     pub wal_segment_bytes: u64,
     /// The length of a data segment, in bytes.
@@ -50,6 +53,7 @@ impl Default for StorageOptions {
     fn default() -> Self {
         Self {
             memory_bytes: 64 << 20,
+            chunk_cache_bytes: 0,
             wal_segment_bytes: WalOptions::default().segment_bytes,
             segment_bytes: SegmentOptions::default().segment_bytes,
             wal_identity: 0,
@@ -76,6 +80,7 @@ impl<D: Directory> Storage<D> {
         let index_options = IndexOptions {
             memtable_bytes_max: budget.memtable_bytes,
             block_cache_bytes_max: budget.block_cache_bytes,
+            chunk_cache_bytes_max: usize::try_from(options.chunk_cache_bytes).unwrap_or(usize::MAX),
             ..IndexOptions::default()
         };
         let segment_options = SegmentOptions {
@@ -115,7 +120,7 @@ impl<D: Directory> fmt::Debug for Storage<D> {
 struct Budget {
     /// The active and the frozen memtables: what writes need.
     memtable_bytes: usize,
-    /// Blocks of tables: what reads need.
+    /// Blocks of tables: what reads need. More or less than that, as the chunks beside them are used.
     block_cache_bytes: usize,
     /// Recent records, that followers and the apply step read back.
     wal_cache_bytes: usize,

@@ -26,6 +26,7 @@ fn shard(seed: u64) -> SimDisk {
     block_on(async {
         let options = StorageOptions {
             memory_bytes: MEMORY_BYTES_MIN,
+            chunk_cache_bytes: 0,
             wal_segment_bytes: 64 << 10,
             segment_bytes: 1 << 20,
             wal_identity: IDENTITY,

@@ -76,7 +76,7 @@ impl BlockWriter {
 }
 
 /// A place in a block: on an entry, or past the last one.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct BlockCursor {
     content: Bytes,
     entries_bytes: usize,
@@ -149,6 +149,11 @@ impl BlockCursor {
     /// The key it stands on.
     pub(crate) fn key(&self) -> Option<&[u8]> {
         self.value.map(|_| self.key.as_slice())
+    }
+
+    /// The value it stands on, in the block's memory.
+    pub(crate) fn stored(&self) -> Option<&[u8]> {
+        self.value.map(|(start, end)| &self.content[start..end])
     }
 
     /// The value it stands on, sharing the block's memory.

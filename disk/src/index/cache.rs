@@ -1,25 +1,34 @@
-//! The block cache: verified block contents under a byte budget.
+//! The block cache: verified block contents, on one side of a budget that it shares with the cache of chunks.
 //!
 //! Filters and block indexes live here too, so the memory of an index doesn't grow with its tables. What is kept is
-//! decided by the use that brought it in, so that no use can push out all of another:
+//! decided by the use that brought it in, so that no use can push out all of another. While there is room everything
+//! stays; then each line has its part of what the cache may hold:
 //!
-//! - *metadata*, filters and block indexes: every read of a table needs them. They go last, and only above 3/4 of the
-//!   budget;
-//! - *points*, the blocks of single keys: what metadata and scans leave;
-//! - *scans*, the blocks of walks: above 1/8 of the budget they push out each other, and nothing else. The block that
-//!   a single key is then read from becomes a point; a walk changes nothing of a point or of metadata.
+//! - *metadata*, filters and block indexes: every read of a table needs them. They go last, and only above 3/4;
+//! - *proven*, the blocks of single keys that were used more than once, or again soon after they had been let go: what
+//!   the others leave;
+//! - *trial*, those that were used once: above 1/8 they push out each other, and what walks have too much of;
+//! - *scans*, the blocks of walks: above 1/8 they push out each other, and nothing else. The block that a single key is then read from goes on trial; a walk changes
+//!   nothing of a block that is kept for single keys or of metadata.
 //!
-//! Each of the three evicts by second chance.
+//! So neither a listing of everything nor a pass over many cold objects pushes out what is hot. Each line evicts by
+//! second chance.
 
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, VecDeque},
+    rc::Rc,
 };
 
 use bytes::Bytes;
 
-/// What a slot costs beyond its content.
-const SLOT_OVERHEAD_BYTES: usize = 128;
+use crate::{
+    budget::{CacheBudget, Ghosts, GivesWay, Side},
+    index::ahead::{ReadAhead, WINDOW_BYTES},
+};
+
+mod slots;
+
+use slots::{Line, Slot, Slots};
 
 /// Table id and offset of a block.
 pub(crate) type Place = (u32, u64);
@@ -45,44 +54,38 @@ pub struct CacheFigures {
 
 #[derive(Debug)]
 pub(crate) struct Cache {
-    bytes_max: usize,
+    budget: Rc<CacheBudget>,
     slots: RefCell<Slots>,
+    /// What went that was kept for single keys, or as metadata.
+    ghosts: RefCell<Ghosts<Place>>,
     figures: [Cell<CacheFigures>; USE_COUNT],
+    /// The walks that go through it.
+    pub(crate) ahead: ReadAhead,
     pub(crate) reads: Cell<u64>,
     pub(crate) filter_checks: Cell<u64>,
     pub(crate) filter_skips: Cell<u64>,
 }
 
-#[derive(Debug, Default)]
-struct Slots {
-    map: BTreeMap<Place, Slot>,
-    queues: [Queue; USE_COUNT],
-}
-
-/// The blocks of one use, the next to go first.
-#[derive(Debug, Default)]
-struct Queue {
-    places: VecDeque<Place>,
-    bytes: usize,
-}
-
-#[derive(Debug)]
-struct Slot {
-    content: Bytes,
-    kind: Use,
-    used: bool,
-}
-
 impl Cache {
-    pub(crate) fn new(bytes_max: usize) -> Self {
-        Self {
-            bytes_max,
+    /// An empty cache, which joins `budget`.
+    pub(crate) fn new(budget: Rc<CacheBudget>) -> Rc<Self> {
+        let cache = Rc::new(Self {
             slots: RefCell::default(),
+            ghosts: RefCell::new(Ghosts::new(budget.ghost_bytes())),
+            budget,
             figures: Default::default(),
+            ahead: ReadAhead::default(),
             reads: Cell::new(0),
             filter_checks: Cell::new(0),
             filter_skips: Cell::new(0),
-        }
+        });
+        let joining = Rc::downgrade(&cache);
+        cache.budget.join(Side::Blocks, joining);
+        cache
+    }
+
+    pub(crate) fn budget(&self) -> &Rc<CacheBudget> {
+        &self.budget
     }
 
     pub(crate) fn get(&self, place: Place, kind: Use) -> Option<Bytes> {
@@ -99,34 +102,38 @@ impl Cache {
 
     /// Keeps `content`, unless it alone is beyond what its use may have.
     pub(crate) fn insert(&self, place: Place, content: Bytes, kind: Use) {
-        let cost = content.len() + SLOT_OVERHEAD_BYTES;
-        let share = match kind {
-            Use::Scan => self.scan_bytes_max(),
-            Use::Metadata | Use::Point => self.bytes_max,
+        let line = match kind {
+            Use::Metadata => Line::Metadata,
+            Use::Point => Line::Trial,
+            Use::Scan => Line::Scan,
         };
-        let slots = &mut *self.slots.borrow_mut();
-        if cost > share || slots.map.contains_key(&place) {
-            return;
+        if kind == Use::Scan {
+            return self.keep(place, Slot::new(content, line));
         }
-        while let Some(victim) = self.victim(slots, kind, cost) {
-            slots.evict(victim);
+        let regretted = self.ghosts.borrow_mut().take(place);
+        if let Some(bytes) = regretted {
+            self.budget.regret(Side::Blocks, bytes);
         }
-        slots.queues[kind as usize].places.push_back(place);
-        slots.queues[kind as usize].bytes += cost;
-        slots.map.insert(place, Slot { content, kind, used: false });
+        let line = if regretted.is_some() && kind == Use::Point { Line::Proven } else { line };
+        self.keep(place, Slot::new(content, line));
+    }
+
+    /// Keeps a block that a walk will come to.
+    pub(crate) fn insert_ahead(&self, place: Place, content: Bytes) {
+        self.keep(place, Slot::awaited(content));
+    }
+
+    /// The most that a walk may read at once, in bytes: a part of what walks may keep, as there may be several.
+    pub(crate) fn window_bytes_max(&self) -> u64 {
+        WINDOW_BYTES.min((self.part(Line::Scan) / 4) as u64)
     }
 
     /// Forgets a removed table.
     pub(crate) fn forget(&self, table: u32) {
         let slots = &mut *self.slots.borrow_mut();
-        let places: Vec<Place> =
-            slots.map.range((table, 0)..=(table, u64::MAX)).map(|(place, _)| *place).collect();
-        for place in places {
-            slots.remove(place);
-        }
-        for queue in &mut slots.queues {
-            queue.places.retain(|place| place.0 != table);
-        }
+        slots.forget(table);
+        self.budget.hold(Side::Blocks, slots.bytes());
+        self.ghosts.borrow_mut().forget((table, 0), (table, u64::MAX));
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -137,157 +144,83 @@ impl Cache {
         self.figures[kind as usize].get()
     }
 
-    /// Whose block has to go before one of `kind` that costs this much comes in.
-    fn victim(&self, slots: &Slots, kind: Use, cost: usize) -> Option<Use> {
-        let after = |of: Use| slots.queues[of as usize].bytes + if of == kind { cost } else { 0 };
-        if kind == Use::Scan && after(Use::Scan) > self.scan_bytes_max() {
-            return Some(Use::Scan);
+    fn keep(&self, place: Place, slot: Slot) {
+        let (line, cost) = (slot.line(), slot.cost());
+        let most = if line == Line::Scan { self.part(line) } else { self.limit() };
+        let slots = &mut *self.slots.borrow_mut();
+        if cost > most || slots.contains(place) {
+            return;
         }
-        if slots.bytes() + cost <= self.bytes_max {
-            return None;
+        while let Some(victim) = self.victim(slots, line, cost) {
+            self.evict(slots, victim);
         }
-        let has = |of: Use| !slots.queues[of as usize].places.is_empty();
-        if has(Use::Metadata) && after(Use::Metadata) > self.bytes_max / 4 * 3 {
-            return Some(Use::Metadata);
+        if self.budget.make_room(Side::Blocks, cost) {
+            slots.insert(place, slot);
+            self.budget.hold(Side::Blocks, slots.bytes());
         }
-        [Use::Point, Use::Scan, Use::Metadata].into_iter().find(|of| has(*of))
     }
 
-    fn scan_bytes_max(&self) -> usize {
-        self.bytes_max / 8
+    /// Whose block has to go before one of `line` that costs this much comes in; none where there is room, or where
+    /// chunks are to give way.
+    fn victim(&self, slots: &Slots, line: Line, cost: usize) -> Option<Line> {
+        let is_over = slots.bytes() + cost > self.limit();
+        if !is_over && !self.budget.is_short_of(cost) {
+            return None;
+        }
+        let after = |of: Line| slots.bytes_of(of) + if of == line { cost } else { 0 };
+        let exceeds = |of: Line| slots.bytes_of(of) > 0 && after(of) > self.part(of);
+        // What may turn out cold takes nothing from chunks while something colder has more than its part.
+        let colder: &[Line] = match line {
+            Line::Scan => &[Line::Scan],
+            Line::Trial => &[Line::Scan, Line::Trial],
+            Line::Metadata | Line::Proven => &[],
+        };
+        if let Some(of) = colder.iter().find(|of| exceeds(**of)) {
+            return Some(*of);
+        }
+        if is_over { slots.first_to_go(exceeds) } else { None }
+    }
+
+    fn evict(&self, slots: &mut Slots, line: Line) {
+        let (place, bytes) = slots.evict(line);
+        // What walks leave behind says nothing of what more memory would be worth.
+        if line != Line::Scan {
+            self.ghosts.borrow_mut().add(place, bytes);
+        }
+        self.budget.hold(Side::Blocks, slots.bytes());
+    }
+
+    fn limit(&self) -> usize {
+        self.budget.limit(Side::Blocks)
+    }
+
+    /// What a line may have of a full cache, in bytes.
+    fn part(&self, line: Line) -> usize {
+        match line {
+            Line::Metadata => self.limit() / 4 * 3,
+            Line::Proven => self.limit(),
+            Line::Trial | Line::Scan => self.limit() / 8,
+        }
     }
 }
 
-impl Slots {
-    fn bytes(&self) -> usize {
-        self.queues.iter().map(|queue| queue.bytes).sum()
-    }
-
-    fn get(&mut self, place: Place, kind: Use) -> Option<Bytes> {
-        let slot = self.map.get_mut(&place)?;
-        // A walk over a block that is kept for single keys says nothing of those.
-        slot.used |= kind != Use::Scan || slot.kind == Use::Scan;
-        let content = slot.content.clone();
-        if kind == Use::Point && slot.kind == Use::Scan {
-            slot.kind = Use::Point;
-            let cost = content.len() + SLOT_OVERHEAD_BYTES;
-            let scans = &mut self.queues[Use::Scan as usize];
-            scans.bytes -= cost;
-            scans.places.retain(|other| *other != place);
-            let points = &mut self.queues[Use::Point as usize];
-            points.bytes += cost;
-            points.places.push_back(place);
-        }
-        Some(content)
-    }
-
-    /// Removes one block of a use that has any.
-    fn evict(&mut self, kind: Use) {
-        loop {
-            let queue = &mut self.queues[kind as usize];
-            let place = queue.places.pop_front().expect("only a use that has blocks is chosen");
-            let slot = self.map.get_mut(&place).expect("every queued slot is there");
-            if std::mem::take(&mut slot.used) {
-                queue.places.push_back(place);
-            } else {
-                self.remove(place);
-                return;
-            }
+impl GivesWay for Cache {
+    fn give_way(&self, bytes: usize) {
+        let slots = &mut *self.slots.borrow_mut();
+        let target = slots.bytes().saturating_sub(bytes);
+        while slots.bytes() > target {
+            let exceeds = |of: Line| slots.bytes_of(of) > self.part(of);
+            let Some(line) = slots.first_to_go(exceeds) else { return };
+            self.evict(slots, line);
         }
     }
+}
 
-    /// Takes a slot whose place is no longer queued, or soon won't be.
-    fn remove(&mut self, place: Place) {
-        if let Some(slot) = self.map.remove(&place) {
-            self.queues[slot.kind as usize].bytes -= slot.content.len() + SLOT_OVERHEAD_BYTES;
-        }
+impl Drop for Cache {
+    fn drop(&mut self) {
+        self.budget.hold(Side::Blocks, 0);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use bytes::Bytes;
-
-    use super::{Cache, SLOT_OVERHEAD_BYTES, Use};
-
-    const COST: usize = 100 + SLOT_OVERHEAD_BYTES;
-
-    fn block() -> Bytes {
-        Bytes::from(vec![0; 100])
-    }
-
-    #[test]
-    fn it_keeps_to_its_budget_and_prefers_what_is_used() {
-        let cache = Cache::new(10 * COST);
-        for offset in 0..10 {
-            cache.insert((1, offset), block(), Use::Point);
-        }
-        assert!(cache.get((1, 0), Use::Point).is_some());
-        cache.insert((2, 0), block(), Use::Point);
-        assert_eq!(cache.bytes(), 10 * COST);
-        assert!(cache.get((1, 0), Use::Point).is_some(), "it was used");
-        assert!(cache.get((1, 1), Use::Point).is_none(), "it was not");
-        cache.insert((3, 0), Bytes::from(vec![0; 10 * COST]), Use::Point);
-        assert!(cache.get((3, 0), Use::Point).is_none(), "beyond the budget by itself");
-        let figures = cache.figures(Use::Point);
-        assert_eq!((figures.hit_count, figures.miss_count), (2, 2));
-        cache.forget(1);
-        assert_eq!(cache.bytes(), COST);
-        cache.forget(2);
-        assert_eq!(cache.bytes(), 0);
-    }
-
-    #[test]
-    fn walks_push_out_neither_points_nor_metadata_and_points_no_metadata() {
-        let cache = Cache::new(32 * COST);
-        for offset in 0..8 {
-            cache.insert((1, offset), block(), Use::Metadata);
-        }
-        for offset in 0..20 {
-            cache.insert((2, offset), block(), Use::Point);
-        }
-        for offset in 0..1000 {
-            cache.insert((3, offset), block(), Use::Scan);
-            assert!(cache.get((3, offset), Use::Scan).is_some(), "the last of a walk is there");
-        }
-        assert!((0..20).all(|offset| cache.get((2, offset), Use::Point).is_some()));
-        for offset in 0..1000 {
-            cache.insert((4, offset), block(), Use::Point);
-        }
-        assert!((0..8).all(|offset| cache.get((1, offset), Use::Metadata).is_some()));
-        assert_eq!(cache.bytes(), 32 * COST);
-    }
-
-    #[test]
-    fn a_walk_takes_its_share_of_a_full_cache_and_no_more() {
-        let cache = Cache::new(16 * COST);
-        for offset in 0..16 {
-            cache.insert((1, offset), block(), Use::Point);
-        }
-        for offset in 0..100 {
-            cache.insert((2, offset), block(), Use::Scan);
-        }
-        let kept = (0..16).filter(|offset| cache.get((1, *offset), Use::Point).is_some()).count();
-        assert_eq!(kept, 14);
-        assert!(cache.get((2, 99), Use::Scan).is_some());
-    }
-
-    #[test]
-    fn metadata_leaves_a_quarter_and_a_block_used_by_a_point_outlives_the_walk() {
-        let cache = Cache::new(16 * COST);
-        for offset in 0..4 {
-            cache.insert((1, offset), block(), Use::Point);
-        }
-        for offset in 0..100 {
-            cache.insert((2, offset), block(), Use::Metadata);
-        }
-        assert!((0..4).all(|offset| cache.get((1, offset), Use::Point).is_some()));
-        cache.forget(2);
-        cache.insert((3, 0), block(), Use::Scan);
-        assert!(cache.get((3, 0), Use::Point).is_some());
-        for offset in 1..100 {
-            cache.insert((3, offset), block(), Use::Scan);
-        }
-        assert!(cache.get((3, 0), Use::Point).is_some());
-    }
-}
+mod tests;

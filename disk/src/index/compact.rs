@@ -6,10 +6,13 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use crate::{
     device::Directory,
     error::Error,
     index::{
+        entry::Stored,
         levels::{Job, Placed, Version},
         merge::{Merge, Source},
         pace::{Pace, STEP_BYTES_MAX, STEP_ENTRIES_MAX, Surroundings},
@@ -22,7 +25,6 @@ use crate::{
             run::{Hiding, RunCursor, Walk},
             writer::TableWriter,
         },
-        view::held_bytes,
     },
     planted::{self, Bug},
     segment::Extent,
@@ -245,9 +247,12 @@ async fn next_lot<D: Directory>(
     let mut lot = Lot::new();
     let (mut entries, mut bytes, mut moving_bytes) = (0, 0, 0);
     while entries < STEP_ENTRIES_MAX && bytes < STEP_BYTES_MAX && moving_bytes < MOVE_BYTES_MAX {
-        let Some((key, change)) = merge.next(&shared.cache).await? else { break };
+        let Some(key) = merge.key().map(Bytes::copy_from_slice) else { break };
+        let change = merge.change()?;
+        merge.advance(&shared.cache).await?;
         entries += 1;
-        bytes += key.len() as u64 + change.as_ref().map_or(0, |entry| held_bytes(entry) as u64);
+        bytes += key.len() as u64
+            + change.as_ref().map_or(0, |entry| Stored::from(entry).held_bytes() as u64);
         let hides = version.deeper_may_hold(job.level, &key);
         if change.is_none() && (!hides || planted::is(Bug::TombstoneDroppedEarly)) {
             continue;

@@ -137,21 +137,75 @@ pub(crate) fn encode_change(change: &Change, target: &mut Vec<u8>) {
     }
 }
 
+/// An entry in the memory of a block or memtable.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stored<'a> {
+    pub(crate) value: &'a [u8],
+    pub(crate) payload: StoredPayload<'a>,
+}
+
+/// Its payload.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum StoredPayload<'a> {
+    None,
+    Inline(&'a [u8]),
+    Extent(Extent),
+}
+
+impl<'a> From<&'a Entry> for Stored<'a> {
+    fn from(entry: &'a Entry) -> Self {
+        let payload = match &entry.payload {
+            Payload::None => StoredPayload::None,
+            Payload::Inline(bytes) => StoredPayload::Inline(bytes),
+            Payload::Extent(extent) => StoredPayload::Extent(*extent),
+        };
+        Self { value: &entry.value, payload }
+    }
+}
+
+impl Stored<'_> {
+    /// Bytes of value and inline payload.
+    pub(crate) fn held_bytes(&self) -> usize {
+        let inline = match self.payload {
+            StoredPayload::Inline(bytes) => bytes.len(),
+            StoredPayload::None | StoredPayload::Extent(_) => 0,
+        };
+        self.value.len() + inline
+    }
+}
+
 /// Reads a stored change; value and payload share the memory of `source`.
 pub(crate) fn decode_change(source: &Bytes) -> Result<Change, Malformed> {
+    let Some(stored) = decode_stored(source)? else { return Ok(None) };
+    let payload = match stored.payload {
+        StoredPayload::None => Payload::None,
+        StoredPayload::Inline(bytes) => Payload::Inline(source.slice_ref(bytes)),
+        StoredPayload::Extent(extent) => Payload::Extent(extent),
+    };
+    Ok(Some(Entry { value: source.slice_ref(stored.value), payload }))
+}
+
+/// Reads a stored change where it is; none is a tombstone.
+pub(crate) fn decode_stored(source: &[u8]) -> Result<Option<Stored<'_>>, Malformed> {
     let mut reader = Reader::new(source);
     let kind = reader.u8()?;
-    if kind == TOMBSTONE {
-        return whole(reader, None);
-    }
-    let value = source.slice_ref(reader.slice()?);
-    let payload = match kind {
-        NO_PAYLOAD => Payload::None,
-        INLINE => Payload::Inline(source.slice_ref(reader.slice()?)),
-        EXTENT => Payload::Extent(Extent::decode(reader.array()?)),
-        _ => return Err(Malformed("an entry is of an unknown kind")),
+    let stored = if kind == TOMBSTONE {
+        None
+    } else {
+        let value = reader.slice()?;
+        let payload = match kind {
+            NO_PAYLOAD => StoredPayload::None,
+            INLINE => StoredPayload::Inline(reader.slice()?),
+            EXTENT => StoredPayload::Extent(Extent::decode(reader.array()?)),
+            _ => return Err(Malformed("an entry is of an unknown kind")),
+        };
+        Some(Stored { value, payload })
     };
-    whole(reader, Some(Entry { value, payload }))
+    if reader.is_empty() {
+        Ok(stored)
+    } else {
+        Err(Malformed("an entry is followed by more bytes"))
+    }
 }
 
 /// The same entry in memory of its own, so that it doesn't hold on to the block it was read from.
@@ -162,14 +216,6 @@ pub(crate) fn detach(entry: &Entry) -> Entry {
             Payload::Inline(bytes) => Payload::Inline(Bytes::copy_from_slice(bytes)),
             other @ (Payload::None | Payload::Extent(_)) => other.clone(),
         },
-    }
-}
-
-fn whole(reader: Reader<'_>, change: Change) -> Result<Change, Malformed> {
-    if reader.is_empty() {
-        Ok(change)
-    } else {
-        Err(Malformed("an entry is followed by more bytes"))
     }
 }
 

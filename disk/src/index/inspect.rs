@@ -4,11 +4,12 @@
 //! that the bytes they refer to are as many as the manifest says. What can't be read is reported with the keys that it
 //! takes along.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
 
 use crate::{
+    budget::CacheBudget,
     device::Directory,
     error::Error,
     index::{
@@ -32,7 +33,7 @@ pub struct Inspection<D: Directory> {
     directory: D,
     state: TableState,
     segments: Segments<D>,
-    cache: Cache,
+    cache: Rc<Cache>,
 }
 
 /// What the manifest says of a table.
@@ -65,7 +66,12 @@ impl<D: Directory> Inspection<D> {
         let nothing = BTreeMap::new();
         let segments =
             Segments::open(segments_directory, options, &nothing, state.next_segment).await?;
-        Ok(Self { directory, state, segments, cache: Cache::new(CACHE_BYTES_MAX) })
+        Ok(Self {
+            directory,
+            state,
+            segments,
+            cache: Cache::new(CacheBudget::new(CACHE_BYTES_MAX, 0)),
+        })
     }
 
     /// The tables, newest level first and newest table first.

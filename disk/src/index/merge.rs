@@ -1,6 +1,6 @@
 //! Several ordered sources as one: each key once, with the newest change.
 
-use std::{ops::Bound, rc::Rc};
+use std::{cmp::Ordering, ops::Bound, rc::Rc};
 
 use bytes::Bytes;
 
@@ -8,7 +8,11 @@ use crate::{
     device::Directory,
     error::Error,
     index::{
-        cache::Cache, entry::Change, memtable::Memtable, ranges::Ranges, table::run::RunCursor,
+        cache::Cache,
+        entry::{Change, Stored},
+        memtable::Memtable,
+        ranges::Ranges,
+        table::run::RunCursor,
     },
 };
 
@@ -32,38 +36,87 @@ pub(crate) struct LotCursor {
     hidden: Ranges,
 }
 
-/// The merge of `sources`, newest first.
+/// The merge of sources. It stands on a key, or past the end.
 pub(crate) struct Merge<D: Directory> {
+    /// Newest first.
     sources: Vec<Source<D>>,
+    /// Which of them stand on its key.
+    first: Vec<usize>,
+    /// Which of the others has the smallest key: a long run of keys of one source is compared with that alone.
+    second: Option<usize>,
 }
 
 impl<D: Directory> Merge<D> {
+    /// On the first key of `sources`, newest first.
     pub(crate) fn new(sources: Vec<Source<D>>) -> Self {
-        Self { sources }
+        let mut merge = Self { first: Vec::with_capacity(sources.len()), second: None, sources };
+        merge.rank();
+        merge
     }
 
-    /// The next key in order with its newest change, which may share a block's memory.
-    pub(crate) async fn next(&mut self, cache: &Cache) -> Result<Option<(Bytes, Change)>, Error> {
-        let mut newest: Option<(usize, &[u8])> = None;
-        for (position, source) in self.sources.iter().enumerate() {
-            if let Some(key) = source.key()
-                && newest.is_none_or(|(_, smallest)| key < smallest)
-            {
-                newest = Some((position, key));
-            }
-        }
-        let Some((position, key)) = newest else {
-            return Ok(None);
-        };
-        let key = Bytes::copy_from_slice(key);
-        let change = self.sources[position].change()?;
-        for source in &mut self.sources[position..] {
+    /// The key it stands on; none past the end.
+    pub(crate) fn key(&self) -> Option<&[u8]> {
+        self.newest()?.key()
+    }
+
+    /// The newest change of that key, which may share a block's memory.
+    pub(crate) fn change(&self) -> Result<Change, Error> {
+        self.newest().map_or(Ok(None), Source::change)
+    }
+
+    /// The same, in place; none for a tombstone.
+    pub(crate) fn stored(&self) -> Result<Option<Stored<'_>>, Error> {
+        self.newest().map_or(Ok(None), Source::stored)
+    }
+
+    /// Goes to the next key.
+    pub(crate) async fn advance(&mut self, cache: &Cache) -> Result<(), Error> {
+        for position in &self.first {
+            let source = &mut self.sources[*position];
             // Nearly always the next key is in memory: no future for that.
-            if source.key() == Some(&key) && !source.advance_in_memory()? {
+            if !source.advance_in_memory()? {
                 source.advance_beyond(cache).await?;
             }
         }
-        Ok(Some((key, change)))
+        if !self.is_still_first() {
+            self.rank();
+        }
+        Ok(())
+    }
+
+    fn newest(&self) -> Option<&Source<D>> {
+        self.first.first().map(|position| &self.sources[*position])
+    }
+
+    /// Whether the one source that was advanced still has the smallest key.
+    fn is_still_first(&self) -> bool {
+        let [position] = self.first[..] else { return false };
+        let Some(key) = self.sources[position].key() else { return false };
+        self.second.is_none_or(|second| self.sources[second].key().is_some_and(|next| key < next))
+    }
+
+    /// Finds the smallest key, and the next one.
+    fn rank(&mut self) {
+        self.first.clear();
+        self.second = None;
+        for (position, source) in self.sources.iter().enumerate() {
+            let Some(key) = source.key() else { continue };
+            let smallest = self.first.first().map(|first| (*first, self.sources[*first].key()));
+            match smallest.map_or(Ordering::Equal, |(_, smallest)| Some(key).cmp(&smallest)) {
+                Ordering::Equal => self.first.push(position),
+                Ordering::Less => {
+                    self.second = smallest.map(|(first, _)| first);
+                    self.first.clear();
+                    self.first.push(position);
+                }
+                Ordering::Greater => {
+                    let second = self.second.and_then(|second| self.sources[second].key());
+                    if second.is_none_or(|second| key < second) {
+                        self.second = Some(position);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -81,6 +134,16 @@ impl<D: Directory> Source<D> {
                 Ok(cursor.lot.last().expect("the cursor stands on a key").1.clone())
             }
             Self::Run(cursor) => cursor.change(),
+        }
+    }
+
+    fn stored(&self) -> Result<Option<Stored<'_>>, Error> {
+        match self {
+            Self::Lot(cursor) => {
+                let (_, change) = cursor.lot.last().expect("the cursor stands on a key");
+                Ok(change.as_ref().map(Stored::from))
+            }
+            Self::Run(cursor) => cursor.stored(),
         }
     }
 

@@ -14,8 +14,10 @@ pub(crate) const LEVEL_COUNT: usize = 7;
 pub struct IndexOptions {
     /// Bytes of all memtables together, the active and the frozen ones.
     pub memtable_bytes_max: usize,
-    /// Bytes of cached table blocks, filters and block indexes.
+    /// Bytes of cached table blocks, filters and block indexes, as the first share of the budget.
     pub block_cache_bytes_max: usize,
+    /// What the caller's cache of chunks brings into the same budget ([`crate::budget`]), in bytes.
+    pub chunk_cache_bytes_max: usize,
     /// A data block is closed at this size.
     pub block_bytes: usize,
     /// A compaction closes a table at this size.
@@ -41,6 +43,7 @@ impl Default for IndexOptions {
         Self {
             memtable_bytes_max: 64 << 20,
             block_cache_bytes_max: 64 << 20,
+            chunk_cache_bytes_max: 0,
             block_bytes: 16 << 10,
             table_bytes_max: 32 << 20,
             inline_keep_bytes: 256,

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::lock::Mutex;
 
 use crate::{
+    budget::CacheBudget,
     device::Directory,
     error::Error,
     index::{
@@ -34,7 +35,7 @@ pub(crate) struct Shared<D: Directory> {
     pub(crate) options: IndexOptions,
     pub(crate) directory: D,
     pub(crate) segments: Segments<D>,
-    pub(crate) cache: Cache,
+    pub(crate) cache: Rc<Cache>,
     pub(crate) state: RefCell<State<D>>,
     manifest: Mutex<Manifest<D>>,
     /// Held by a flush.
@@ -118,8 +119,9 @@ impl<D: Directory> Shared<D> {
         version: Version<D>,
     ) -> Self {
         let next_table = manifest.state().next_table;
+        let budget = CacheBudget::new(options.block_cache_bytes_max, options.chunk_cache_bytes_max);
         Self {
-            cache: Cache::new(options.block_cache_bytes_max),
+            cache: Cache::new(budget),
             options,
             directory,
             segments,

@@ -22,6 +22,7 @@ mod model;
 mod pace;
 mod ranges;
 mod space;
+mod walks;
 
 /// What a key holds: its value, and its payload where it has one.
 type Held = (Vec<u8>, Option<Vec<u8>>);
@@ -33,6 +34,7 @@ fn options() -> IndexOptions {
     IndexOptions {
         memtable_bytes_max: 256 << 10,
         block_cache_bytes_max: 64 << 10,
+        chunk_cache_bytes_max: 0,
         block_bytes: 512,
         table_bytes_max: 16 << 10,
         inline_keep_bytes: 256,

@@ -3,6 +3,7 @@
 use std::{fmt, ops::Range, rc::Rc};
 
 use bytes::Bytes;
+use futures::future::try_join_all;
 
 use crate::{
     device::Directory,
@@ -14,6 +15,7 @@ use crate::{
         levels::Version,
         merge::{Merge, Source},
         notify::give_way,
+        packed::Packed,
         payload::read_payload,
         ranges::Ranges,
         shared::Shared,
@@ -114,12 +116,13 @@ impl<D: Directory> View<D> {
             return Ok(Page::default());
         }
         let Newer { mut sources, cutoff, removed } = newer;
-        for tables in self.version.runs(&range.start, &range.end) {
+        let seeks = self.version.runs(&range.start, &range.end).into_iter().map(|tables| {
             let hiding = Hiding::of(&self.version, removed.clone());
             let walk = Walk { tables, hiding, reading: Reading::Cached };
-            let cursor = RunCursor::seek(walk, &range.start, &self.shared.cache).await?;
-            sources.push(Source::Run(Box::new(cursor)));
-        }
+            RunCursor::seek(walk, &range.start, &self.shared.cache)
+        });
+        let runs = try_join_all(seeks).await?;
+        sources.extend(runs.into_iter().map(|cursor| Source::Run(Box::new(cursor))));
         let end = cutoff.as_ref().unwrap_or(&range.end);
         let mut page = collect(&mut Merge::new(sources), end, limit, &self.shared.cache).await?;
         if page.next.is_none() {
@@ -135,40 +138,33 @@ async fn collect<D: Directory>(
     limit: ScanLimit,
     cache: &Cache,
 ) -> Result<Page, Error> {
-    let mut page = Page::default();
+    let (mut page, mut packed) = (Page::default(), Packed::default());
     let mut bytes = 0_usize;
     let mut seen = 0;
-    while let Some((key, change)) = merge.next(cache).await? {
-        if key >= *end {
+    while let Some(key) = merge.key() {
+        if key >= end.as_ref() {
             break;
         }
         if seen == SCAN_KEYS_MAX {
-            page.next = Some(key);
+            page.next = Some(Bytes::copy_from_slice(key));
             break;
         }
         seen += 1;
         if seen % SCAN_KEYS_AT_ONCE == 0 {
             give_way().await;
         }
-        let Some(entry) = change else { continue };
-        bytes = bytes.saturating_add(key.len() + held_bytes(&entry));
-        let full = page.entries.len() >= limit.entries.max(1) || bytes > limit.bytes;
-        if full && !page.entries.is_empty() {
-            page.next = Some(key);
-            break;
+        if let Some(stored) = merge.stored()? {
+            bytes = bytes.saturating_add(key.len() + stored.held_bytes());
+            let full = page.entries.len() >= limit.entries.max(1) || bytes > limit.bytes;
+            if full && !page.entries.is_empty() {
+                page.next = Some(Bytes::copy_from_slice(key));
+                break;
+            }
+            page.entries.push((packed.keep(key), packed.keep_entry(&stored)));
         }
-        page.entries.push((key, detach(&entry)));
+        merge.advance(cache).await?;
     }
     Ok(page)
-}
-
-/// Bytes of value and inline payload.
-pub(crate) fn held_bytes(entry: &Entry) -> usize {
-    let inline = match &entry.payload {
-        crate::index::Payload::Inline(bytes) => bytes.len(),
-        crate::index::Payload::None | crate::index::Payload::Extent(_) => 0,
-    };
-    entry.value.len() + inline
 }
 
 impl<D: Directory> Clone for View<D> {

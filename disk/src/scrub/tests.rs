@@ -20,6 +20,7 @@ const KEY_COUNT: u64 = 900;
 fn options(identity: u64) -> StorageOptions {
     StorageOptions {
         memory_bytes: 8 << 20,
+        chunk_cache_bytes: 0,
         wal_segment_bytes: 1 << 20,
         segment_bytes: 16 << 20,
         wal_identity: identity,

@@ -86,6 +86,7 @@ fn index_options() -> IndexOptions {
     IndexOptions {
         memtable_bytes_max: 256 << 10,
         block_cache_bytes_max: 16 << 10,
+        chunk_cache_bytes_max: 0,
         block_bytes: 512,
         table_bytes_max: 2 << 10,
         inline_keep_bytes: 256,

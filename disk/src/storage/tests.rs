@@ -12,6 +12,7 @@ use crate::{
 fn small() -> StorageOptions {
     StorageOptions {
         memory_bytes: MEMORY_BYTES_MIN,
+        chunk_cache_bytes: 0,
         wal_segment_bytes: 1 << 20,
         segment_bytes: 16 << 20,
         wal_identity: 7,

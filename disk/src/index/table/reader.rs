@@ -1,4 +1,4 @@
-//! Reads a table: one block for a key, or windows of many blocks for a walk.
+//! Reads a table: one block for a key; for a walk one block or, where it goes on in sequence, many (`ahead.rs`).
 
 use bytes::Bytes;
 
@@ -6,6 +6,7 @@ use crate::{
     device::{Device, Directory, Durability, SECTOR_BYTES},
     error::Error,
     index::{
+        ahead::WINDOW_BYTES,
         block::BlockCursor,
         cache::{Cache, Use},
         codec::Malformed,
@@ -19,9 +20,6 @@ use crate::{
 
 mod verify;
 
-/// A walk past the cache reads this much at once.
-const WINDOW_BYTES: u64 = 128 << 10;
-
 /// An open table.
 pub(crate) struct Table<D: Directory> {
     pub(crate) meta: TableMeta,
@@ -32,9 +30,9 @@ pub(crate) struct Table<D: Directory> {
 
 /// How the blocks of a walk are read.
 pub(crate) enum Reading {
-    /// Through the cache, filling its part for walks.
+    /// Through the cache, filling its part for walks, with read-ahead.
     Cached,
-    /// Past the cache, many blocks at a time; holds the last piece read and its offset.
+    /// Past the cache, [`WINDOW_BYTES`] at a time; holds the last piece read and its offset.
     Streamed(Option<(u64, Bytes)>),
 }
 
@@ -123,7 +121,7 @@ impl<D: Directory> Table<D> {
         let handle = handle_of(index)
             .map_err(|malformed| self.corrupt(self.footer.index.offset, malformed))?;
         let content = match reading {
-            Reading::Cached => self.cached(handle, FrameKind::Data, Use::Scan, cache).await?,
+            Reading::Cached => self.walked(handle, index, cache).await?,
             Reading::Streamed(window) => self.streamed(handle, window, cache).await?,
         };
         let block = BlockCursor::new(content)
@@ -169,11 +167,86 @@ impl<D: Directory> Table<D> {
             return Ok(content);
         }
         let frame = self.read(handle, u64::from(handle.length), cache).await?;
-        let content = self.unframe(handle, kind, &frame)?;
-        // A copy of its own: the read's buffer is longer, and of the device's memory.
-        let content = Bytes::copy_from_slice(&content);
+        let content = self.content(handle, kind, &frame)?;
         cache.insert(place, content.clone(), wanted_for);
         Ok(content)
+    }
+
+    /// The block of a walk, from the cache or read with as many behind it as its sequence is worth.
+    async fn walked(
+        &self,
+        handle: Handle,
+        index: &BlockCursor,
+        cache: &Cache,
+    ) -> Result<Bytes, Error> {
+        let place = (self.meta.id, handle.offset);
+        let own = u64::from(handle.length);
+        if let Some(content) = cache.get(place, Use::Scan) {
+            cache.ahead.pass(place, handle.offset.saturating_add(own));
+            return Ok(content);
+        }
+        let window_bytes = cache.ahead.window_bytes(place, own, cache.window_bytes_max());
+        let (ahead, end) = self.following(handle, index.clone(), window_bytes);
+        cache.ahead.note(place, end, window_bytes);
+        if ahead.is_empty() {
+            return self.cached_alone(handle, cache).await;
+        }
+        let Ok(piece) = self.read(handle, end - handle.offset, cache).await else {
+            // Alone: a bad sector of a neighbour says nothing about this block.
+            return self.cached_alone(handle, cache).await;
+        };
+        let frame_of = |other: &Handle| {
+            let start = in_memory(other.offset - handle.offset);
+            piece.slice(start..start + other.length as usize)
+        };
+        let content = self.content(handle, FrameKind::Data, &frame_of(&handle))?;
+        cache.insert(place, content.clone(), Use::Scan);
+        for other in &ahead {
+            // Damage is found when the walk gets there.
+            if let Ok(content) = self.content(*other, FrameKind::Data, &frame_of(other)) {
+                cache.insert_ahead((self.meta.id, other.offset), content);
+            }
+        }
+        Ok(content)
+    }
+
+    /// The frames right behind `handle`, on which `index` stands, that lie within `window_bytes` of its start by half at
+    /// least (blocks are not all of one length); and where the last of them ends.
+    fn following(
+        &self,
+        handle: Handle,
+        mut index: BlockCursor,
+        window_bytes: u64,
+    ) -> (Vec<Handle>, u64) {
+        let mut found = Vec::new();
+        let mut end = handle.offset.saturating_add(u64::from(handle.length));
+        let window_end = handle.offset.saturating_add(window_bytes);
+        let is_wanted = |next: Handle| next.offset + u64::from(next.length) / 2 <= window_end;
+        // Whatever is wrong with the block index is found when the walk gets there.
+        while end < window_end
+            && let Ok(true) = index.advance()
+            && let Ok(next) = handle_of(&index)
+            && next.offset == end
+            && let Ok(next_end) = next.end(self.meta.bytes)
+            && is_wanted(next)
+        {
+            found.push(next);
+            end = next_end;
+        }
+        (found, end)
+    }
+
+    /// Reads a block of a walk that is not in the cache.
+    async fn cached_alone(&self, handle: Handle, cache: &Cache) -> Result<Bytes, Error> {
+        let frame = self.read(handle, u64::from(handle.length), cache).await?;
+        let content = self.content(handle, FrameKind::Data, &frame)?;
+        cache.insert((self.meta.id, handle.offset), content.clone(), Use::Scan);
+        Ok(content)
+    }
+
+    /// A verified content in memory of its own: the read's buffer is longer, and of the device's memory.
+    fn content(&self, handle: Handle, kind: FrameKind, frame: &Bytes) -> Result<Bytes, Error> {
+        Ok(Bytes::copy_from_slice(&self.unframe(handle, kind, frame)?))
     }
 
     async fn streamed(

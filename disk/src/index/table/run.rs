@@ -11,7 +11,7 @@ use crate::{
         block::BlockCursor,
         cache::Cache,
         codec::Malformed,
-        entry::{Change, decode_change},
+        entry::{Change, Stored, decode_change, decode_stored},
         levels::{Hidden, Version},
         ranges::Ranges,
         table::reader::{Reading, Table},
@@ -82,6 +82,14 @@ impl<D: Directory> RunCursor<D> {
         let place = self.place.as_ref().expect("the cursor stands on a key");
         let stored = place.block.value().expect("the cursor stands on a key");
         decode_change(&stored)
+            .map_err(|malformed| self.walk.tables[self.position].corrupt(place.offset, malformed))
+    }
+
+    /// The same, in the block's memory; none for a tombstone.
+    pub(crate) fn stored(&self) -> Result<Option<Stored<'_>>, Error> {
+        let place = self.place.as_ref().expect("the cursor stands on a key");
+        let stored = place.block.stored().expect("the cursor stands on a key");
+        decode_stored(stored)
             .map_err(|malformed| self.walk.tables[self.position].corrupt(place.offset, malformed))
     }
 

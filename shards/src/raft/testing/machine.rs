@@ -33,6 +33,7 @@ impl Machine {
     pub(crate) async fn open(disk: &SimDisk) -> Result<Self, Error> {
         let options = StorageOptions {
             memory_bytes: MEMORY_BYTES_MIN,
+            chunk_cache_bytes: 0,
             wal_segment_bytes: 1 << 20,
             segment_bytes: 4 << 20,
             wal_identity: 1,

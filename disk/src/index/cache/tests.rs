@@ -1,0 +1,143 @@
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::{Cache, Use, slots::SLOT_OVERHEAD_BYTES};
+use crate::budget::CacheBudget;
+
+const COST: usize = 100 + SLOT_OVERHEAD_BYTES;
+
+/// A cache for so many blocks, alone with its budget.
+fn cache_of(blocks: usize) -> Rc<Cache> {
+    // Half a block more, for what the budget keeps back.
+    Cache::new(CacheBudget::new(blocks * COST + COST / 2, 0))
+}
+
+fn block() -> Bytes {
+    Bytes::from(vec![0; 100])
+}
+
+/// Reads a block for a key, from the cache or to it; whether it was there.
+fn read(cache: &Cache, place: (u32, u64)) -> bool {
+    let found = cache.get(place, Use::Point).is_some();
+    if !found {
+        cache.insert(place, block(), Use::Point);
+    }
+    found
+}
+
+#[test]
+fn it_keeps_to_its_budget_and_prefers_what_is_used() {
+    let cache = cache_of(10);
+    for offset in 0..10 {
+        cache.insert((1, offset), block(), Use::Point);
+    }
+    assert!(cache.get((1, 0), Use::Point).is_some());
+    cache.insert((2, 0), block(), Use::Point);
+    assert_eq!(cache.bytes(), 10 * COST);
+    assert!(cache.get((1, 0), Use::Point).is_some(), "it was used");
+    assert!(cache.get((1, 1), Use::Point).is_none(), "it was not");
+    cache.insert((3, 0), Bytes::from(vec![0; 10 * COST]), Use::Point);
+    assert!(cache.get((3, 0), Use::Point).is_none(), "beyond the budget by itself");
+    let figures = cache.figures(Use::Point);
+    assert_eq!((figures.hit_count, figures.miss_count), (2, 2));
+    cache.forget(1);
+    assert_eq!(cache.bytes(), COST);
+    cache.forget(2);
+    assert_eq!(cache.bytes(), 0);
+}
+
+#[test]
+fn walks_push_out_neither_points_nor_metadata_and_points_no_metadata() {
+    let cache = cache_of(32);
+    for offset in 0..8 {
+        cache.insert((1, offset), block(), Use::Metadata);
+    }
+    for offset in 0..20 {
+        cache.insert((2, offset), block(), Use::Point);
+    }
+    for offset in 0..1000 {
+        cache.insert((3, offset), block(), Use::Scan);
+        assert!(cache.get((3, offset), Use::Scan).is_some(), "the last of a walk is there");
+    }
+    assert!((0..20).all(|offset| cache.get((2, offset), Use::Point).is_some()));
+    for offset in 0..1000 {
+        cache.insert((4, offset), block(), Use::Point);
+    }
+    assert!((0..8).all(|offset| cache.get((1, offset), Use::Metadata).is_some()));
+    assert_eq!(cache.bytes(), 32 * COST);
+}
+
+#[test]
+fn a_walk_takes_its_part_of_a_full_cache_and_all_of_an_empty_one() {
+    let cache = cache_of(16);
+    for offset in 0..16 {
+        cache.insert((1, offset), block(), Use::Point);
+    }
+    for offset in 0..100 {
+        cache.insert((2, offset), block(), Use::Scan);
+    }
+    let kept = (0..16).filter(|offset| cache.get((1, *offset), Use::Point).is_some()).count();
+    assert_eq!(kept, 14);
+    assert!(cache.get((2, 99), Use::Scan).is_some());
+    cache.forget(1);
+    cache.forget(2);
+    for offset in 0..16 {
+        cache.insert((3, offset), block(), Use::Scan);
+    }
+    assert_eq!(cache.bytes(), 16 * COST);
+    for offset in 0..14 {
+        read(&cache, (4, offset));
+    }
+    let kept = (0..16).filter(|offset| cache.get((3, *offset), Use::Scan).is_some()).count();
+    assert_eq!(kept, 2, "single keys took the rest back");
+}
+
+#[test]
+fn a_pass_over_cold_blocks_leaves_those_that_were_used_twice() {
+    let cache = cache_of(16);
+    for offset in (0..12).chain(0..12) {
+        read(&cache, (1, offset));
+    }
+    for offset in 0..1000 {
+        read(&cache, (2, offset));
+    }
+    assert!((0..12).all(|offset| cache.get((1, offset), Use::Point).is_some()));
+    // And what becomes hot gets in, although it is never used twice while it is on trial.
+    let hot = |offset: u64| (3, offset % 12);
+    let hits = (0..240).filter(|turn| read(&cache, hot(*turn))).count();
+    assert!(hits >= 180, "{hits} of 240");
+}
+
+#[test]
+fn metadata_leaves_a_quarter_and_a_block_used_by_a_point_outlives_the_walk() {
+    let cache = cache_of(16);
+    for offset in 0..4 {
+        cache.insert((1, offset), block(), Use::Point);
+    }
+    for offset in 0..100 {
+        cache.insert((2, offset), block(), Use::Metadata);
+    }
+    assert!((0..4).all(|offset| cache.get((1, offset), Use::Point).is_some()));
+    cache.forget(2);
+    cache.insert((3, 0), block(), Use::Scan);
+    assert!(cache.get((3, 0), Use::Point).is_some());
+    for offset in 1..100 {
+        cache.insert((3, offset), block(), Use::Scan);
+    }
+    assert!(cache.get((3, 0), Use::Point).is_some());
+}
+
+#[test]
+fn what_is_read_ahead_counts_as_used_from_its_second_use_on() {
+    let cache = cache_of(16);
+    for offset in 0..14 {
+        cache.insert((1, offset), block(), Use::Metadata);
+    }
+    cache.insert_ahead((2, 0), block());
+    cache.insert_ahead((2, 1), block());
+    assert!(cache.get((2, 0), Use::Scan).is_some());
+    cache.insert_ahead((2, 2), block());
+    assert!(cache.get((2, 0), Use::Scan).is_none(), "the walk has passed it");
+    assert!(cache.get((2, 1), Use::Scan).is_some(), "the walk will come to it");
+}
