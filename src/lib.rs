@@ -20,6 +20,7 @@ mod answer;
 mod chunk_cache;
 mod ending;
 mod outage;
+mod space;
 pub mod host;
 pub mod volume_tool;
 pub mod sim;

@@ -12,6 +12,7 @@ pub mod device;
 pub mod error;
 pub mod index;
 mod planted;
+pub mod reserve;
 pub mod scrub;
 pub mod segment;
 mod signal;

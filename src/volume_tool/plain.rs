@@ -9,7 +9,7 @@ use std::{
 
 use anode_disk::{
     Device, Directory, Durability, Error,
-    device::{Fill, SECTOR_BYTES},
+    device::{Capacity, Fill, SECTOR_BYTES},
 };
 use bytes::Bytes;
 
@@ -81,6 +81,10 @@ impl Directory for PlainDirectory {
     }
 
     async fn sync(&self) -> Result<(), Error> {
+        refused(&self.0)
+    }
+
+    async fn capacity(&self) -> Result<Capacity, Error> {
         refused(&self.0)
     }
 }
