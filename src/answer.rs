@@ -137,7 +137,7 @@ impl<H: Host> Holdings<H> {
 
     /// Whether writes are refused so that deletes, reclaim and compaction still find space.
     fn is_short_of_space(&self) -> bool {
-        self.storage.wal.figures().short_of_space
+        self.storage.is_short_of_space()
     }
 
     fn group(&self, group: GroupId) -> Result<&Group<H::Directory>, AskError> {

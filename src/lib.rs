@@ -22,6 +22,7 @@ mod chunk_cache;
 mod ending;
 mod names;
 mod outage;
+mod space;
 mod told;
 pub mod host;
 pub mod volume_tool;

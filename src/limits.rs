@@ -74,6 +74,10 @@ pub const PENDING_WAIT: Duration = Duration::from_secs(1);
 pub const RECLAIM_PAUSE: Duration = Duration::from_millis(100);
 /// How long it rests between two steps: foreground requests go first.
 pub const RECLAIM_STEP_PAUSE: Duration = Duration::from_millis(2);
+/// How often a shard looks at the space of its volume: much sooner than its margin can be written.
+pub const SPACE_POLL: Duration = Duration::from_millis(200);
+/// How often the index is flushed while its volume is short of space, for the sake of what was deleted.
+pub const SHORT_FLUSH_PERIOD: Duration = Duration::from_secs(2);
 /// How often everything is read and verified when nobody says otherwise.
 pub const SCRUB_PERIOD_DEFAULT: Duration = Duration::from_hours(7 * 24);
 /// What scrub reads at most when nobody says otherwise, in bytes a second of a shard.

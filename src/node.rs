@@ -36,6 +36,7 @@ use crate::{
     outage,
     scrub::{self, Damage},
     shard::{Account, META_GROUP, Phase, Settings, Shard},
+    space,
     transport::Transport,
     upkeep::Upkeep,
 };
@@ -374,6 +375,12 @@ async fn recover<H: Host>(
             report(&shard, &supervisor, ended);
         });
     }
+    let watching = (shard.clone(), supervisor.clone(), Rc::clone(&storage), keeper.clone());
+    host.spawn("space", async move {
+        let (shard, supervisor, storage, keeper) = watching;
+        let ended = space::run(&shard, &storage, &keeper).await;
+        report(&shard, &supervisor, ended);
+    });
     let mut groups = BTreeMap::new();
     for group in shard.own_groups() {
         let options = GroupOptions {

@@ -33,6 +33,15 @@ pub enum Fill {
     Reserved(u64),
 }
 
+/// The space of the file system that a directory is on, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Capacity {
+    /// What may still be taken by whoever asks: less than what is free where some is kept for root.
+    pub free_bytes: u64,
+    /// All of it.
+    pub total_bytes: u64,
+}
+
 /// One open file, read and written in whole sectors.
 ///
 /// Dropping it closes it. Dropping a write in flight leaves it unknown whether the bytes land: nobody drops one.
@@ -80,4 +89,6 @@ pub trait Directory: Sized + 'static {
     async fn list(&self) -> Result<Vec<String>, Error>;
     /// Makes creations, renames and removals durable.
     async fn sync(&self) -> Result<(), Error>;
+    /// How much space there is.
+    async fn capacity(&self) -> Result<Capacity, Error>;
 }

@@ -31,6 +31,7 @@ use crate::{
         table::{TableMeta, reader::Table, table_id, table_name},
         view::{Newer, SCAN_KEYS_MAX},
     },
+    reserve::Reserve,
     segment::{SegmentOptions, Segments},
 };
 
@@ -49,7 +50,7 @@ mod levels;
 mod manifest;
 mod memtable;
 mod merge;
-mod notify;
+pub(crate) mod notify;
 mod options;
 mod pace;
 mod packed;
@@ -94,6 +95,18 @@ impl<D: Directory> Index<D> {
         options: IndexOptions,
         segment_options: SegmentOptions,
     ) -> Result<Self, Error> {
+        Self::open_with(directory, segments_directory, options, segment_options, None).await
+    }
+
+    /// As [`Self::open`]; where there is no space for a flush or for compaction, they take the reserve, and while the
+    /// shard is short of space upkeep goes after every dead byte.
+    pub(crate) async fn open_with(
+        directory: D,
+        segments_directory: D,
+        options: IndexOptions,
+        segment_options: SegmentOptions,
+        reserve: Option<Reserve<D>>,
+    ) -> Result<Self, Error> {
         let manifest = Manifest::open(&directory, options.manifest_bytes).await?;
         let state = manifest.state();
         let next_table = remove_orphans(&directory, state).await?;
@@ -101,7 +114,8 @@ impl<D: Directory> Index<D> {
         let segments =
             Segments::open(segments_directory, segment_options, &state.live(), state.next_segment)
                 .await?;
-        let shared = Shared::new(directory, options, segments, manifest, version);
+        let mut shared = Shared::new(directory, options, segments, manifest, version);
+        shared.reserve = reserve;
         shared.state.borrow_mut().next_table = next_table;
         Ok(Self(Rc::new(shared)))
     }
@@ -250,7 +264,11 @@ impl<D: Directory> Index<D> {
     /// tries again. After any other error the index writes no more. The future must not be dropped before its end: it
     /// writes.
     pub async fn flush(&self) -> Result<View<D>, Error> {
-        Box::pin(flush::flush(&self.0)).await?;
+        let mut done = Box::pin(flush::flush(&self.0)).await;
+        while matches!(done, Err(Error::NoSpace { .. })) && self.0.give_reserve().await? {
+            done = Box::pin(flush::flush(&self.0)).await;
+        }
+        done?;
         Ok(View::now(&self.0))
     }
 
@@ -262,6 +280,11 @@ impl<D: Directory> Index<D> {
         state.active.bytes() >= budget / 2
             || memory(&state) >= budget
             || space::flush_frees(&self.0, &state)
+    }
+
+    /// Whether something was written that no flush has begun with.
+    pub fn holds_unflushed(&self) -> bool {
+        !self.0.state.borrow().active.is_empty()
     }
 
     /// Waits until [`Self::wants_flush`], or the index stops.
@@ -304,6 +327,7 @@ impl<D: Directory> Index<D> {
             }
             match done {
                 Ok(true) => give_way().await,
+                Err(Error::NoSpace { .. }) if self.0.give_reserve().await? => {}
                 Ok(false) | Err(Error::NoSpace { .. } | Error::Corrupt { .. }) => {
                     self.moved_or_failed(seen).await?;
                 }

@@ -14,6 +14,7 @@ pub mod error;
 pub mod index;
 mod owner;
 mod planted;
+pub mod reserve;
 pub mod scrub;
 pub mod segment;
 mod signal;

@@ -6,15 +6,23 @@
 use std::{fmt, rc::Rc};
 
 use crate::{
-    device::Directory,
+    device::{Capacity, Directory},
     error::Error,
     index::{Index, IndexOptions},
+    reserve::{Reserve, ReserveFigures, ReserveOptions},
     segment::SegmentOptions,
     wal::{Wal, WalOptions},
 };
 
 /// The least memory that a shard's storage works with, in bytes.
 pub const MEMORY_BYTES_MIN: u64 = 8 << 20;
+
+/// The reserve of a shard is one part in so many of its volume.
+const RESERVE_SHARE: u64 = 64;
+/// But no more than so many data segments.
+const RESERVE_SEGMENTS_MAX: u64 = 6;
+/// And no less: one to rewrite thin segments into, one for the log, flushes and merges meanwhile.
+const RESERVE_SEGMENTS_MIN: u64 = 2;
 
 const WAL_DIRECTORY: &str = "wal";
 const TABLES_DIRECTORY: &str = "tables";
@@ -29,8 +37,9 @@ pub struct Storage<D: Directory> {
     pub wal: Wal<D>,
     /// The state of all groups of the shard, and its data segments.
     pub index: Index<D>,
-    directory: D,
+    directory: Rc<D>,
     identity: u64,
+    reserve: Reserve<D>,
 }
 
 /// The sizes of a shard's storage.
@@ -88,11 +97,37 @@ impl<D: Directory> Storage<D> {
             write_bytes_max: budget.segment_write_bytes,
             ..SegmentOptions::default()
         };
-        let wal = Wal::open(directory.directory(WAL_DIRECTORY).await?, wal_options).await?;
+        let directory = Rc::new(directory);
+        let reserve_options =
+            reserve_options(directory.capacity().await?, &options, budget.memtable_bytes as u64);
+        // First: what opens next may need the space of it.
+        let reserve = Reserve::open(Rc::clone(&directory), reserve_options).await?;
+        let wal = directory.directory(WAL_DIRECTORY).await?;
+        let wal = Wal::open_with(wal, wal_options, Some(reserve.clone())).await?;
         let tables = directory.directory(TABLES_DIRECTORY).await?;
         let segments = directory.directory(SEGMENTS_DIRECTORY).await?;
-        let index = Index::open(tables, segments, index_options, segment_options).await?;
-        Ok(Rc::new(Self { wal, index, directory, identity: options.wal_identity }))
+        let spare = Some(reserve.clone());
+        let index =
+            Index::open_with(tables, segments, index_options, segment_options, spare).await?;
+        Ok(Rc::new(Self { wal, index, directory, identity: options.wal_identity, reserve }))
+    }
+
+    /// Whether writes are to be refused, so that what frees space still finds some.
+    pub fn is_short_of_space(&self) -> bool {
+        self.reserve.is_short() || self.wal.is_short()
+    }
+
+    /// Looks at the space of the volume, and wakes upkeep while it is short. The owner calls it every now and then: sooner
+    /// than [`ReserveFigures::needed_bytes`] can be written. An error is a failure of the volume.
+    pub async fn tend_space(&self) -> Result<(), Error> {
+        self.reserve.tend().await?;
+        self.index.look_after_space();
+        Ok(())
+    }
+
+    /// What is free on the volume, and what of it is kept back.
+    pub fn reserve(&self) -> ReserveFigures {
+        ReserveFigures { is_short: self.is_short_of_space(), ..self.reserve.figures() }
     }
 
     /// The shard's own directory: scrub keeps its progress there.
@@ -112,6 +147,25 @@ impl<D: Directory> fmt::Debug for Storage<D> {
             .field("wal", &self.wal.figures())
             .field("index", &self.index.figures())
             .finish_non_exhaustive()
+    }
+}
+
+/// How much of a volume a shard keeps back. The margin is for what was taken before anybody looked again: all that memory
+/// holds and must flush, and the next files. The reserve is for merging tables and rewriting a segment, more of it on a
+/// larger volume, where levels are larger, too.
+fn reserve_options(
+    capacity: Capacity,
+    options: &StorageOptions,
+    memtable_bytes: u64,
+) -> ReserveOptions {
+    let segment_bytes = options.segment_bytes;
+    let share = capacity.total_bytes / RESERVE_SHARE;
+    let (least, most) =
+        (RESERVE_SEGMENTS_MIN * segment_bytes, RESERVE_SEGMENTS_MAX * segment_bytes);
+    ReserveOptions {
+        reserve_bytes: share.clamp(least, most),
+        margin_bytes: memtable_bytes + segment_bytes + 2 * options.wal_segment_bytes,
+        ease_bytes: segment_bytes,
     }
 }
 

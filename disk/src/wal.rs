@@ -43,6 +43,7 @@ use crate::{
     device::Directory,
     error::Error,
     planted::{self, Bug},
+    reserve::Reserve,
     signal::Signal,
 };
 
@@ -98,8 +99,6 @@ pub struct WalFigures {
     pub queue_bytes: usize,
     /// Bytes of recent records in memory.
     pub cache_bytes: usize,
-    /// The segment after the one being filled could not be made: take no more data, only what frees space.
-    pub short_of_space: bool,
     /// What recovery found.
     pub recovery: Recovery,
 }
@@ -122,6 +121,7 @@ pub struct Wal<D: Directory>(Rc<Shared<D>>);
 
 struct Shared<D: Directory> {
     directory: D,
+    reserve: Option<Reserve<D>>,
     segment_bytes: u64,
     state: RefCell<State<D::Device>>,
     /// For the committer: records, a prepared segment, a failure.
@@ -146,10 +146,20 @@ impl<D: Directory> Wal<D> {
     /// Opens the log in `directory`, which holds nothing else, and recovers what it has. A torn tail is dropped;
     /// damage is [`Error::Corrupt`] with file and offset, and changes nothing on disk.
     pub async fn open(directory: D, options: WalOptions) -> Result<Self, Error> {
+        Self::open_with(directory, options, None).await
+    }
+
+    /// As [`Self::open`]; where there is no space for a segment, it takes the reserve.
+    pub(crate) async fn open_with(
+        directory: D,
+        options: WalOptions,
+        reserve: Option<Reserve<D>>,
+    ) -> Result<Self, Error> {
         options.check()?;
         let recovered = recover::recover(&directory, &options).await?;
         Ok(Self(Rc::new(Shared {
             directory,
+            reserve,
             segment_bytes: options.segment_bytes,
             state: RefCell::new(State::new(options, recovered)),
             work: Signal::default(),
@@ -239,6 +249,11 @@ impl<D: Directory> Wal<D> {
         bytes_max: usize,
     ) -> Result<Vec<Record>, Error> {
         self.read_records(group, range, bytes_max).await
+    }
+
+    /// Whether the segment after the one being filled could not be made.
+    pub fn is_short(&self) -> bool {
+        self.0.state.borrow().segments.is_short()
     }
 
     /// What the WAL holds and has done.

@@ -3,7 +3,7 @@
 //! One flush serves all groups. In this order, because the log may be purged only as far as the state is durable (H9):
 //! flush the index; let [`Staging`] purge the shard's local log and let go of what the flush made needless; let each
 //! group make its snapshot from the flushed view and purge its log up to there. It starts when a memtable is above its
-//! share, or when the WAL holds more than [`KeeperOptions::wal_bytes_max`].
+//! share, when the WAL holds more than [`KeeperOptions::wal_bytes_max`], or when it is asked for.
 //!
 //! A view keeps all space that was in use when it was made, so none may outlive the round: a group that hasn't purged
 //! in time tries again in the next.
@@ -67,6 +67,8 @@ struct Inner<D: Directory> {
     appended: Rc<Notify>,
     /// What the WAL may hold before the next flush.
     wal_bytes_next: Cell<u64>,
+    /// Somebody asked for a flush.
+    asked: Cell<bool>,
     stopping: Cell<bool>,
     stopped: Notify,
     figures: Cell<KeeperFigures>,
@@ -82,6 +84,7 @@ impl<D: Directory> Keeper<D> {
             groups: RefCell::default(),
             appended: Rc::default(),
             wal_bytes_next: Cell::new(options.wal_bytes_max),
+            asked: Cell::new(false),
             stopping: Cell::new(false),
             stopped: Notify::new(),
             figures: Cell::default(),
@@ -138,6 +141,13 @@ impl<D: Directory> Keeper<D> {
         Ok(())
     }
 
+    /// Asks for a flush, whatever there is to flush: on a volume that is short of space, what was deleted since the last one
+    /// takes its space until then, and so does the log.
+    pub fn ask(&self) {
+        self.0.asked.set(true);
+        self.0.appended.notify_one();
+    }
+
     /// Ends [`Self::run`] after what it is doing.
     pub fn stop(&self) {
         self.0.stopping.set(true);
@@ -162,7 +172,8 @@ impl<D: Directory> Keeper<D> {
     }
 
     async fn wal_is_long(&self) {
-        while self.0.storage.wal.bytes_held() <= self.0.wal_bytes_next.get() {
+        while self.0.storage.wal.bytes_held() <= self.0.wal_bytes_next.get() && !self.0.asked.take()
+        {
             self.0.appended.notified().await;
         }
     }

@@ -4,6 +4,7 @@ use std::pin::pin;
 
 use anode_disk::{
     index::{CacheFigures, IndexFigures, Space},
+    reserve::ReserveFigures,
     scrub::Progress,
     segment::SegmentFigures,
     wal::{GroupId, WalFigures},
@@ -44,6 +45,8 @@ pub struct StorageFigures {
     pub segments: SegmentFigures,
     /// How much of them is needed.
     pub space: Space,
+    /// What is free on the volume, and what of it is kept back.
+    pub reserve: ReserveFigures,
     /// Chunks looked for in the chunk cache.
     pub chunk_cache: CacheFigures,
     /// Bytes in the chunk cache.
@@ -100,6 +103,7 @@ impl StorageFigures {
             index: index.figures(),
             segments: index.segments().figures(),
             space: index.space(),
+            reserve: holdings.storage.reserve(),
             chunk_cache: CacheFigures { hit_count, miss_count },
             chunk_cache_bytes: holdings.cache_bytes(),
             proposal_count: holdings.proposal_count(),

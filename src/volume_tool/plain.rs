@@ -12,7 +12,7 @@ use std::{
 
 use anode_disk::{
     Device, Directory, Durability, Error,
-    device::{Fill, SECTOR_BYTES},
+    device::{Capacity, Fill, SECTOR_BYTES},
 };
 use bytes::Bytes;
 
@@ -159,6 +159,10 @@ impl Directory for PlainDirectory {
     async fn sync(&self) -> Result<(), Error> {
         let synced = File::open(&self.0).and_then(|directory| directory.sync_all());
         synced.map_err(|error| failed("flush", &self.0, &error))
+    }
+
+    async fn capacity(&self) -> Result<Capacity, Error> {
+        refused(&self.0)
     }
 }
 

@@ -6,7 +6,7 @@
 use bytes::Bytes;
 
 use crate::{
-    device::{Device, Directory, Durability, Fill},
+    device::{Capacity, Device, Directory, Durability, Fill},
     error::Error,
 };
 
@@ -71,6 +71,10 @@ impl<D: Directory> Directory for ReadOnly<D> {
 
     async fn sync(&self) -> Result<(), Error> {
         Ok(())
+    }
+
+    async fn capacity(&self) -> Result<Capacity, Error> {
+        self.0.capacity().await
     }
 }
 

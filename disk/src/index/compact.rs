@@ -19,7 +19,7 @@ use crate::{
         payload::{Lot, in_segment, move_extents},
         ranges::Ranges,
         shared::{Install, Shared},
-        space,
+        space::{self, MayRelocate},
         table::{
             reader::{Reading, Table},
             run::{Hiding, RunCursor, Walk},
@@ -42,7 +42,8 @@ pub(crate) async fn step<D: Directory>(
     if shared.halted.get() {
         return Ok(false);
     }
-    let Some(job) = next_job(shared) else {
+    let may_relocate = space::may_relocate(shared).await?;
+    let Some(job) = next_job(shared, may_relocate) else {
         return Ok(false);
     };
     let done = compact(shared, job, &mut Pace::new(surroundings)).await;
@@ -153,7 +154,7 @@ impl<D: Directory> Output<D> {
     }
 }
 
-fn next_job<D: Directory>(shared: &Shared<D>) -> Option<Job<D>> {
+fn next_job<D: Directory>(shared: &Shared<D>, may_relocate: MayRelocate) -> Option<Job<D>> {
     let state = shared.state.borrow();
     if let Some(job) = state.version.wanted(&shared.options, &state.turns) {
         return Some(job);
@@ -162,6 +163,14 @@ fn next_job<D: Directory>(shared: &Shared<D>) -> Option<Job<D>> {
         && let Some(job) = state.version.flushed_job(None)
     {
         return Some(job);
+    }
+    if shared.is_tight()
+        && let Some(job) = state.version.last_tombstones_job()
+    {
+        return Some(job);
+    }
+    if may_relocate == MayRelocate::No {
+        return None;
     }
     let thinness = space::thinness(shared, &state);
     let mut excluded = state.damaged.clone();

@@ -36,11 +36,11 @@ pub(crate) async fn flush<D: Directory>(shared: &Shared<D>) -> Result<(), Error>
     shared.check()?;
     if shared.state.borrow().flushed < wanted {
         make_way(shared).await?;
+        // Those that a full volume refused: each attempt would add one.
+        write_out_frozen(shared).await?;
         freeze(shared);
         let freezes = shared.state.borrow().freezes;
-        while let Some(memtable) = oldest(shared) {
-            write_out(shared, memtable).await?;
-        }
+        write_out_frozen(shared).await?;
         shared.state.borrow_mut().flushed = freezes;
         shared.counters.flushes.set(shared.counters.flushes.get() + 1);
     }
@@ -81,6 +81,13 @@ fn freeze<D: Directory>(shared: &Shared<D>) {
         let memtable = Rc::new(std::mem::take(&mut state.active));
         state.frozen.push_back(memtable);
     }
+}
+
+async fn write_out_frozen<D: Directory>(shared: &Shared<D>) -> Result<(), Error> {
+    while let Some(memtable) = oldest(shared) {
+        write_out(shared, memtable).await?;
+    }
+    Ok(())
 }
 
 fn oldest<D: Directory>(shared: &Shared<D>) -> Option<Rc<Memtable>> {

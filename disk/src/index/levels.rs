@@ -355,6 +355,22 @@ impl<D: Directory> Version<D> {
         })
     }
 
+    /// Carries down the tombstones of the table that has most of them, however few: for a volume on which little is left.
+    pub(crate) fn last_tombstones_job(&self) -> Option<Job<D>> {
+        if self.levels[0].iter().any(|table| table.meta.tombstones > 0)
+            && let Some(job) = self.flushed_job(None)
+        {
+            return Some(job);
+        }
+        let with_level = |level: usize| self.levels[level].iter().map(move |table| (level, table));
+        let mut tables: Vec<_> = (1..LEVEL_COUNT - 1)
+            .flat_map(with_level)
+            .filter(|(_, table)| table.meta.tombstones > 0)
+            .collect();
+        tables.sort_by_key(|(level, table)| (std::cmp::Reverse(table.meta.tombstones), *level));
+        tables.into_iter().find_map(|(level, table)| self.job(level, table))
+    }
+
     fn tombstones_weigh(&self, level: usize, tables: &[Rc<Table<D>>]) -> bool {
         let tombstones: u64 = tables.iter().map(|table| table.meta.tombstones).sum();
         if tombstones == 0 {

@@ -149,9 +149,17 @@ impl<D: Directory> Manifest<D> {
     /// Reads the manifest of a directory and starts a new one with the same state; an empty directory gets an empty one.
     pub(crate) async fn open(directory: &D, bytes_min: u64) -> Result<Self, Error> {
         let (ids, state) = newest(directory).await?;
-        let id = ids.last().map_or(1, |id| id + 1);
+        // Those that a crash left or brought back go first: a full volume may have space for two, not for three.
+        let (newest, older) = match ids.split_last() {
+            Some((newest, older)) => (Some(*newest), older),
+            None => (None, &[][..]),
+        };
+        for id in older {
+            directory.remove(&manifest_name(*id)).await?;
+        }
+        let id = newest.map_or(1, |id| id + 1);
         let manifest = Self::start(directory, id, bytes_min, state).await?;
-        for id in ids {
+        if let Some(id) = newest {
             directory.remove(&manifest_name(id)).await?;
         }
         Ok(manifest)

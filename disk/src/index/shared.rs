@@ -27,6 +27,7 @@ use crate::{
         ranges::Ranges,
         table::{reader::Table, table_name},
     },
+    reserve::Reserve,
     scrub::finding::Finding,
     segment::{Extent, Segments},
 };
@@ -36,6 +37,7 @@ pub(crate) struct Shared<D: Directory> {
     pub(crate) directory: D,
     pub(crate) segments: Segments<D>,
     pub(crate) cache: Rc<Cache>,
+    pub(crate) reserve: Option<Reserve<D>>,
     pub(crate) state: RefCell<State<D>>,
     manifest: Mutex<Manifest<D>>,
     /// Held by a flush.
@@ -125,6 +127,7 @@ impl<D: Directory> Shared<D> {
             options,
             directory,
             segments,
+            reserve: None,
             state: RefCell::new(State {
                 active: Memtable::default(),
                 frozen: VecDeque::new(),
@@ -183,6 +186,19 @@ impl<D: Directory> Shared<D> {
             }
         }
         error
+    }
+
+    /// Gives up the reserve for what frees space; false where there is none, or no more.
+    pub(crate) async fn give_reserve(&self) -> Result<bool, Error> {
+        match &self.reserve {
+            Some(reserve) => reserve.give().await,
+            None => Ok(false),
+        }
+    }
+
+    /// Whether the volume has so little space left that all that is dead is worth getting at.
+    pub(crate) fn is_tight(&self) -> bool {
+        self.reserve.as_ref().is_some_and(Reserve::is_tight)
     }
 
     pub(crate) fn take_table_id(&self) -> u32 {

@@ -9,11 +9,15 @@
 //! rewritten, so that what upkeep leaves is within the quarter again. Above half more and [`RESERVE_SEGMENTS`] writers
 //! wait, for as long as upkeep has something to do.
 //!
+//! While little is left on the volume (`reserve.rs`) all that is dead is worth getting at: a twentieth more than what is
+//! needed presses, segments are rewritten up to nine tenths live, and tombstones are carried down however few they are.
+//!
 //! What tombstones have let go of is known since the start, for the tables of level zero. Deeper, where levels differ
 //! by a factor in size, the share of tombstones alone decides, as for tables themselves.
 
 use crate::{
     device::Directory,
+    error::Error,
     index::{
         Index,
         memtable::Memtable,
@@ -30,6 +34,10 @@ pub const RESERVE_SEGMENTS: u64 = 16;
 /// Under pressure a segment with a smaller share of live bytes is rewritten, in percent.
 const PRESSING_PERCENT: u32 = 80;
 
+/// The same while little is left on the volume. Not more: chunks fill a segment only nearly, and what is rewritten must
+/// come out fuller than it went in.
+const TIGHT_PERCENT: u32 = 90;
+
 const _: () = assert!(SLACK_SEGMENTS < RESERVE_SEGMENTS, "upkeep is pressed before writers wait");
 
 /// What data segments take.
@@ -41,11 +49,17 @@ pub struct Space {
     pub needed_bytes: u64,
     /// Bytes of one segment.
     pub segment_bytes: u64,
+    /// Little is left on the volume.
+    pub is_tight: bool,
 }
 
 impl Space {
     /// Whether upkeep is to get space back with urgency.
     pub fn is_pressing(&self) -> bool {
+        if self.is_tight {
+            return self.used_bytes
+                > self.needed_bytes + self.needed_bytes / 20 + self.segment_bytes;
+        }
         let allowed = self.needed_bytes + self.needed_bytes / 4;
         self.used_bytes > allowed + SLACK_SEGMENTS * self.segment_bytes
     }
@@ -58,7 +72,8 @@ impl Space {
 
     /// Dead bytes that are worth a flush or a compaction of level zero.
     fn worthwhile_bytes(&self) -> u64 {
-        self.needed_bytes / 16 + self.segment_bytes / 2
+        let share = if self.is_tight { 0 } else { self.needed_bytes / 16 };
+        share + self.segment_bytes / 2
     }
 }
 
@@ -85,10 +100,10 @@ impl<D: Directory> Index<D> {
 }
 
 impl<D: Directory> Index<D> {
-    /// Wakes upkeep where a segment has become free by something else than a write: to be called after a
-    /// [`crate::segment::Segments::let_go`].
+    /// Wakes upkeep where a segment has become free by something else than a write, and while little is left on
+    /// the volume: to be called after a [`crate::segment::Segments::let_go`], and then every now and then.
     pub fn look_after_space(&self) {
-        if self.0.segments.take_freed() {
+        if self.0.segments.take_freed() || self.0.is_tight() {
             self.0.moved.notify();
         }
     }
@@ -100,10 +115,29 @@ impl<D: Directory> Shared<D> {
     }
 }
 
+/// Whether segments may be rewritten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum MayRelocate {
+    Yes,
+    No,
+}
+
+/// On a volume that is all but full a rewrite takes a new segment before it gives one back. What is left then must do for
+/// flushes and merges, or nothing would come back ever again.
+pub(super) async fn may_relocate<D: Directory>(shared: &Shared<D>) -> Result<MayRelocate, Error> {
+    let Some(reserve) = shared.reserve.as_ref().filter(|reserve| reserve.is_tight()) else {
+        return Ok(MayRelocate::Yes);
+    };
+    let segment_bytes = shared.segments.segment_bytes();
+    let enough = segment_bytes + segment_bytes / 2;
+    Ok(if reserve.free_bytes().await? >= enough { MayRelocate::Yes } else { MayRelocate::No })
+}
+
 /// How thin a segment must be to be rewritten now.
 pub(super) fn thinness<D: Directory>(shared: &Shared<D>, state: &State<D>) -> Thinness {
-    if is_pressing(shared, state) {
-        Thinness::Pressing(PRESSING_PERCENT)
+    let space = space(shared, state);
+    if space.is_pressing() {
+        Thinness::Pressing(if space.is_tight { TIGHT_PERCENT } else { PRESSING_PERCENT })
     } else {
         Thinness::Calm(shared.options.reclaim_percent)
     }
@@ -151,5 +185,6 @@ fn space<D: Directory>(shared: &Shared<D>, state: &State<D>) -> Space {
         used_bytes: shared.segments.held_bytes(),
         needed_bytes: referred.saturating_sub(released),
         segment_bytes: shared.segments.segment_bytes(),
+        is_tight: shared.is_tight(),
     }
 }

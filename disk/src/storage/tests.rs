@@ -63,7 +63,7 @@ fn what_was_flushed_in_each_part_is_there_after_a_crash() {
             futures::join!(work, async { storage.wal.run().await.unwrap() });
             disk.crash();
             let names = disk.reopen().list().await.unwrap();
-            assert_eq!(names, ["segments", "tables", "wal"]);
+            assert_eq!(names, ["reserve", "segments", "tables", "wal"]);
             let storage = Storage::open(disk.reopen(), small()).await.unwrap();
             assert_eq!(storage.wal.read(LOCAL, 1..2, 1 << 20).await.unwrap(), [record]);
             let entry = storage.index.get(b"key").await.unwrap().unwrap();
@@ -73,3 +73,4 @@ fn what_was_flushed_in_each_part_is_there_after_a_crash() {
         });
     }
 }
+mod full;

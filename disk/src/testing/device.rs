@@ -70,7 +70,10 @@ impl Device for SimDevice {
         assert_aligned(offset, source.len());
         self.disk.check(self.life)?;
         let checksum = u64::from(crc32c::crc32c(&source));
-        let fault = self.disk.start(Operation::Write, &self.path, [offset, checksum]);
+        let end = offset + wide(source.len());
+        let growth = end.saturating_sub(self.file.borrow().current.length);
+        let full = (!self.disk.has_room(growth)).then_some(Fault::NoSpace);
+        let fault = self.disk.start(Operation::Write, &self.path, [offset, checksum]).or(full);
         self.disk.count_written(wide(source.len()));
         let ticket = self.file.borrow_mut().submit(offset, &Bytes::from(source));
         let in_flight = InFlight { device: self, ticket };

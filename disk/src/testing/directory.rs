@@ -11,7 +11,7 @@ use super::{
     folder::Folder,
 };
 use crate::{
-    device::{Directory, Durability, Fill},
+    device::{Capacity, Directory, Durability, Fill},
     error::Error,
 };
 
@@ -104,12 +104,18 @@ impl Directory for SimDirectory {
             Fill::Empty => 0,
             Fill::Zeros(length) | Fill::Reserved(length) => length,
         };
+        let has_room = self.disk.has_room(length);
         if started.fault.is_none() {
+            // On a full disk the name is there, without its bytes.
+            let length = if has_room { length } else { 0 };
             let file = Rc::new(RefCell::new(File::filling(length)));
             self.folder.borrow_mut().put(name, file);
         }
         self.disk.elapse(self.life).await?;
         started.result("create")?;
+        if !has_room {
+            return Err(Error::NoSpace { attempted: format!("create {}", started.path) });
+        }
         let device = self.device(name, started.path, durability)?;
         if matches!(fill, Fill::Zeros(_)) {
             device.filled();
@@ -153,5 +159,10 @@ impl Directory for SimDirectory {
         started.result("sync the directory")?;
         self.folder.borrow_mut().synced(mark);
         Ok(())
+    }
+
+    async fn capacity(&self) -> Result<Capacity, Error> {
+        self.disk.check(self.life)?;
+        Ok(self.disk.capacity())
     }
 }

@@ -11,7 +11,10 @@ use super::{
     folder::{FileRef, Folder},
     random::{Random, mix},
 };
-use crate::error::Error;
+use crate::{device::Capacity, error::Error};
+
+/// What a disk without a bound says that it holds.
+const UNBOUNDED_BYTES: u64 = 1 << 50;
 
 /// Makes the delay of one operation, in virtual time.
 pub type Delay = Rc<dyn Fn() -> LocalBoxFuture<'static, ()>>;
@@ -35,6 +38,8 @@ struct State {
     planned: Vec<Planned>,
     crash_at: Option<u64>,
     delay: Option<Delay>,
+    /// What it holds in all, in bytes.
+    capacity_bytes: Option<u64>,
 }
 
 impl SimDisk {
@@ -51,6 +56,7 @@ impl SimDisk {
             planned: Vec::new(),
             crash_at: None,
             delay: None,
+            capacity_bytes: None,
         };
         Self { state: Rc::new(RefCell::new(state)), root: Rc::default() }
     }
@@ -145,6 +151,25 @@ impl SimDisk {
     /// Adds virtual time to every operation; `None` takes it away.
     pub fn set_delay(&self, delay: Option<Delay>) {
         self.state.borrow_mut().delay = delay;
+    }
+
+    /// Makes it a disk of so many bytes: whatever would take more is refused with [`Error::NoSpace`]. Files count with
+    /// their length; those that are removed count no more, also while somebody has them open. `None` takes the bound away.
+    pub fn set_capacity(&self, bytes: Option<u64>) {
+        self.state.borrow_mut().capacity_bytes = bytes;
+    }
+
+    /// What there is, and what of it is free.
+    pub fn capacity(&self) -> Capacity {
+        let total_bytes = self.state.borrow().capacity_bytes.unwrap_or(UNBOUNDED_BYTES);
+        let used_bytes: u64 = self.files().iter().map(|(_, length)| *length).sum();
+        Capacity { free_bytes: total_bytes.saturating_sub(used_bytes), total_bytes }
+    }
+
+    /// Whether a file may grow by so many bytes.
+    pub(super) fn has_room(&self, bytes: u64) -> bool {
+        let is_bounded = self.state.borrow().capacity_bytes.is_some();
+        bytes == 0 || !is_bounded || bytes <= self.capacity().free_bytes
     }
 
     /// Changes bits of one byte of the file at `path` (names joined by slashes), durably and unseen.

@@ -1,8 +1,8 @@
 //! Keeps one segment ready, so that no batch waits for a file to be filled with zeros, and removes surplus files.
 //!
-//! Making a file runs beside the batches. On a full volume the WAL goes on as long as it has room; it fails only where a
-//! batch needs a segment that can't be made, which is a whole segment after [`super::WalFigures::short_of_space`]
-//! was first true.
+//! Making a file runs beside the batches. On a full volume it takes the shard's reserve; without one the WAL goes on as
+//! long as it has room, and fails only where a batch needs a segment that can't be made, which is a whole segment after
+//! [`Wal::is_short`] was first true.
 
 use std::rc::Rc;
 
@@ -74,21 +74,30 @@ impl<D: Directory> Wal<D> {
 
     /// A new file; `None` where the volume is full.
     async fn make(&self, generation: u32) -> Result<Option<Rc<D::Device>>, Error> {
-        let fill = Fill::Zeros(self.0.segment_bytes);
-        match self.0.directory.create(&name(generation), fill, Durability::EachWrite).await {
-            Ok(device) => Ok(Some(Rc::new(device))),
-            Err(error @ Error::NoSpace { .. }) => {
-                // What there is of the file takes the space that others need.
-                match self.0.directory.remove(&name(generation)).await {
-                    Ok(()) | Err(Error::Absent { .. }) => {}
-                    Err(error) => return Err(error),
-                }
+        loop {
+            let fill = Fill::Zeros(self.0.segment_bytes);
+            let made =
+                self.0.directory.create(&name(generation), fill, Durability::EachWrite).await;
+            let error = match made {
+                Ok(device) => return Ok(Some(Rc::new(device))),
+                Err(error @ Error::NoSpace { .. }) => error,
+                Err(error) => return Err(error),
+            };
+            // What there is of the file takes the space that others need.
+            match self.0.directory.remove(&name(generation)).await {
+                Ok(()) | Err(Error::Absent { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            let given = match &self.0.reserve {
+                Some(reserve) => reserve.give().await?,
+                None => false,
+            };
+            if !given {
                 let mut state = self.0.state.borrow_mut();
                 let batches = state.counts.batches;
                 state.segments.refused(error, batches);
-                Ok(None)
+                return Ok(None);
             }
-            Err(error) => Err(error),
         }
     }
 

@@ -158,7 +158,6 @@ impl<F: Device> State<F> {
             reads: self.counts.reads,
             queue_bytes: self.queue.bytes(),
             cache_bytes: self.cache.bytes(),
-            short_of_space: self.segments.is_short(),
             recovery: self.recovery.clone(),
         }
     }

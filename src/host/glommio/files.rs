@@ -13,12 +13,13 @@ use std::{
 
 use anode_disk::{
     Device, Directory, Durability, Error,
-    device::{Fill, SECTOR_BYTES},
+    device::{Capacity, Fill, SECTOR_BYTES},
 };
 use bytes::Bytes;
 use nix::{
     fcntl::{FallocateFlags, fallocate},
     libc,
+    sys::statvfs::statvfs,
 };
 
 use super::{
@@ -176,6 +177,18 @@ impl Directory for FileDirectory {
         let path = self.path.clone();
         let flushed = self.aside.call(move || File::open(path)?.sync_all());
         flushed.await.map_err(|error| refused("flush", &self.path, &error))
+    }
+
+    async fn capacity(&self) -> Result<Capacity, Error> {
+        let path = self.path.clone();
+        let asked = self.aside.call(move || Ok(statvfs(&path)?));
+        let found =
+            asked.await.map_err(|error| refused("ask for the space of", &self.path, &error))?;
+        let unit = found.fragment_size();
+        Ok(Capacity {
+            free_bytes: found.blocks_available().saturating_mul(unit),
+            total_bytes: found.blocks().saturating_mul(unit),
+        })
     }
 }
 

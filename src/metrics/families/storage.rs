@@ -8,7 +8,7 @@ use super::{Family, Read, Samples, counter, gauge};
 use crate::metrics::figures::{ScrubFigures, StorageFigures};
 use anode_shards::{group::GroupFigures, state::PendingDelete};
 
-pub(super) static FAMILIES: [Family; 59] = [
+pub(super) static FAMILIES: [Family; 62] = [
     // The write-ahead log.
     gauge(
         "wal_held",
@@ -61,9 +61,27 @@ pub(super) static FAMILIES: [Family; 59] = [
     .in_bytes(),
     gauge(
         "space_short",
-        "1 where the next segment of the log could not be made: writes are refused by 507.",
-        Read::Storages(|storage, samples| samples.put(&[], u64::from(storage.wal.short_of_space))),
+        "1 while so little is free on the volume that writes are refused by 507.",
+        Read::Storages(|storage, samples| samples.put(&[], u64::from(storage.reserve.is_short))),
     ),
+    gauge(
+        "space_free",
+        "Bytes that are free on the volume of the shard, which other shards may share.",
+        Read::Storages(|storage, samples| samples.put(&[], storage.reserve.capacity.free_bytes)),
+    )
+    .in_bytes(),
+    gauge(
+        "space_capacity",
+        "Bytes of the volume of the shard, which other shards may share.",
+        Read::Storages(|storage, samples| samples.put(&[], storage.reserve.capacity.total_bytes)),
+    )
+    .in_bytes(),
+    gauge(
+        "space_reserve",
+        "Bytes that the shard keeps back to empty a full volume; 0 while they are given up.",
+        Read::Storages(|storage, samples| samples.put(&[], storage.reserve.held_bytes)),
+    )
+    .in_bytes(),
     // The index.
     gauge(
         "index_memtable",

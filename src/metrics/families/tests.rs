@@ -2,6 +2,7 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use anode_disk::{
     index::{CacheFigures, IndexFigures, Space},
+    reserve::ReserveFigures,
     scrub::Progress,
     segment::SegmentFigures,
     wal::WalFigures,
@@ -32,7 +33,7 @@ fn group() -> GroupFigures {
 fn storage() -> StorageFigures {
     StorageFigures {
         at_ms: 1_700_000_005_500,
-        wal: WalFigures { bytes_held: 4096, short_of_space: true, ..WalFigures::default() },
+        wal: WalFigures { bytes_held: 4096, ..WalFigures::default() },
         index: IndexFigures {
             level_tables: vec![2, 1],
             level_bytes: vec![20, 1000],
@@ -41,6 +42,7 @@ fn storage() -> StorageFigures {
         },
         segments: SegmentFigures::default(),
         space: Space::default(),
+        reserve: ReserveFigures { is_short: true, held_bytes: 512, ..ReserveFigures::default() },
         chunk_cache: CacheFigures { hit_count: 8, miss_count: 9 },
         chunk_cache_bytes: 1 << 20,
         proposal_count: 1,
@@ -103,6 +105,7 @@ fn each_figure_is_shown_with_its_labels() {
         "anode_received_bytes_total{shard=\"0\"} 1000",
         "anode_wal_held_bytes{shard=\"0\"} 4096",
         "anode_space_short{shard=\"0\"} 1",
+        "anode_space_reserve_bytes{shard=\"0\"} 512",
         "anode_index_tables{shard=\"0\",level=\"1\"} 1",
         "anode_index_table_bytes{shard=\"0\",level=\"1\"} 1000",
         "anode_block_cache_hits_total{shard=\"0\",use=\"scan\"} 5",

@@ -92,13 +92,13 @@ fn a_full_volume_is_told_a_segment_ahead_and_forgotten_when_there_is_space() {
         for _ in 0..100 {
             turn().await;
         }
-        assert!(wal.figures().short_of_space);
+        assert!(wal.is_short());
         // There is a whole segment to free others with.
         flushed(|done| wal.purge(1, 17, Bytes::new(), done)).await.unwrap();
         for _ in 0..100 {
             turn().await;
         }
-        assert!(!wal.figures().short_of_space, "the purged segment is used again");
+        assert!(!wal.is_short(), "the purged segment is used again");
         assert_eq!(disk.files().len(), 2);
     })
     .unwrap();

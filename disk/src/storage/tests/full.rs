@@ -1,0 +1,214 @@
+//! A volume that runs full: writes are refused in time, deletes bring the space back, and no state is a dead end.
+
+use bytes::Bytes;
+use futures::future::{Either, select};
+
+use crate::{
+    device::{Device, Directory, Durability, Fill, SECTOR_BYTES},
+    error::Error,
+    index::{Batch, Entry, Payload},
+    storage::{MEMORY_BYTES_MIN, Storage, StorageOptions},
+    testing::{Random, SimDirectory, SimDisk, block_on},
+};
+
+const CAPACITY_BYTES: u64 = 48 << 20;
+const PAYLOAD_BYTES: usize = 100_000;
+
+type Sim = std::rc::Rc<Storage<SimDirectory>>;
+
+fn options() -> StorageOptions {
+    StorageOptions {
+        memory_bytes: MEMORY_BYTES_MIN,
+        wal_segment_bytes: 64 << 10,
+        segment_bytes: 2 << 20,
+        wal_identity: 7,
+    }
+}
+
+fn key(number: u32) -> Bytes {
+    Bytes::from(format!("key-{number:08}"))
+}
+
+fn payload(number: u32) -> Bytes {
+    let mut random = Random::new(u64::from(number));
+    let word = random.below(u64::MAX).to_le_bytes();
+    Bytes::from(word.repeat(PAYLOAD_BYTES / 8))
+}
+
+fn put(storage: &Sim, number: u32) {
+    let mut batch = Batch::default();
+    let value = Bytes::copy_from_slice(&number.to_le_bytes());
+    batch.put(key(number), Entry { value, payload: Payload::Inline(payload(number)) });
+    storage.index.write(batch);
+}
+
+fn delete(storage: &Sim, number: u32) {
+    let mut batch = Batch::default();
+    batch.delete(key(number));
+    storage.index.write(batch);
+}
+
+/// Runs `work` beside what an owner runs, but the keeper: flushes are the work's.
+async fn beside_upkeep<T>(storage: &Sim, work: impl Future<Output = T>) -> T {
+    let upkeep = async {
+        let (logged, kept) = futures::join!(storage.wal.run(), storage.index.maintain());
+        panic!("upkeep ended: {logged:?}, {kept:?}");
+    };
+    match select(Box::pin(work), Box::pin(upkeep)).await {
+        Either::Left((done, _)) => done,
+        Either::Right(((), _)) => unreachable!("it panics"),
+    }
+}
+
+/// Flushes, as the keeper does: a full volume is asked again later.
+async fn flush(storage: &Sim) {
+    match storage.index.flush().await {
+        Ok(_) | Err(Error::NoSpace { .. }) => {}
+        Err(error) => panic!("{error}"),
+    }
+}
+
+/// Puts from `first` on until the shard is short of space; returns the number behind the last one.
+async fn fill(storage: &Sim, first: u32) -> u32 {
+    for number in first.. {
+        storage.tend_space().await.unwrap();
+        if storage.is_short_of_space() {
+            return number;
+        }
+        put(storage, number);
+        if storage.index.wants_flush() {
+            flush(storage).await;
+        }
+        storage.index.room().await.unwrap();
+    }
+    unreachable!("a volume has an end")
+}
+
+/// Lets upkeep go on until there is space again and no more to get at; panics where it doesn't come.
+async fn wait_for_space(storage: &Sim) {
+    for turn in 0..20_000 {
+        storage.tend_space().await.unwrap();
+        // Segments are never quite full, so it may go on pressing.
+        let is_over = !storage.index.space().is_pressing() || turn > 5_000;
+        if !storage.is_short_of_space() && is_over {
+            return;
+        }
+        if storage.index.holds_unflushed() {
+            flush(storage).await;
+        }
+        crate::index::notify::give_way().await;
+    }
+    let (space, reserve) = (storage.index.space(), storage.reserve());
+    panic!("no space came back: {space:?}, {reserve:?}, {storage:?}");
+}
+
+async fn check(storage: &Sim, is_there: impl Fn(u32) -> bool, count: u32) {
+    for number in 0..count {
+        let found = storage.index.get(&key(number)).await.unwrap();
+        assert_eq!(found.is_some(), is_there(number), "key {number}");
+        if let Some(entry) = found {
+            let length = u32::try_from(PAYLOAD_BYTES).unwrap();
+            let read = storage.index.payload(&key(number), &entry, 0..length).await.unwrap();
+            assert_eq!(read, payload(number), "key {number}");
+        }
+    }
+}
+
+/// Another program's file, that takes all that is free but so much.
+async fn hog(disk: &SimDisk, free_bytes: u64) {
+    let bytes = disk.capacity().free_bytes - free_bytes;
+    let bytes = bytes / SECTOR_BYTES as u64 * SECTOR_BYTES as u64;
+    let file = disk.reopen().create("hog", Fill::Reserved(bytes), Durability::AtSync).await;
+    assert_eq!(file.unwrap().size(), bytes);
+}
+
+#[test]
+fn what_is_deleted_on_a_full_volume_comes_back_again_and_again() {
+    for seed in 0..5 {
+        let disk = SimDisk::new(seed);
+        disk.set_capacity(Some(CAPACITY_BYTES));
+        block_on(async {
+            let storage = Storage::open(disk.root(), options()).await.unwrap();
+            beside_upkeep(&storage, async {
+                let mut count = 0;
+                let mut gone = std::collections::BTreeSet::new();
+                for round in 0..4 {
+                    let first = count;
+                    count = fill(&storage, first).await;
+                    assert!(count > first + 30, "round {round} of seed {seed}: {first} to {count}");
+                    assert_eq!(storage.reserve().given_count, 0, "the margin was enough");
+                    // Every other one: no segment goes by itself.
+                    for number in (0..count).filter(|number| number % 2 == round % 2) {
+                        delete(&storage, number);
+                        gone.insert(number);
+                    }
+                    wait_for_space(&storage).await;
+                }
+                check(&storage, |number| !gone.contains(&number), count).await;
+            })
+            .await;
+        });
+    }
+}
+
+#[test]
+fn a_volume_that_others_have_filled_serves_deletes_from_the_reserve() {
+    for seed in 0..5 {
+        let disk = SimDisk::new(seed);
+        disk.set_capacity(Some(CAPACITY_BYTES));
+        block_on(async {
+            let storage = Storage::open(disk.root(), options()).await.unwrap();
+            beside_upkeep(&storage, async {
+                let count = fill(&storage, 0).await;
+                hog(&disk, 0).await;
+                for number in 0..count {
+                    if number % 10 > 0 {
+                        delete(&storage, number);
+                    }
+                    if number % 16 == 0 {
+                        flush(&storage).await;
+                    }
+                }
+                wait_for_space(&storage).await;
+                assert!(storage.reserve().given_count > 0, "there was nothing else to write in");
+                check(&storage, |number| number % 10 == 0, count).await;
+            })
+            .await;
+        });
+    }
+}
+
+#[test]
+fn a_full_volume_is_started_on_and_can_be_emptied() {
+    for seed in 0..5 {
+        let disk = SimDisk::new(seed);
+        disk.set_capacity(Some(CAPACITY_BYTES));
+        block_on(async {
+            let storage = Storage::open(disk.root(), options()).await.unwrap();
+            let count = beside_upkeep(&storage, async {
+                let count = fill(&storage, 0).await;
+                flush(&storage).await;
+                count
+            })
+            .await;
+            drop(storage);
+            // Power is cut once; after that the process alone dies. Removals that a cut undoes have their space still.
+            disk.crash();
+            hog(&disk, 0).await;
+            for _life in 0..4 {
+                let storage = Storage::open(disk.reopen(), options()).await.unwrap();
+                assert!(storage.is_short_of_space());
+                beside_upkeep(&storage, check(&storage, |_| true, count)).await;
+            }
+            let storage = Storage::open(disk.reopen(), options()).await.unwrap();
+            beside_upkeep(&storage, async {
+                for number in 0..count {
+                    delete(&storage, number);
+                }
+                wait_for_space(&storage).await;
+                check(&storage, |_| false, count).await;
+            })
+            .await;
+        });
+    }
+}
