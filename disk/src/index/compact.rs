@@ -19,7 +19,7 @@ use crate::{
         payload::{Lot, in_segment, move_extents},
         ranges::Ranges,
         shared::{Install, Shared},
-        space::{self, MayRelocate},
+        space,
         table::{
             reader::{Reading, Table},
             run::{Hiding, RunCursor, Walk},
@@ -42,10 +42,13 @@ pub(crate) async fn step<D: Directory>(
     if shared.halted.get() {
         return Ok(false);
     }
-    let may_relocate = space::may_relocate(shared).await?;
-    let Some(job) = next_job(shared, may_relocate) else {
+    let Some(job) = next_job(shared) else {
         return Ok(false);
     };
+    // Jobs of every other kind come before those that rewrite a segment.
+    if job.relocate.is_some() && !space::may_rewrite(shared).await? {
+        return Ok(false);
+    }
     let done = compact(shared, job, &mut Pace::new(surroundings)).await;
     drop(guard);
     done.map(|()| true)
@@ -154,7 +157,7 @@ impl<D: Directory> Output<D> {
     }
 }
 
-fn next_job<D: Directory>(shared: &Shared<D>, may_relocate: MayRelocate) -> Option<Job<D>> {
+fn next_job<D: Directory>(shared: &Shared<D>) -> Option<Job<D>> {
     let state = shared.state.borrow();
     if let Some(job) = state.version.wanted(&shared.options, &state.turns) {
         return Some(job);
@@ -168,9 +171,6 @@ fn next_job<D: Directory>(shared: &Shared<D>, may_relocate: MayRelocate) -> Opti
         && let Some(job) = state.version.last_tombstones_job()
     {
         return Some(job);
-    }
-    if may_relocate == MayRelocate::No {
-        return None;
     }
     let thinness = space::thinness(shared, &state);
     let mut excluded = state.damaged.clone();

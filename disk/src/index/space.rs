@@ -115,22 +115,17 @@ impl<D: Directory> Shared<D> {
     }
 }
 
-/// Whether segments may be rewritten.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum MayRelocate {
-    Yes,
-    No,
-}
-
-/// On a volume that is all but full a rewrite takes a new segment before it gives one back. What is left then must do for
-/// flushes and merges, or nothing would come back ever again.
-pub(super) async fn may_relocate<D: Directory>(shared: &Shared<D>) -> Result<MayRelocate, Error> {
+/// Whether a segment may be rewritten. On a volume that is all but full a rewrite takes a new segment before it gives one
+/// back: the reserve is given up for that, and what is left must do for flushes and merges, or nothing would come back
+/// ever again.
+pub(super) async fn may_rewrite<D: Directory>(shared: &Shared<D>) -> Result<bool, Error> {
     let Some(reserve) = shared.reserve.as_ref().filter(|reserve| reserve.is_tight()) else {
-        return Ok(MayRelocate::Yes);
+        return Ok(true);
     };
     let segment_bytes = shared.segments.segment_bytes();
     let enough = segment_bytes + segment_bytes / 2;
-    Ok(if reserve.free_bytes().await? >= enough { MayRelocate::Yes } else { MayRelocate::No })
+    Ok(reserve.free_bytes().await? >= enough
+        || (reserve.give().await? && reserve.free_bytes().await? >= enough))
 }
 
 /// How thin a segment must be to be rewritten now.
