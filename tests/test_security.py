@@ -196,7 +196,7 @@ def test_huge_and_deep_xml_is_refused(node: Node, s3: BaseClient, signer: Signer
 @pytest.mark.parametrize(
     "path",
     [
-        "/metrics",
+        "/metrics/x",
         "/admin",
         "/_admin",
         "/minio/admin/v3/info",
@@ -218,6 +218,18 @@ def test_health_tells_nothing_else(node: Node) -> None:
     for probe in ("live", "ready"):
         answer = wire.exchange(node.port, Request("GET", f"/health/{probe}", headers={"host": node.address}))
         assert answer.status == 200 and len(answer.body) < 200 and ACCESS_KEY.encode() not in answer.body
+
+
+def test_metrics_are_only_read_and_tell_no_names(node: Node, victim: tuple[str, str]) -> None:
+    """From this machine, as every test asks; what others get is in test_metrics.py."""
+    bucket, upload = victim
+    answer = wire.exchange(node.port, Request("GET", "/metrics", headers={"host": node.address}))
+    assert answer.status == 200
+    for name in (bucket, upload, "victim", ACCESS_KEY, SECRET_KEY, str(node.data)):
+        assert name.encode() not in answer.body, name
+    for method in ("POST", "PUT", "DELETE"):
+        refused = wire.exchange(node.port, Request(method, "/metrics", headers={"host": node.address}))
+        assert refused.status == 403, (method, refused)
 
 
 def test_the_secret_is_in_no_log_and_no_answer(make_node: Callable[..., Node]) -> None:
