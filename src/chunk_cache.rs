@@ -92,6 +92,8 @@ impl ChunkCache {
             self.budget.regret(Side::Chunks, bytes);
         }
         if cost > self.limit() {
+            // A share of less than a chunk grows back if this one is read again.
+            self.ghosts.borrow_mut().add(name, cost);
             return;
         }
         let is_kept = regretted.is_some();

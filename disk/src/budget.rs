@@ -2,8 +2,8 @@
 //!
 //! Each side has a *share*; the two are the budget. What one side leaves of its share the other may use, and gives back
 //! when it is asked to: so a side that alone is used has all. Which share is worth more is learned from *regrets*: a side
-//! remembers the names of what it let go lately ([`Ghosts`]), as many bytes of them as the other side, and when one is
-//! read again, a larger share would have spared that read. Each regret moves the boundary by a part of what the read
+//! remembers the names of what it let go lately ([`Ghosts`]), of as many bytes as the budget has, and when one is read
+//! again, a larger share would have spared that read. Each regret moves the boundary by a part of what the read
 //! cost, so it comes to rest where the next byte is worth the same on either side. No share falls below
 //! [`FLOOR_PART`] of the budget.
 //!
@@ -177,9 +177,10 @@ impl CacheBudget {
         self.set_block_share(share);
     }
 
-    /// How many bytes of names a side remembers in its [`Ghosts`].
+    /// Of how many bytes a side remembers the names in its [`Ghosts`]: of all that could be hot, so that also what is read
+    /// in a circle is seen to fit.
     pub fn ghost_bytes(&self) -> usize {
-        self.figures.get().bytes_max / 2
+        self.figures.get().bytes_max
     }
 
     fn share(&self, side: Side) -> usize {

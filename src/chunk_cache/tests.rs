@@ -90,3 +90,19 @@ fn a_pass_takes_from_blocks_what_is_lent_and_hot_chunks_take_more() {
     assert!(hits >= 1500, "fifty hot chunks are more than the first share: {hits} hits of 2000");
     assert!(budget.held(Side::Blocks) < 35 * COST, "{budget:?}");
 }
+
+#[test]
+fn a_share_of_less_than_a_chunk_grows_back() {
+    let budget = CacheBudget::new(3 * COST, 3 * COST);
+    let cache = ChunkCache::new(Rc::clone(&budget));
+    budget.hold(Side::Blocks, budget.figures().bytes_max);
+    let idle = Rc::new(Idle(Rc::clone(&budget)));
+    let joining = Rc::downgrade(&idle);
+    budget.join(Side::Blocks, joining);
+    for _ in 0..1000 {
+        budget.regret(Side::Blocks, COST);
+    }
+    assert!(budget.limit(Side::Chunks) < COST, "{budget:?}");
+    let hits = (0..20).filter(|_| read(&cache, 1)).count();
+    assert!(hits >= 10, "{hits} of 20");
+}

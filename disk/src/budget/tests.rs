@@ -175,3 +175,25 @@ fn a_regret_of_a_chunk_weighs_what_its_read_costs() {
     // A read of 1 MiB takes some six times as long as one of 16 KiB, and its bytes are sixty-four times as many.
     assert!((5..=7).contains(&(chunk / block)), "{chunk} and {block}");
 }
+
+#[test]
+fn a_side_that_regrets_without_end_leaves_the_other_its_floor() {
+    for hot in [Side::Blocks, Side::Chunks] {
+        let Pair { budget, blocks, chunks } = both(16 << 20, 16 << 20);
+        let (held, other) =
+            if hot == Side::Blocks { (&blocks, &chunks) } else { (&chunks, &blocks) };
+        for name in 0..4000 {
+            held.read(name, BLOCK_BYTES);
+        }
+        for _ in 0..10_000 {
+            budget.regret(hot, CHUNK_BYTES);
+        }
+        let floor = budget.figures().bytes_max / FLOOR_PART;
+        assert_eq!(budget.limit(hot.other()), floor);
+        for name in 0..4000 {
+            other.read(name, BLOCK_BYTES);
+        }
+        let kept = budget.held(hot.other());
+        assert!(kept <= floor && floor < kept + BLOCK_BYTES, "{kept} of {floor}");
+    }
+}

@@ -1,6 +1,6 @@
 //! Several ordered sources as one: each key once, with the newest change.
 
-use std::{cmp::Ordering, ops::Bound, rc::Rc};
+use std::{ops::Bound, rc::Rc};
 
 use bytes::Bytes;
 
@@ -40,18 +40,19 @@ pub(crate) struct LotCursor {
 pub(crate) struct Merge<D: Directory> {
     /// Newest first.
     sources: Vec<Source<D>>,
-    /// Which of them stand on its key.
-    first: Vec<usize>,
-    /// Which of the others has the smallest key: a long run of keys of one source is compared with that alone.
-    second: Option<usize>,
+    /// Those that stand on a key: by key, the newest first where it is the same.
+    order: Vec<usize>,
 }
 
 impl<D: Directory> Merge<D> {
     /// On the first key of `sources`, newest first.
     pub(crate) fn new(sources: Vec<Source<D>>) -> Self {
-        let mut merge = Self { first: Vec::with_capacity(sources.len()), second: None, sources };
-        merge.rank();
-        merge
+        let key = |position: &usize| sources[*position].key();
+        let mut order: Vec<usize> =
+            (0..sources.len()).filter(|position| key(position).is_some()).collect();
+        // Stable: positions of the same key stay in their order.
+        order.sort_by(|one, other| key(one).cmp(&key(other)));
+        Self { sources, order }
     }
 
     /// The key it stands on; none past the end.
@@ -71,52 +72,45 @@ impl<D: Directory> Merge<D> {
 
     /// Goes to the next key.
     pub(crate) async fn advance(&mut self, cache: &Cache) -> Result<(), Error> {
-        for position in &self.first {
+        let key = self.key();
+        let same = self.order.iter().take_while(|position| self.sources[**position].key() == key);
+        let same = same.count();
+        for position in &self.order[..same] {
             let source = &mut self.sources[*position];
             // Nearly always the next key is in memory: no future for that.
             if !source.advance_in_memory()? {
                 source.advance_beyond(cache).await?;
             }
         }
-        if !self.is_still_first() {
-            self.rank();
+        for place in (0..same).rev() {
+            self.settle(place);
         }
         Ok(())
     }
 
     fn newest(&self) -> Option<&Source<D>> {
-        self.first.first().map(|position| &self.sources[*position])
+        self.order.first().map(|position| &self.sources[*position])
     }
 
-    /// Whether the one source that was advanced still has the smallest key.
-    fn is_still_first(&self) -> bool {
-        let [position] = self.first[..] else { return false };
-        let Some(key) = self.sources[position].key() else { return false };
-        self.second.is_none_or(|second| self.sources[second].key().is_some_and(|next| key < next))
-    }
-
-    /// Finds the smallest key, and the next one.
-    fn rank(&mut self) {
-        self.first.clear();
-        self.second = None;
-        for (position, source) in self.sources.iter().enumerate() {
-            let Some(key) = source.key() else { continue };
-            let smallest = self.first.first().map(|first| (*first, self.sources[*first].key()));
-            match smallest.map_or(Ordering::Equal, |(_, smallest)| Some(key).cmp(&smallest)) {
-                Ordering::Equal => self.first.push(position),
-                Ordering::Less => {
-                    self.second = smallest.map(|(first, _)| first);
-                    self.first.clear();
-                    self.first.push(position);
-                }
-                Ordering::Greater => {
-                    let second = self.second.and_then(|second| self.sources[second].key());
-                    if second.is_none_or(|second| key < second) {
-                        self.second = Some(position);
-                    }
-                }
-            }
-        }
+    /// Moves the source at `place`, which was advanced, to where it belongs among those behind it.
+    fn settle(&mut self, place: usize) {
+        let position = self.order[place];
+        let Some(key) = self.sources[position].key() else {
+            self.order.remove(place);
+            return;
+        };
+        let is_passed = |other: &usize| {
+            let next = self.sources[*other].key();
+            (next, *other) < (Some(key), position)
+        };
+        let behind = &self.order[place + 1..];
+        // Many keys in a row are often of one source.
+        let passed = if behind.first().is_some_and(is_passed) {
+            behind.partition_point(is_passed)
+        } else {
+            0
+        };
+        self.order[place..=place + passed].rotate_left(1);
     }
 }
 

@@ -1,9 +1,12 @@
-use std::rc::Rc;
+use std::{collections::BTreeMap, rc::Rc};
 
 use bytes::Bytes;
 
 use super::{Cache, Use, slots::SLOT_OVERHEAD_BYTES};
-use crate::budget::CacheBudget;
+use crate::{
+    budget::{CacheBudget, GivesWay, Side},
+    testing::Random,
+};
 
 const COST: usize = 100 + SLOT_OVERHEAD_BYTES;
 
@@ -140,4 +143,60 @@ fn what_is_read_ahead_counts_as_used_from_its_second_use_on() {
     cache.insert_ahead((2, 2), block());
     assert!(cache.get((2, 0), Use::Scan).is_none(), "the walk has passed it");
     assert!(cache.get((2, 1), Use::Scan).is_some(), "the walk will come to it");
+}
+
+#[test]
+fn whatever_is_done_it_gives_what_it_took_and_holds_what_the_budget_says() {
+    for seed in 0..40 {
+        let mut random = Random::new(seed);
+        let cache = cache_of(20);
+        let budget = Rc::clone(cache.budget());
+        let bytes_max = budget.figures().bytes_max;
+        let mut model: BTreeMap<(u32, u64), Bytes> = BTreeMap::new();
+        for _ in 0..4000 {
+            let place = (u32::try_from(random.below(4)).unwrap(), random.below(40));
+            let kind = [Use::Metadata, Use::Point, Use::Point, Use::Scan]
+                [usize::try_from(random.below(4)).unwrap()];
+            match random.below(40) {
+                0 => {
+                    cache.forget(place.0);
+                    model.retain(|held, _| held.0 != place.0);
+                }
+                1 => {
+                    let before = cache.bytes();
+                    let bytes = usize::try_from(random.below(bytes_max as u64)).unwrap();
+                    cache.give_way(bytes);
+                    assert!(cache.bytes() <= before.saturating_sub(bytes), "seed {seed}");
+                }
+                // Chunks come and go beside it.
+                2 => {
+                    let room = bytes_max - cache.bytes();
+                    budget.hold(
+                        Side::Chunks,
+                        usize::try_from(random.below(room as u64 + 1)).unwrap(),
+                    );
+                }
+                _ => {
+                    if let Some(found) = cache.get(place, kind) {
+                        assert_eq!(Some(&found), model.get(&place), "seed {seed}");
+                        continue;
+                    }
+                    let length = usize::try_from(random.below(200)).unwrap();
+                    let content = Bytes::from(random.bytes(length));
+                    model.insert(place, content.clone());
+                    if kind == Use::Scan && random.coin() {
+                        cache.insert_ahead(place, content);
+                    } else {
+                        cache.insert(place, content, kind);
+                    }
+                }
+            }
+            assert_eq!(cache.bytes(), budget.held(Side::Blocks), "seed {seed}");
+            assert!(cache.bytes() + budget.held(Side::Chunks) <= bytes_max, "seed {seed}");
+        }
+        let figures = [Use::Metadata, Use::Point, Use::Scan].map(|kind| cache.figures(kind));
+        assert!(figures.iter().all(|kind| kind.hit_count > 0 && kind.miss_count > 0));
+        drop(cache);
+        assert_eq!(budget.held(Side::Blocks), 0);
+    }
 }

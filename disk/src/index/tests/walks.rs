@@ -8,7 +8,7 @@ use crate::{
     device::Directory,
     index::{Batch, Entry, Index, IndexOptions, Payload, ahead::WINDOW_BYTES},
     segment::SegmentOptions,
-    testing::{SimDirectory, SimDisk, block_on},
+    testing::{Fault, SimDirectory, SimDisk, block_on},
 };
 
 const KEY_COUNT: u64 = 20_000;
@@ -160,5 +160,19 @@ fn damage_ahead_of_a_walk_is_found_when_it_gets_there() {
         assert!(matches!(damage, crate::Error::Corrupt { .. }), "{damage}");
         let share = KEY_COUNT * 9 / 20;
         assert!(found > share, "{found} of {KEY_COUNT} before the middle were listed");
+    });
+}
+
+#[test]
+fn a_bad_sector_ahead_of_a_walk_is_not_its_business() {
+    block_on(async {
+        let (disk, _) = rig(6);
+        let index = table(&disk, 4 << 20).await;
+        let next = page(&index, key(0), 1).await.1.unwrap();
+        // The next read is of two blocks; after it the first of them is read alone.
+        disk.fail_at(disk.io_count(), Fault::Io, true);
+        let before = disk.reads().0;
+        assert_eq!(page(&index, next, 100).await.0, 100);
+        assert_eq!(disk.reads().0 - before, 2);
     });
 }
