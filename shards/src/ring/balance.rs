@@ -61,22 +61,26 @@ impl Balance {
     /// Gives every group the replicas that it lacks. There must be as many failure domains.
     pub(super) fn fill(&mut self, replicas: usize) {
         let total = (self.holders.len() - 1) * replicas;
-        let (even, more) = (total / self.shards.len(), total % self.shards.len());
         for group in 0..self.holders.len() {
             while self.holders[group].len() < replicas {
-                let above = self.loads.iter().filter(|load| **load > even).count();
-                // So many may have one more than the others.
-                let room = if above < more { even + 1 } else { even };
-                let legal = (0..self.shards.len())
-                    .filter(|shard| self.holder_in(group, self.domains[*shard]).is_none());
-                let nearest = legal.min_by_key(|shard| {
-                    let above = (self.loads[*shard] + 1).saturating_sub(room);
-                    let above = if group == 0 { 0 } else { above };
-                    (above, Reverse(self.nearness(group, *shard)))
-                });
+                let nearest = self.nearest_with_room(group, total);
                 self.add(group, nearest.expect("there are as many domains as replicas"));
             }
         }
+    }
+
+    /// The nearest shard that a group may go to with room for one of `total` replicas, or with the least too many.
+    fn nearest_with_room(&self, group: usize, total: usize) -> Option<usize> {
+        let (even, more) = (total / self.shards.len(), total % self.shards.len());
+        // So many shards may have one more than the others.
+        let above = self.loads.iter().filter(|load| **load > even).count();
+        let room = if above < more { even + 1 } else { even };
+        let legal = (0..self.shards.len())
+            .filter(|shard| self.holder_in(group, self.domains[*shard]).is_none());
+        legal.min_by_key(|shard| {
+            let excess = if group == 0 { 0 } else { (self.loads[*shard] + 1).saturating_sub(room) };
+            (excess, Reverse(self.nearness(group, *shard)))
+        })
     }
 
     /// Moves replicas until no chain makes the loads more even. Each lowers the sum of their squares: this ends.
@@ -114,17 +118,16 @@ impl Balance {
         let mut queue = VecDeque::from([last]);
         let mut first: Option<usize> = None;
         while let Some(target) = queue.pop_front() {
-            for group in self.nearest_groups(target) {
-                for source in self.givers(group, target) {
-                    if source == last || gives[source].is_some() {
-                        continue;
-                    }
-                    gives[source] = Some(Move { group, source, target });
-                    queue.push_back(source);
-                    let fullest = first.map_or(self.loads[last] + 1, |first| self.loads[first]);
-                    if self.loads[source] > fullest {
-                        first = Some(source);
-                    }
+            for given in self.moves_to(target) {
+                let source = given.source;
+                if source == last || gives[source].is_some() {
+                    continue;
+                }
+                gives[source] = Some(given);
+                queue.push_back(source);
+                let fullest = first.map_or(self.loads[last] + 1, |first| self.loads[first]);
+                if self.loads[source] > fullest {
+                    first = Some(source);
                 }
             }
             if first.is_some_and(|first| self.loads[first] == most) {
@@ -141,19 +144,19 @@ impl Balance {
         Some(moves)
     }
 
-    /// The groups of objects that a shard doesn't hold, the nearest first.
-    fn nearest_groups(&self, shard: usize) -> Vec<usize> {
-        let absent = |group: &usize| !self.holders[*group].contains(&shard);
+    /// Every replica of a group of objects that may go to a shard, those of the nearest groups first.
+    fn moves_to(&self, target: usize) -> impl Iterator<Item = Move> {
+        let absent = |group: &usize| !self.holders[*group].contains(&target);
         let mut groups: Vec<usize> = (1..self.holders.len()).filter(absent).collect();
-        groups.sort_by_cached_key(|group| Reverse(self.nearness(*group, shard)));
-        groups
-    }
-
-    /// The holders of a group that may give their replica to `target`: the one in its failure domain, where there is one.
-    fn givers(&self, group: usize, target: usize) -> impl Iterator<Item = usize> {
-        let within = self.holder_in(group, self.domains[target]);
-        let holders = self.holders[group].iter().copied();
-        holders.filter(move |holder| within.is_none_or(|within| within == *holder))
+        groups.sort_by_cached_key(|group| Reverse(self.nearness(*group, target)));
+        groups.into_iter().flat_map(move |group| {
+            // Where there is one in the target's failure domain it is this one that goes.
+            let within = self.holder_in(group, self.domains[target]);
+            let holders = self.holders[group].iter().copied();
+            let givers =
+                holders.filter(move |holder| within.is_none_or(|within| within == *holder));
+            givers.map(move |source| Move { group, source, target })
+        })
     }
 
     /// The holder of a group in a failure domain.
