@@ -107,11 +107,6 @@ impl<H: Host> Holdings<H> {
         self.cache.bytes()
     }
 
-    /// Bytes in the chunk cache.
-    pub(crate) fn cache_bytes(&self) -> usize {
-        self.cache.borrow().bytes()
-    }
-
     /// Commands that are being agreed on.
     pub(crate) fn proposal_count(&self) -> usize {
         self.proposal_count.get()

@@ -3,11 +3,12 @@
 //! What is kept back, and when a shard is short, is the disk's ([`anode_disk::storage::Storage::tend_space`]); here are
 //! time and people.
 
-use std::rc::Rc;
+use std::{io, path::Path, rc::Rc};
 
-use anode_disk::{Error, storage::Storage};
+use anode_disk::{Error, device::Capacity, storage::Storage};
 use anode_shards::keeper::Keeper;
 use bytesize::ByteSize;
+use nix::sys::statvfs::statvfs;
 
 use crate::{host::Host, limits, shard::Shard};
 
@@ -39,6 +40,16 @@ pub(crate) async fn run<H: Host>(
         shard.host().sleep(limits::SPACE_POLL).await;
     }
     Ok(())
+}
+
+/// The space of the file system that a directory is on.
+pub(crate) fn capacity_of(directory: &Path) -> io::Result<Capacity> {
+    let found = statvfs(directory)?;
+    let unit = found.fragment_size();
+    Ok(Capacity {
+        free_bytes: found.blocks_available().saturating_mul(unit),
+        total_bytes: found.blocks().saturating_mul(unit),
+    })
 }
 
 fn tell<H: Host>(shard: &Shard<H>, storage: &Storage<H::Directory>, is_short: bool) {

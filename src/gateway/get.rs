@@ -82,6 +82,7 @@ pub(crate) fn tell<H: Host>(shard: &Shard<H>, object: &str, error: &AskError) {
         AskError::Damaged(finding) => shard.told().damage(object, finding),
         AskError::Full
         | AskError::Overloaded
+        | AskError::DeviceFailed(_)
         | AskError::VolumeFailed { .. }
         | AskError::Unavailable(_) => {
             tracing::warn!(object, %error, "an object can't be read");

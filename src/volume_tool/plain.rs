@@ -16,6 +16,8 @@ use anode_disk::{
 };
 use bytes::Bytes;
 
+use crate::space::capacity_of;
+
 /// Zeros that are written at once.
 const FILL_BYTES: u64 = 1 << 20;
 
@@ -162,7 +164,7 @@ impl Directory for PlainDirectory {
     }
 
     async fn capacity(&self) -> Result<Capacity, Error> {
-        refused(&self.0)
+        capacity_of(&self.0).map_err(|error| failed("ask for the space of", &self.0, &error))
     }
 }
 

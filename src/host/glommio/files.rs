@@ -19,8 +19,9 @@ use bytes::Bytes;
 use nix::{
     fcntl::{FallocateFlags, fallocate},
     libc,
-    sys::statvfs::statvfs,
 };
+
+use crate::space::capacity_of;
 
 use super::{
     aside::Aside,
@@ -181,14 +182,8 @@ impl Directory for FileDirectory {
 
     async fn capacity(&self) -> Result<Capacity, Error> {
         let path = self.path.clone();
-        let asked = self.aside.call(move || Ok(statvfs(&path)?));
-        let found =
-            asked.await.map_err(|error| refused("ask for the space of", &self.path, &error))?;
-        let unit = found.fragment_size();
-        Ok(Capacity {
-            free_bytes: found.blocks_available().saturating_mul(unit),
-            total_bytes: found.blocks().saturating_mul(unit),
-        })
+        let asked = self.aside.call(move || capacity_of(&path));
+        asked.await.map_err(|error| refused("ask for the space of", &self.path, &error))
     }
 }
 

@@ -21,6 +21,7 @@ fn options() -> StorageOptions {
         memory_bytes: MEMORY_BYTES_MIN,
         wal_segment_bytes: 64 << 10,
         segment_bytes: 2 << 20,
+        chunk_cache_bytes: 0,
         wal_identity: 7,
     }
 }
