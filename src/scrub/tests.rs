@@ -129,7 +129,7 @@ fn a_chunk_with_right_checksums_and_other_bytes_than_its_name_says_is_told() {
         let path = rig.path_of("/segment-");
         let content = rig.node.disk().bytes(&path);
         let at = content.windows(16).position(|window| window == MARK).unwrap();
-        forge(&rig.node.disk(), &path, at + 200_000);
+        forge(rig.node.disk(), &path, at + 200_000);
         let told = loop {
             rig.world.sleep(Duration::from_millis(100)).await;
             if let Some(told) = rig.node.failure() {

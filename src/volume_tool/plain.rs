@@ -39,7 +39,6 @@ impl PlainDirectory {
         Self(path.to_owned())
     }
 
-    #[expect(clippy::disallowed_methods, reason = "no shard runs here")]
     fn open_with(
         &self,
         name: &str,
@@ -158,6 +157,7 @@ impl Directory for PlainDirectory {
         listed().map_err(|error| failed("list", &self.0, &error))
     }
 
+    #[expect(clippy::disallowed_methods, reason = "no shard runs here")]
     async fn sync(&self) -> Result<(), Error> {
         let synced = File::open(&self.0).and_then(|directory| directory.sync_all());
         synced.map_err(|error| failed("flush", &self.0, &error))

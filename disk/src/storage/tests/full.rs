@@ -13,6 +13,8 @@ use crate::{
 
 const CAPACITY_BYTES: u64 = 48 << 20;
 const PAYLOAD_BYTES: usize = 100_000;
+/// Nothing moves in so many turns: longer than any step of upkeep takes.
+const STILL_TURNS: u32 = 2_000;
 
 type Sim = std::rc::Rc<Storage<SimDirectory>>;
 
@@ -85,19 +87,21 @@ async fn fill(storage: &Sim, first: u32) -> u32 {
     unreachable!("a volume has an end")
 }
 
-/// Lets upkeep go on until there is space again and no more to get at; panics where it doesn't come.
+/// Lets upkeep go on until there is space and no more comes back; panics where none does.
 async fn wait_for_space(storage: &Sim) {
-    for turn in 0..20_000 {
+    let (mut free_bytes, mut still) = (0, 0);
+    for _ in 0..60_000 {
         storage.tend_space().await.unwrap();
-        // Segments are never quite full, so it may go on pressing.
-        let is_over = !storage.index.space().is_pressing() || turn > 5_000;
-        if !storage.is_short_of_space() && is_over {
-            return;
-        }
         if storage.index.holds_unflushed() {
             flush(storage).await;
         }
         crate::index::notify::give_way().await;
+        let now = storage.reserve().capacity.free_bytes;
+        still = if now == free_bytes { still + 1 } else { 0 };
+        free_bytes = now;
+        if !storage.is_short_of_space() && still > STILL_TURNS {
+            return;
+        }
     }
     let (space, reserve) = (storage.index.space(), storage.reserve());
     panic!("no space came back: {space:?}, {reserve:?}, {storage:?}");
