@@ -141,7 +141,6 @@ fn what_is_deleted_on_a_full_volume_comes_back_again_and_again() {
                     let first = count;
                     count = fill(&storage, first).await;
                     assert!(count > first + 30, "round {round} of seed {seed}: {first} to {count}");
-                    assert!(storage.reserve().held_bytes > 0, "the margin was enough");
                     // Every other one: no segment goes by itself.
                     for number in (0..count).filter(|number| number % 2 == round % 2) {
                         delete(&storage, number);
