@@ -213,6 +213,7 @@ impl GlommioHost {
             inbox: RefCell::default(),
             receiver: Cell::default(),
         });
+        glommio::spawn_local(Rc::clone(&inner.uring).hear_bell()).detach();
         glommio::spawn_local(Poller::new(Rc::clone(&inner), receiver)).detach();
         glommio::spawn_local(heartbeat(Rc::clone(&inner.uring))).detach();
         Ok(Self(inner))

@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use futures::{StreamExt as _, channel::mpsc, future::LocalBoxFuture};
+use futures::{StreamExt as _, channel::mpsc};
 
 use super::{Inner, uring::Uring};
 use crate::mesh::Message;
@@ -62,7 +62,6 @@ pub(super) struct Poller {
     uring: Rc<Uring>,
     inner: Rc<Inner>,
     messages: RefCell<mpsc::Receiver<Message>>,
-    bell: Option<LocalBoxFuture<'static, ()>>,
     watch: Duration,
     /// Runs of other tasks, as of this one's last.
     seen_count: u64,
@@ -77,7 +76,6 @@ impl Poller {
             uring: Rc::clone(&inner.uring),
             inner,
             messages: RefCell::new(messages),
-            bell: None,
             watch: Duration::ZERO,
             seen_count: 0,
             idle_since: None,
@@ -85,15 +83,10 @@ impl Poller {
         }
     }
 
-    fn wake_up(&mut self, context: &mut Context<'_>) {
+    fn wake_up(&mut self) {
         let Some(since) = self.asleep_since.take() else { return };
         self.uring.ring_bell(false);
         self.watch = next_watch(self.watch, since.elapsed());
-        if let Some(bell) = &mut self.bell
-            && bell.as_mut().poll(context).is_ready()
-        {
-            self.bell = None;
-        }
     }
 
     /// Takes what is there now.
@@ -113,13 +106,6 @@ impl Poller {
     /// Sees to it that whatever comes next wakes this task; false where something came meanwhile.
     fn fall_asleep(&mut self, context: &mut Context<'_>) -> bool {
         self.uring.ring_bell(true);
-        let uring = &self.uring;
-        let bell = self.bell.get_or_insert_with(|| Box::pin(uring.listen_for_bell()));
-        if bell.as_mut().poll(context).is_ready() {
-            self.bell = None;
-            self.uring.ring_bell(false);
-            return false;
-        }
         let message = self.messages.borrow_mut().poll_next_unpin(context);
         if let Poll::Ready(Some(message)) = message {
             self.inner.deliver(message);
@@ -140,7 +126,7 @@ impl Future for Poller {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.wake_up(cx);
+        self.wake_up();
         let is_submitted = self.uring.submit();
         // What the kernel left is submitted next time round: no sleep before.
         let others_ran = !is_submitted || self.seen_count != RUN_COUNT.get();

@@ -37,6 +37,20 @@ fn openrafts_runtime_suite_passes() {
     openraft_rt::testing::Suite::<ShardRuntime>::test_all();
 }
 
+/// A node that nobody asked anything ended after some minutes: each time the poller woke up and fell asleep it left two
+/// wakers with glommio, which counts up to 32,767.
+#[test]
+fn a_shard_may_wake_up_and_fall_asleep_without_end() {
+    let wake_count = 17_000;
+    run_alone(move |host| async move {
+        for _ in 0..wake_count {
+            host.0.uring.wake_submitter();
+            // Longer than the poller watches before it sleeps again.
+            host.sleep(Duration::from_micros(500)).await;
+        }
+    });
+}
+
 #[test]
 fn files_keep_what_is_written_by_direct_io() {
     let scratch = Scratch::new("files");
