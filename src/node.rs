@@ -362,25 +362,7 @@ async fn recover<H: Host>(
     });
     let staging = Staging::open(Rc::clone(&storage)).await.map_err(|error| said(&error))?;
     let keeper = Keeper::new(Rc::clone(&storage), Rc::clone(&staging), KeeperOptions::default());
-    for loops in 0..2 {
-        let (storage, keeper) = (Rc::clone(&storage), keeper.clone());
-        let (shard, supervisor) = (shard.clone(), supervisor.clone());
-        host.spawn("upkeep", async move {
-            let surroundings = Upkeep { host: shard.host().clone() };
-            let ended = if loops == 0 {
-                storage.index.maintain_in(&surroundings).await
-            } else {
-                keeper.run().await
-            };
-            report(&shard, &supervisor, ended);
-        });
-    }
-    let watching = (shard.clone(), supervisor.clone(), Rc::clone(&storage), keeper.clone());
-    host.spawn("space", async move {
-        let (shard, supervisor, storage, keeper) = watching;
-        let ended = space::run(&shard, &storage, &keeper).await;
-        report(&shard, &supervisor, ended);
-    });
+    spawn_upkeep(shard, supervisor, &storage, &keeper);
     let mut groups = BTreeMap::new();
     for group in shard.own_groups() {
         let options = GroupOptions {
@@ -413,6 +395,35 @@ async fn recover<H: Host>(
     }
     supervisor.report(Event::Recovered { shard: host.shard(), group_count, record_count });
     Ok(keeper)
+}
+
+/// Starts what looks after a shard's storage: it must run before groups are opened.
+fn spawn_upkeep<H: Host>(
+    shard: &Shard<H>,
+    supervisor: &impl Supervisor,
+    storage: &Rc<Storage<H::Directory>>,
+    keeper: &Keeper<H::Directory>,
+) {
+    let host = shard.host();
+    for loops in 0..2 {
+        let (storage, keeper) = (Rc::clone(storage), keeper.clone());
+        let (shard, supervisor) = (shard.clone(), supervisor.clone());
+        host.spawn("upkeep", async move {
+            let surroundings = Upkeep { host: shard.host().clone() };
+            let ended = if loops == 0 {
+                storage.index.maintain_in(&surroundings).await
+            } else {
+                keeper.run().await
+            };
+            report(&shard, &supervisor, ended);
+        });
+    }
+    let watching = (shard.clone(), supervisor.clone(), Rc::clone(storage), keeper.clone());
+    host.spawn("space", async move {
+        let (shard, supervisor, storage, keeper) = watching;
+        let ended = space::run(&shard, &storage, &keeper).await;
+        report(&shard, &supervisor, ended);
+    });
 }
 
 /// A loop of storage ended: by its stop, or by the failure that ends what is on the volume.

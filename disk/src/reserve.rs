@@ -91,7 +91,9 @@ impl<D: Directory> Reserve<D> {
             Err(error) => return Err(error),
         };
         reserve.0.held.set(size.is_some());
-        if size.is_some_and(|size| size != options.reserve_bytes) || reserve.look().await?.is_low {
+        if size.is_some_and(|size| size != options.reserve_bytes)
+            || reserve.look().await? == Room::Low
+        {
             reserve.remove().await?;
         }
         reserve.tend().await?;
@@ -103,10 +105,11 @@ impl<D: Directory> Reserve<D> {
     pub(crate) async fn tend(&self) -> Result<(), Error> {
         let inner = &*self.0;
         let guard = inner.changing.lock().await;
-        let look = self.look().await?;
+        let room = self.look().await?;
         if inner.held.get() {
-            inner.short.set(if inner.short.get() { !look.is_eased } else { look.is_low });
-        } else if !look.fits {
+            let enough = if inner.short.get() { Room::Eased } else { Room::Fair };
+            inner.short.set(room < enough);
+        } else if room < Room::Ample {
             inner.short.set(true);
         } else if inner.pause.get() > 0 {
             inner.pause.set(inner.pause.get() - 1);
@@ -166,7 +169,7 @@ impl<D: Directory> Reserve<D> {
         Ok(self.0.capacity.get().free_bytes)
     }
 
-    async fn look(&self) -> Result<Look, Error> {
+    async fn look(&self) -> Result<Room, Error> {
         let inner = &*self.0;
         let capacity = inner.directory.capacity().await?;
         inner.capacity.set(capacity);
@@ -174,10 +177,12 @@ impl<D: Directory> Reserve<D> {
         let free = capacity.free_bytes;
         let comfortable = margin_bytes + ease_bytes + TIGHT_RESERVES * reserve_bytes;
         inner.tight.set(free < comfortable);
-        Ok(Look {
-            is_low: free < margin_bytes,
-            is_eased: free >= margin_bytes + ease_bytes,
-            fits: free >= reserve_bytes + margin_bytes + ease_bytes,
+        let eased_bytes = margin_bytes + ease_bytes;
+        Ok(match free {
+            _ if free < margin_bytes => Room::Low,
+            _ if free < eased_bytes => Room::Fair,
+            _ if free < eased_bytes + reserve_bytes => Room::Eased,
+            _ => Room::Ample,
         })
     }
 
@@ -211,11 +216,17 @@ impl<D: Directory> Reserve<D> {
     }
 }
 
-/// What a look at the volume came to.
-struct Look {
-    is_low: bool,
-    is_eased: bool,
-    fits: bool,
+/// What a look at the volume came to, from the least that is free to the most.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Room {
+    /// Less than the margin.
+    Low,
+    /// The margin, but not enough to end a shortage.
+    Fair,
+    /// Enough to end a shortage.
+    Eased,
+    /// Enough for the file as well, where it was given up.
+    Ample,
 }
 
 impl<D: Directory> Clone for Reserve<D> {

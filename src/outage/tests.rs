@@ -38,7 +38,7 @@ const AFTERMATH_COUNT: u64 = 20;
 /// The disk fails within so many of its operations.
 const FAULT_IO_SPAN: u64 = 600;
 /// Clients write to every volume that is to fail: its failure is met and told long before.
-const TOLD_WAIT: Duration = Duration::from_secs(60);
+const TOLD_WAIT: Duration = Duration::from_mins(1);
 /// The id of the first bucket of a node.
 const BUCKET: BucketId = 1;
 /// No answer takes longer, whatever has failed.

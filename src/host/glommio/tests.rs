@@ -48,7 +48,8 @@ fn a_shard_may_wake_up_and_fall_asleep_without_end() {
             // Longer than the poller watches before it sleeps again.
             host.sleep(Duration::from_micros(500)).await;
         }
-    });
+    })
+    .unwrap();
 }
 
 #[test]

@@ -193,7 +193,6 @@ impl Uring {
     /// its executor runs. A task of its own, because glommio keeps a waker for each time that a read is asked for before
     /// it ends: the submitter, which others wake, too, would leave thirty thousand of them in some minutes without a ring,
     /// and glommio counts no further.
-    #[expect(clippy::infinite_loop, reason = "it ends with its executor")]
     pub(super) async fn hear_bell(self: Rc<Self>) {
         loop {
             let rung = self.bell.read_at(0, size_of::<u64>()).await;
