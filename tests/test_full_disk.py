@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 
@@ -28,6 +29,7 @@ SMALL_BYTES = 20_000
 SMALL_COUNT = 8
 OBJECTS_MAX = 20_000
 SPACE_SECONDS = 90.0
+STILL_SECONDS = 3.0
 SAMPLE_EVERY = 7
 
 MakeNode = Callable[..., Node]
@@ -91,11 +93,14 @@ class Client:
                 del self.sizes[key]
 
     def wait_for_space(self) -> None:
-        """Waits until a put is taken."""
+        """Waits until a put is taken, and no more space comes back."""
         deadline = time.monotonic() + SPACE_SECONDS
         while not self.put(LARGE_BYTES):
             assert time.monotonic() < deadline, f"no space came back:\n{self.node.log_tail()}"
-            time.sleep(0.2)
+            time.sleep(1)
+        free = 0
+        while free < (free := shutil.disk_usage(self.node.data).free) and time.monotonic() < deadline:
+            time.sleep(STILL_SECONDS)
 
     def check(self) -> None:
         """Some objects are what they were, and what was deleted is gone."""
