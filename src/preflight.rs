@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use anode_disk::volume::SUPERBLOCK_NAME;
 use nix::{
     errno::Errno,
     fcntl::{Flock, FlockArg},
@@ -130,7 +131,7 @@ fn check_directory(path: &Path) -> Result<Flock<File>, String> {
         named(format!("it can't be made ({error}): make it, or give its owner the right to"))
     })?;
     let lock = lock(&path.join(LOCK_NAME)).map_err(named)?;
-    check_direct_io(&path.join("preflight")).map_err(named)?;
+    check_direct_io(path).map_err(named)?;
     Ok(lock)
 }
 
@@ -154,16 +155,19 @@ fn lock(path: &PathBuf) -> Result<Flock<File>, String> {
                 format!("it can't be locked ({errno}): use a local file system")
             }
         })?;
-    let written = lock.set_len(0).and_then(|()| writeln!(lock, "{}", std::process::id()));
+    // Over what is there, then cut: so it takes no space on a full file system.
+    let id = format!("{}\n", std::process::id());
+    let written = lock.write_all(id.as_bytes()).and_then(|()| lock.set_len(id.len() as u64));
     written.map_err(|error| format!("it can't be written ({error}): free some space there"))?;
     Ok(lock)
 }
 
-fn check_direct_io(path: &Path) -> Result<(), String> {
+fn check_direct_io(directory: &Path) -> Result<(), String> {
+    let path = directory.join("preflight");
     let mut options = OpenOptions::new();
     let options = options.read(true).write(true).create(true).truncate(true);
-    let opened = options.custom_flags(nix::libc::O_DIRECT).open(path);
-    let removed = std::fs::remove_file(path);
+    let opened = options.custom_flags(nix::libc::O_DIRECT).open(&path);
+    let removed = std::fs::remove_file(&path);
     match opened {
         Ok(_) => removed.map_err(|error| format!("files there can't be removed ({error})")),
         Err(error) if error.raw_os_error() == Some(nix::libc::EINVAL) => Err(
@@ -171,6 +175,13 @@ fn check_direct_io(path: &Path) -> Result<(), String> {
              systems won't do)"
                 .to_owned(),
         ),
+        // A node that has served from there has space of its own, which isn't needed yet.
+        Err(error)
+            if error.kind() == std::io::ErrorKind::StorageFull
+                && directory.join(SUPERBLOCK_NAME).exists() =>
+        {
+            Ok(())
+        }
         Err(error) => Err(format!("a file can't be made there ({error}): check its owner and the free space")),
     }
 }

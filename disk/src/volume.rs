@@ -22,7 +22,8 @@ use crate::{
 
 pub use superblock::{SHARDS_PER_VOLUME_MAX, VolumeIdentity};
 
-const NAME: &str = "superblock";
+/// The file that makes a directory a volume.
+pub const SUPERBLOCK_NAME: &str = "superblock";
 const UNFINISHED_NAME: &str = "superblock-new";
 const SHARD_PREFIX: &str = "shard-";
 const COPY_COUNT: u64 = 2;
@@ -60,7 +61,7 @@ impl<D: Directory> Volume<D> {
         for shard in &identity.shards {
             shard_directory(directory, *shard).await?;
         }
-        directory.rename(UNFINISHED_NAME, NAME).await?;
+        directory.rename(UNFINISHED_NAME, SUPERBLOCK_NAME).await?;
         directory.sync().await
     }
 
@@ -71,7 +72,7 @@ impl<D: Directory> Volume<D> {
     /// [`Error::Absent`] where it is not formatted, [`Error::Version`] where another release did it,
     /// [`Error::Corrupt`] where both copies are damaged.
     pub async fn open(directory: D) -> Result<Self, Error> {
-        let file = directory.open(NAME, Durability::AtSync).await?;
+        let file = directory.open(SUPERBLOCK_NAME, Durability::AtSync).await?;
         // Whoever formatted it may have been killed before the last name was durable.
         directory.sync().await?;
         let found = read_copies(&directory, &file).await?;
@@ -90,7 +91,7 @@ impl<D: Directory> Volume<D> {
     ///
     /// As [`Self::open`].
     pub async fn inspect(directory: D) -> Result<(Self, Vec<Error>), Error> {
-        let file = directory.open(NAME, Durability::AtSync).await?;
+        let file = directory.open(SUPERBLOCK_NAME, Durability::AtSync).await?;
         let found = read_copies(&directory, &file).await?;
         let identity = agreed(&directory, &found)?;
         let damages = found.into_iter().filter_map(Result::err).collect();
@@ -157,8 +158,8 @@ async fn is_unfinished<D: Directory>(directory: &D) -> Result<bool, Error> {
     let names = directory.list().await?;
     let has = |wanted: &str| names.iter().any(|name| name == wanted);
     let shard = names.iter().find(|name| name.starts_with(SHARD_PREFIX));
-    if has(NAME) {
-        return Err(Error::Exists { name: format!("{}/{NAME}", directory.path()) });
+    if has(SUPERBLOCK_NAME) {
+        return Err(Error::Exists { name: format!("{}/{SUPERBLOCK_NAME}", directory.path()) });
     }
     if has(UNFINISHED_NAME) {
         return Ok(true);
@@ -206,7 +207,7 @@ fn agreed<D: Directory>(
 }
 
 fn location<D: Directory>(directory: &D, copy: u64) -> String {
-    format!("{}/{NAME} at {}", directory.path(), copy * SECTOR)
+    format!("{}/{SUPERBLOCK_NAME} at {}", directory.path(), copy * SECTOR)
 }
 
 async fn shard_directory<D: Directory>(directory: &D, shard: u64) -> Result<(), Error> {
