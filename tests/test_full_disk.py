@@ -130,19 +130,20 @@ def take_all(node: Node) -> None:
 
 def test_deleted_objects_make_room_again_and_again(node: Node) -> None:
     client = Client(node)
-    counts = []
+    deleted = 0
     for _round in range(3):
         before = client.number
         client.fill()
-        counts.append(client.number - before)
+        # On so small a file system some of the segments are always partly live.
+        assert client.number - before > deleted / 4, (client.number - before, deleted)
         assert "the data directory is nearly full" in node.log(), node.log_tail()
         client.check()
+        held = len(client.sizes)
         client.delete(every=4)
+        deleted = held - len(client.sizes)
         client.wait_for_space()
     assert "the data directory has space again" in node.log(), node.log_tail()
     client.check()
-    # Three quarters were deleted each time.
-    assert min(counts[1:]) > counts[0] / 3, counts
     assert node.stop() == 0, node.log_tail()
 
 
