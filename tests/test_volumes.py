@@ -82,7 +82,7 @@ def test_a_failed_volume_takes_down_only_what_lies_on_it(volumes: tuple[Node, li
         check(node, ledger, "")
         check_listing(node, ledger)
     assert sorted(survived) == [False, True], "one of the two has buckets and credentials"
-    assert ledger.acknowledged > 100, "too little was written for the test to mean anything"
+    assert ledger.acknowledged > 40, "too little was written for the test to mean anything"
     assert node.stop() == 0
     assert "panicked" not in node.log(), node.log_tail()
 
