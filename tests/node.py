@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import http.client
 import os
+import re
 import signal
 import socket
 import ssl
@@ -154,6 +155,18 @@ class Node:
             return None
         finally:
             connection.close()
+
+    def figures(self, name: str) -> list[float]:
+        """What the shards tell of one metric."""
+        connection = self.connection()
+        try:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        finally:
+            connection.close()
+        found = re.findall(rf"^{name}(?:{{[^}}]*}})? (\S+)$", text, re.MULTILINE)
+        assert found, f"no {name} in:\n{text}"
+        return [float(value) for value in found]
 
     def connection(self) -> http.client.HTTPConnection:
         """A connection of Python's own HTTP client."""
