@@ -284,15 +284,23 @@ PLACES = {
 }
 
 
-def start_writers(node: Node, ledger: Ledger, place: Place) -> list[Writer]:
-    """The writers of a place, each with keys of its own, at work on a sound disk still."""
+def start_under_load(node: Node, place: Place) -> tuple[Ledger, list[Writer]]:
+    """A node, and the writers of a place, each with keys of its own, at work on a sound disk still."""
+    ledger = Ledger()
+    node.start()
+    create_bucket(node)
     writers = [kind(node, f"{number}", ledger) for number, kind in enumerate(place.writers)]
     for writer in writers:
         writer.start()
     wait_for(lambda: ledger.acknowledged >= WRITTEN_BEFORE, "nothing is written")
     # From now on a request may be refused.
     ledger.disturbed.set()
-    return writers
+    return ledger, writers
+
+
+def choose_write(name: str) -> int:
+    """How many of the writes of a place succeed before the fault."""
+    return random.Random(f"{SEED} {name}").randrange(PLACES[name].after_max)
 
 
 def wait_for(is_met: Callable[[], bool], otherwise: str) -> None:
@@ -306,18 +314,15 @@ def wait_for(is_met: Callable[[], bool], otherwise: str) -> None:
 @pytest.mark.parametrize("place", PLACES)
 def test_a_failed_write_or_flush_ends_the_node_and_nothing_is_lost(faulty: tuple[Node, Volume], place: str) -> None:
     node, volume = faulty
-    where, ledger = PLACES[place], Ledger()
-    node.start()
-    create_bucket(node)
-    writers = start_writers(node, ledger, where)
-    after = random.Random(f"{SEED} {place}").randrange(where.after_max)
-    volume.device.fail(where.operation, after=after, times=1, having=where.magic)
+    where = PLACES[place]
+    ledger, writers = start_under_load(node, where)
+    volume.device.fail(where.operation, after=choose_write(place), times=1, having=where.magic)
     status = node.wait(END_SECONDS)
     join_writers(writers)
     assert status == 1, node.log_tail()
-    # Raft may have the last word.
-    told = [line for line in node.log().splitlines() if "the device failed" in line]
-    assert any(re.search(where.file, line) for line in told), node.log_tail()
+    # Raft's own words may come behind the node's.
+    [said] = [line for line in node.log().splitlines() if line.startswith("anode: ")]
+    assert "the device failed" in said and re.search(where.file, said), said
     assert volume.device.struck() == 1
     volume.renew()
     node.start()
@@ -329,12 +334,9 @@ def test_a_failed_write_or_flush_ends_the_node_and_nothing_is_lost(faulty: tuple
 @pytest.mark.parametrize("place", ["wal", "table", "manifest"])
 def test_a_start_on_files_with_lost_writes_is_refused(faulty: tuple[Node, Volume], place: str) -> None:
     node, volume = faulty
-    where, ledger = PLACES[place], Ledger()
-    node.start()
-    create_bucket(node)
-    writers = start_writers(node, ledger, where)
-    after = random.Random(f"{SEED} {place}").randrange(where.after_max)
-    volume.device.lose_writes(where.magic, after=after, times=1)
+    where = PLACES[place]
+    ledger, writers = start_under_load(node, where)
+    volume.device.lose_writes(where.magic, after=choose_write(place), times=1)
     wait_for(lambda: volume.device.struck() > 0, "no write was lost")
     # What is written behind the lost write tells that it is missing; it may end all writers, too.
     enough = ledger.acknowledged + 50
