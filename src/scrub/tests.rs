@@ -30,6 +30,24 @@ impl Rig {
         files.into_iter().map(|(path, _)| path).find(|path| path.contains(part)).unwrap()
     }
 
+    /// The first mark of the large object: in which segment, at what offset.
+    fn find_mark(&self) -> (String, usize) {
+        let path = self.path_of("/segment-");
+        let content = self.node.disk().bytes(&path);
+        let at = content.windows(MARK.len()).position(|window| window == MARK).unwrap();
+        (path, at)
+    }
+
+    /// What the node tells of damage, as soon as it does.
+    async fn told(&self) -> String {
+        loop {
+            self.world.sleep(Duration::from_millis(100)).await;
+            if let Some(told) = self.node.failure() {
+                return told;
+            }
+        }
+    }
+
     /// The last pass that ended, as it was saved: when it began and ended, in milliseconds, and its bytes.
     async fn ended_pass(&self) -> (u64, u64, u64) {
         loop {
@@ -81,16 +99,9 @@ fn damage_is_told_with_the_object_that_it_strikes_and_get_refuses_it() {
         rig.fill().await;
         rig.ended_pass().await;
         assert_eq!(rig.node.failure(), None);
-        let path = rig.path_of("/segment-");
-        let content = rig.node.disk().bytes(&path);
-        let at = content.windows(16).position(|window| window == MARK).unwrap();
+        let (path, at) = rig.find_mark();
         rig.node.disk().flip(&path, at as u64 + 1_500_000, 1);
-        let told = loop {
-            rig.world.sleep(Duration::from_millis(100)).await;
-            if let Some(told) = rig.node.failure() {
-                break told;
-            }
-        };
+        let told = rig.told().await;
         assert!(told.contains("object bucket/large, chunk "), "{told}");
         assert!(told.contains("segment-"), "{told}");
         let answer = rig.client.send(&Request::new("GET", "/bucket/large")).await;
@@ -126,16 +137,9 @@ fn a_chunk_with_right_checksums_and_other_bytes_than_its_name_says_is_told() {
         rig.fill().await;
         rig.ended_pass().await;
         assert_eq!(rig.node.failure(), None);
-        let path = rig.path_of("/segment-");
-        let content = rig.node.disk().bytes(&path);
-        let at = content.windows(16).position(|window| window == MARK).unwrap();
+        let (path, at) = rig.find_mark();
         forge(rig.node.disk(), &path, at + 200_000);
-        let told = loop {
-            rig.world.sleep(Duration::from_millis(100)).await;
-            if let Some(told) = rig.node.failure() {
-                break told;
-            }
-        };
+        let told = rig.told().await;
         assert!(told.contains("not those that their key names"), "{told}");
         assert!(told.contains("object bucket/large, chunk "), "{told}");
     });

@@ -137,21 +137,33 @@ fn a_tombstone_hides_older_tables_at_every_depth() {
     });
 }
 
+/// An index that has tried to rewrite a segment, and met what was done to it.
+struct Reclaimed {
+    disk: SimDisk,
+    index: Index<SimDirectory>,
+    model: Model,
+}
+
+/// Fills a segment, has `fault` done to its file, deletes most of what is in it and lets upkeep meet that.
+async fn reclaim_with(fault: impl FnOnce(&SimDisk, &str)) -> Reclaimed {
+    let (disk, _) = rig(4);
+    let index = open(disk.root()).await.unwrap();
+    let mut model = Model::new();
+    index.write(put(&mut model, 0..200, 1));
+    index.flush().await.unwrap();
+    let (path, _) = disk.files().into_iter().find(|(path, _)| path.contains("segment-")).unwrap();
+    fault(&disk, &path);
+    index.write(delete(&mut model, (1..200).filter(|number| number % 4 != 0)));
+    index.flush().await.unwrap();
+    settle(&index).await;
+    assert!(!index.figures().damaged_segments.is_empty());
+    Reclaimed { disk, index, model }
+}
+
 #[test]
 fn a_damaged_extent_is_neither_moved_nor_dropped() {
     block_on(async {
-        let (disk, _) = rig(4);
-        let index = open(disk.root()).await.unwrap();
-        let mut model = Model::new();
-        index.write(put(&mut model, 0..200, 1));
-        index.flush().await.unwrap();
-        let (path, _) =
-            disk.files().into_iter().find(|(path, _)| path.contains("segment-")).unwrap();
-        disk.flip(&path, 2000, 1);
-        index.write(delete(&mut model, (1..200).filter(|number| number % 4 != 0)));
-        index.flush().await.unwrap();
-        settle(&index).await;
-        assert!(!index.figures().damaged_segments.is_empty());
+        let Reclaimed { index, .. } = reclaim_with(|disk, path| disk.flip(path, 2000, 1)).await;
         let entry = index.get(&key(0)).await.unwrap().expect("its value is sound");
         let read = index.payload(&key(0), &entry, 0..3000).await;
         assert!(matches!(read, Err(crate::Error::Corrupt { .. })), "{read:?}");
@@ -166,18 +178,8 @@ fn a_damaged_extent_is_neither_moved_nor_dropped() {
 #[test]
 fn what_the_device_can_not_read_stays_where_it_is_and_storage_goes_on() {
     block_on(async {
-        let (disk, _) = rig(4);
-        let index = open(disk.root()).await.unwrap();
-        let mut model = Model::new();
-        index.write(put(&mut model, 0..200, 1));
-        index.flush().await.unwrap();
-        let (path, _) =
-            disk.files().into_iter().find(|(path, _)| path.contains("segment-")).unwrap();
-        disk.fail_within(&path, 0, Fault::ReadError);
-        index.write(delete(&mut model, (1..200).filter(|number| number % 4 != 0)));
-        index.flush().await.unwrap();
-        settle(&index).await;
-        assert!(!index.figures().damaged_segments.is_empty());
+        let fault = |disk: &SimDisk, path: &str| disk.fail_within(path, 0, Fault::ReadError);
+        let Reclaimed { disk, index, mut model } = reclaim_with(fault).await;
         index.write(put(&mut model, 300..301, 2));
         index.flush().await.unwrap();
         disk.heal();

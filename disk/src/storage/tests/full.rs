@@ -135,84 +135,81 @@ async fn hog(disk: &SimDisk, free_bytes: u64) {
     assert_eq!(file.unwrap().size(), bytes);
 }
 
-#[test]
-fn what_is_deleted_on_a_full_volume_comes_back_again_and_again() {
+/// Runs `test` with some seeds, each with a small disk of its own and the storage on it.
+fn on_a_small_disk(test: &impl AsyncFn(&SimDisk, Sim)) {
     for seed in 0..5 {
+        // Shown where a test fails.
+        eprintln!("seed {seed}");
         let disk = SimDisk::new(seed);
         disk.set_capacity(Some(CAPACITY_BYTES));
         block_on(async {
             let storage = Storage::open(disk.root(), options()).await.unwrap();
-            beside_upkeep(&storage, async {
-                let mut count = 0;
-                let mut gone = std::collections::BTreeSet::new();
-                for round in 0..4 {
-                    let first = count;
-                    count = fill(&storage, first).await;
-                    assert!(count > first + 30, "round {round} of seed {seed}: {first} to {count}");
-                    // Every other one: no segment goes by itself.
-                    let every_other = (0..count).filter(|number| number % 2 == round % 2);
-                    every_other.clone().for_each(|number| delete(&storage, number));
-                    gone.extend(every_other);
-                    wait_for_space(&storage).await;
-                }
-                check(&storage, |number| !gone.contains(&number), count).await;
-            })
-            .await;
+            test(&disk, storage).await;
         });
     }
+}
+
+#[test]
+fn what_is_deleted_on_a_full_volume_comes_back_again_and_again() {
+    on_a_small_disk(&async |_disk, storage| {
+        beside_upkeep(&storage, async {
+            let mut count = 0;
+            let mut gone = std::collections::BTreeSet::new();
+            for round in 0..4 {
+                let first = count;
+                count = fill(&storage, first).await;
+                assert!(count > first + 30, "round {round}: {first} to {count}");
+                // Every other one: no segment goes by itself.
+                let every_other = (0..count).filter(|number| number % 2 == round % 2);
+                every_other.clone().for_each(|number| delete(&storage, number));
+                gone.extend(every_other);
+                wait_for_space(&storage).await;
+            }
+            check(&storage, |number| !gone.contains(&number), count).await;
+        })
+        .await;
+    });
 }
 
 #[test]
 fn a_volume_that_others_have_filled_serves_deletes_from_the_reserve() {
-    for seed in 0..5 {
-        let disk = SimDisk::new(seed);
-        disk.set_capacity(Some(CAPACITY_BYTES));
-        block_on(async {
-            let storage = Storage::open(disk.root(), options()).await.unwrap();
-            beside_upkeep(&storage, async {
-                let count = fill(&storage, 0).await;
-                hog(&disk, 0).await;
-                delete_most(&storage, count).await;
-                wait_for_space(&storage).await;
-                assert!(storage.reserve().given_count > 0, "there was nothing else to write in");
-                check(&storage, |number| number % 10 == 0, count).await;
-            })
-            .await;
-        });
-    }
+    on_a_small_disk(&async |disk, storage| {
+        beside_upkeep(&storage, async {
+            let count = fill(&storage, 0).await;
+            hog(disk, 0).await;
+            delete_most(&storage, count).await;
+            wait_for_space(&storage).await;
+            assert!(storage.reserve().given_count > 0, "there was nothing else to write in");
+            check(&storage, |number| number % 10 == 0, count).await;
+        })
+        .await;
+    });
 }
 
 #[test]
 fn a_full_volume_is_started_on_and_can_be_emptied() {
-    for seed in 0..5 {
-        let disk = SimDisk::new(seed);
-        disk.set_capacity(Some(CAPACITY_BYTES));
-        block_on(async {
-            let storage = Storage::open(disk.root(), options()).await.unwrap();
-            let count = beside_upkeep(&storage, async {
-                let count = fill(&storage, 0).await;
-                flush(&storage).await;
-                count
-            })
-            .await;
-            drop(storage);
-            // Power is cut once; after that the process alone dies. Removals that a cut undoes have their space still.
-            disk.crash();
-            hog(&disk, 0).await;
-            for _life in 0..4 {
-                let storage = Storage::open(disk.reopen(), options()).await.unwrap();
-                assert!(storage.is_short_of_space());
-                beside_upkeep(&storage, check(&storage, |_| true, count)).await;
-            }
+    on_a_small_disk(&async |disk, storage| {
+        let count = beside_upkeep(&storage, async {
+            let count = fill(&storage, 0).await;
+            flush(&storage).await;
+            count
+        })
+        .await;
+        drop(storage);
+        // Power is cut once; after that the process alone dies. Removals that a cut undoes have their space still.
+        disk.crash();
+        hog(disk, 0).await;
+        for _life in 0..4 {
             let storage = Storage::open(disk.reopen(), options()).await.unwrap();
-            beside_upkeep(&storage, async {
-                for number in 0..count {
-                    delete(&storage, number);
-                }
-                wait_for_space(&storage).await;
-                check(&storage, |_| false, count).await;
-            })
-            .await;
-        });
-    }
+            assert!(storage.is_short_of_space());
+            beside_upkeep(&storage, check(&storage, |_| true, count)).await;
+        }
+        let storage = Storage::open(disk.reopen(), options()).await.unwrap();
+        beside_upkeep(&storage, async {
+            (0..count).for_each(|number| delete(&storage, number));
+            wait_for_space(&storage).await;
+            check(&storage, |_| false, count).await;
+        })
+        .await;
+    });
 }
