@@ -31,11 +31,6 @@ use crate::{
     shard::{META_GROUP, Shard},
 };
 
-/// The length of every chunk of a body but the last.
-const CHUNK_BYTES: u32 = 1 << 20;
-const _: () =
-    assert!(CHUNK_BYTES as u64 == anode_shards::limits::CHUNK_BYTES_MAX, "chunks have one length");
-
 /// How many shards have not taken a publication yet, and who waits for them.
 type Unseen = (usize, oneshot::Sender<()>);
 
@@ -130,11 +125,6 @@ impl<H: Host> Holdings<H> {
         }
     }
 
-    /// Whether writes are refused so that deletes, reclaim and compaction still find space.
-    fn is_short_of_space(&self) -> bool {
-        self.storage.is_short_of_space()
-    }
-
     fn group(&self, group: GroupId) -> Result<&Group<H::Directory>, AskError> {
         let missing = || AskError::Unavailable(format!("group {group} is not on this shard"));
         self.groups.get(&group).ok_or_else(missing)
@@ -155,9 +145,6 @@ impl<H: Host> Holdings<H> {
     ) -> Result<Reply, AskError> {
         if self.proposal_count.get() >= limits::PROPOSAL_COUNT_MAX {
             return Err(AskError::Overloaded);
-        }
-        if needs_space(&command) && self.is_short_of_space() {
-            return Err(AskError::Full);
         }
         self.proposal_count.set(self.proposal_count.get() + 1);
         let proposed = async {
@@ -217,13 +204,7 @@ impl<H: Host> Holdings<H> {
         {
             return Ok(whole.slice(start..end));
         }
-        let bytes = self.group(group)?.state().chunk(body, chunk, range.clone()).await;
-        let bytes = bytes.map_err(of_storage)?;
-        // Small ranges, as Parquet readers ask for, are no reason to keep anything.
-        if range == (0..CHUNK_BYTES) {
-            self.cache.insert(name, bytes.clone());
-        }
-        Ok(bytes)
+        self.group(group)?.state().chunk(body, chunk, range).await.map_err(of_storage)
     }
 
     fn hold(&self, pin: Pin) -> PinId {
@@ -262,6 +243,9 @@ impl<H: Host> Shard<H> {
         let _busy = Busy::begin(&holdings.busy);
         match ask {
             Ask::Propose { command, settle } => {
+                if needs_space(&command) {
+                    self.wait_for_space(&holdings.storage).await?;
+                }
                 let reply = holdings.propose(group, command, settle).await?;
                 if group == META_GROUP {
                     self.publish(&holdings).await?;
@@ -277,13 +261,16 @@ impl<H: Host> Shard<H> {
                 drop(pin);
                 Ok(Answer::Done)
             }
-            Ask::Chunk { body, chunk, range } => {
-                Ok(Answer::Chunk(holdings.chunk(group, (body, chunk), range).await?))
+            Ask::Chunk { body, chunk, range, chunk_bytes } => {
+                let bytes = holdings.chunk(group, (body, chunk), range.clone()).await?;
+                // Small ranges, as Parquet readers ask for, are no reason to keep anything.
+                if range == (0..chunk_bytes) {
+                    holdings.cache.insert((group, body, chunk), bytes.clone());
+                }
+                Ok(Answer::Chunk(bytes))
             }
             Ask::Stage { body, chunk } => {
-                if holdings.is_short_of_space() {
-                    return Err(AskError::Full);
-                }
+                self.wait_for_space(&holdings.storage).await?;
                 // Back-pressure where overwrites are faster than what gets the space of the old bytes back.
                 holdings.storage.index.room_in_segments().await;
                 let staged = holdings.staging.stage(group, body, chunk).await;

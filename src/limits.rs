@@ -76,6 +76,9 @@ pub const RECLAIM_PAUSE: Duration = Duration::from_millis(100);
 pub const RECLAIM_STEP_PAUSE: Duration = Duration::from_millis(2);
 /// How often a shard looks at the space of its volume: much sooner than its margin can be written.
 pub const SPACE_POLL: Duration = Duration::from_millis(200);
+/// How long writes wait from when a volume is short of space: upkeep may have some of what is dead back by then, and clients
+/// take a refusal as final. After it they are refused, at once, until there is space again.
+pub const SHORT_GRACE: Duration = Duration::from_secs(5);
 /// How often the index is flushed while its volume is short of space, for the sake of what was deleted.
 pub const SHORT_FLUSH_PERIOD: Duration = Duration::from_secs(2);
 /// How often everything is read and verified when nobody says otherwise.

@@ -112,6 +112,8 @@ pub enum Ask {
         chunk: u32,
         /// Bytes of the chunk.
         range: Range<u32>,
+        /// The chunk's length.
+        chunk_bytes: u32,
     },
     /// Write a chunk that a later command will name.
     Stage {

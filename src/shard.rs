@@ -39,6 +39,7 @@ use crate::{
     metrics::{Counts, Exposure, Surveys},
     outage::Volumes,
     scrub::ScrubPlan,
+    space::Refusing,
     told::Told,
 };
 
@@ -115,6 +116,7 @@ struct Inner<H: Host> {
     volumes: Volumes,
     read_room: Room,
     told: Told,
+    refusing: Refusing,
     counts: Counts,
     surveys: Surveys,
 }
@@ -187,6 +189,7 @@ impl<H: Host> Shard<H> {
             volumes,
             read_room,
             told: Told::default(),
+            refusing: Refusing::default(),
             counts: Counts::default(),
             surveys: Surveys::default(),
         }))
@@ -233,6 +236,11 @@ impl<H: Host> Shard<H> {
         if *current != Phase::Failed {
             *current = phase;
         }
+    }
+
+    /// Whether writes are refused for want of space.
+    pub(crate) fn refusing(&self) -> &Refusing {
+        &self.0.refusing
     }
 
     /// What people were told already.

@@ -1,16 +1,41 @@
 //! Watches the space of a shard's volume, and says when writes begin to be refused and when no more.
 //!
 //! What is kept back, and when a shard is short, is the disk's ([`anode_disk::storage::Storage::tend_space`]); here are
-//! time and people.
+//! time and people. Short comes in two steps: at first writes wait, as upkeep may be about to have enough back; where it
+//! hasn't after [`limits::SHORT_GRACE`], they are refused.
 
-use std::{io, path::Path, rc::Rc};
+use std::{cell::Cell, io, path::Path, rc::Rc, time::Duration};
 
 use anode_disk::{Error, device::Capacity, storage::Storage};
 use anode_shards::keeper::Keeper;
 use bytesize::ByteSize;
 use nix::sys::statvfs::statvfs;
 
-use crate::{host::Host, limits, shard::Shard};
+use crate::{host::Host, limits, mesh::AskError, shard::Shard};
+
+/// Whether writes to a shard are refused for want of space.
+#[derive(Debug, Default)]
+pub(crate) struct Refusing(Cell<bool>);
+
+impl<H: Host> Shard<H> {
+    /// Waits until what takes space may go on.
+    ///
+    /// # Errors
+    ///
+    /// [`AskError::Full`] once a shortage has lasted.
+    pub(crate) async fn wait_for_space(
+        &self,
+        storage: &Storage<H::Directory>,
+    ) -> Result<(), AskError> {
+        while storage.is_short_of_space() {
+            if self.refusing().0.get() {
+                return Err(AskError::Full);
+            }
+            self.host().sleep(limits::SPACE_POLL).await;
+        }
+        Ok(())
+    }
+}
 
 /// Runs until the shard drains or its volume fails.
 pub(crate) async fn run<H: Host>(
@@ -18,28 +43,42 @@ pub(crate) async fn run<H: Host>(
     storage: &Rc<Storage<H::Directory>>,
     keeper: &Keeper<H::Directory>,
 ) -> Result<(), Error> {
-    let mut was_short = false;
+    let refusing = &shard.refusing().0;
+    let mut short_since = None;
     let mut asked_at = shard.host().now().0;
     while !shard.is_draining() && !shard.volumes().has_own_failed() {
         match storage.tend_space().await {
             // Whoever stopped storage says why.
-            Err(Error::Stopped) => return Ok(()),
+            Err(Error::Stopped) => break,
             tended => tended?,
         }
-        let is_short = storage.is_short_of_space();
         let now = shard.host().now().0;
-        let is_due = u128::from(now - asked_at) >= limits::SHORT_FLUSH_PERIOD.as_nanos();
-        if is_short && (is_due || !was_short) && storage.index.holds_unflushed() {
-            asked_at = now;
-            keeper.ask();
+        if storage.is_short_of_space() {
+            let is_due = has_passed(limits::SHORT_FLUSH_PERIOD, asked_at, now);
+            if (is_due || short_since.is_none()) && storage.index.holds_unflushed() {
+                asked_at = now;
+                keeper.ask();
+            }
+            let since = *short_since.get_or_insert(now);
+            if has_passed(limits::SHORT_GRACE, since, now) && !refusing.replace(true) {
+                tell(shard, storage);
+            }
+        } else {
+            short_since = None;
+            if refusing.replace(false) {
+                tell(shard, storage);
+            }
         }
-        if is_short != was_short {
-            tell(shard, storage, is_short);
-        }
-        was_short = is_short;
         shard.host().sleep(limits::SPACE_POLL).await;
     }
+    // Nobody looks any more: who waits is not to wait for that.
+    refusing.set(true);
     Ok(())
+}
+
+/// Whether so much time has passed between two readings of the clock, in nanoseconds.
+fn has_passed(period: Duration, before: u64, now: u64) -> bool {
+    u128::from(now.saturating_sub(before)) >= period.as_nanos()
 }
 
 /// The space of the file system that a directory is on.
@@ -52,12 +91,12 @@ pub(crate) fn capacity_of(directory: &Path) -> io::Result<Capacity> {
     })
 }
 
-fn tell<H: Host>(shard: &Shard<H>, storage: &Storage<H::Directory>, is_short: bool) {
+fn tell<H: Host>(shard: &Shard<H>, storage: &Storage<H::Directory>) {
     let found = storage.reserve();
     let free = ByteSize::b(found.capacity.free_bytes).display().iec();
     let needed = ByteSize::b(found.needed_bytes).display().iec();
     let shard = shard.host().shard();
-    if is_short {
+    if found.is_short {
         tracing::warn!(
             shard,
             %free,

@@ -32,6 +32,7 @@ SEGMENT_BYTES = 64 * MEBIBYTE
 # Where space is short, segments are rewritten that are less than this live.
 LIVE_SHARE = 0.9
 TIDY_FIGURES = (
+    "anode_space_short",
     "anode_pending_delete_bytes",
     "anode_index_tombstones",
     "anode_segment_held_bytes",
@@ -107,13 +108,13 @@ class Client:
             time.sleep(0.5)
 
     def is_tidy(self) -> bool:
-        """Whether nothing waits for reclaim, and a shard holds no more than it needs and two segments.
+        """Whether every shard takes writes, nothing waits for reclaim, and none holds more than it needs and two segments.
 
         What it needs leaves out what the memtable's tombstones let go of: what is live doesn't, until they are flushed.
         """
-        pending, tombstones, held, needed = map(self.node.figures, TIDY_FIGURES)
+        short, pending, tombstones, held, needed = map(self.node.figures, TIDY_FIGURES)
         allowed = [needed_bytes / LIVE_SHARE + 2 * SEGMENT_BYTES for needed_bytes in needed]
-        return not any(pending + tombstones) and all(map(float.__le__, held, allowed))
+        return not any(short + pending + tombstones) and all(map(float.__le__, held, allowed))
 
     def check(self) -> None:
         """Some objects are what they were, and what was deleted is gone."""

@@ -4,7 +4,7 @@
 //! under way still fits. The *reserve* is a file of reserved space: it is given up when the log, a flush or compaction
 //! found the volume full all the same, because others write to it, too. Then deletes are logged, tables merged and
 //! segments rewritten in the space of it. It is made again as soon as that leaves the margin free; until then the shard
-//! stays short. And some way before the margin space is *tight*: upkeep is to get at all that is dead, so that the shard needn't
+//! stays short, and then until somewhat more is free. And some way before the margin space is *tight*: upkeep is to get at all that is dead, so that the shard needn't
 //! become short for want of what it has.
 //!
 //! The file holds nothing. A crash may leave it, leave it in part or not at all: each is a state to go on from.
@@ -30,7 +30,7 @@ const REFUSED_PAUSE: u32 = 20;
 pub(crate) struct ReserveOptions {
     /// The length of the file, in bytes.
     pub(crate) reserve_bytes: u64,
-    /// What must be free beside it, in bytes, lest the shard be short.
+    /// What must be free beside it, in bytes, lest the shard be short: there or in its own files.
     pub(crate) margin_bytes: u64,
     /// What must be free beyond the margin before the shard is short no more, in bytes: so that it doesn't come and go
     /// with each request.
@@ -92,33 +92,35 @@ impl<D: Directory> Reserve<D> {
         };
         reserve.0.held.set(size.is_some());
         if size.is_some_and(|size| size != options.reserve_bytes)
-            || reserve.look().await? == Room::Low
+            || reserve.look(0).await? == Room::Low
         {
             reserve.remove().await?;
         }
-        reserve.tend().await?;
+        reserve.tend(0).await?;
         Ok(reserve)
     }
 
     /// Looks how much is free; makes the file again where there is room for it. To be called every now and then, and
-    /// much sooner than the margin is filled.
-    pub(crate) async fn tend(&self) -> Result<(), Error> {
+    /// much sooner than the margin is filled. `room_bytes` is what the shard's own files have left for what is written
+    /// next: the margin's share for a new segment isn't needed as far as the last one has room.
+    pub(crate) async fn tend(&self, room_bytes: u64) -> Result<(), Error> {
         let inner = &*self.0;
         let guard = inner.changing.lock().await;
-        let room = self.look().await?;
-        if inner.held.get() {
-            let enough = if inner.short.get() { Room::Eased } else { Room::Fair };
-            inner.short.set(room < enough);
-        } else if room < Room::Ample {
-            inner.short.set(true);
-        } else if inner.pause.get() > 0 {
-            inner.pause.set(inner.pause.get() - 1);
-        } else {
-            let made = self.make().await?;
-            inner.held.set(made);
-            inner.short.set(!made);
-            inner.pause.set(if made { 0 } else { REFUSED_PAUSE });
+        let ReserveOptions { reserve_bytes, margin_bytes, .. } = inner.options;
+        let mut room = self.look(room_bytes).await?;
+        let fits = inner.capacity.get().free_bytes >= margin_bytes + reserve_bytes;
+        if !inner.held.get() && fits {
+            if inner.pause.get() > 0 {
+                inner.pause.set(inner.pause.get() - 1);
+            } else {
+                let made = self.make().await?;
+                inner.held.set(made);
+                inner.pause.set(if made { 0 } else { REFUSED_PAUSE });
+                room = self.look(room_bytes).await?;
+            }
         }
+        let enough = if inner.short.get() { Room::Eased } else { Room::Fair };
+        inner.short.set(!inner.held.get() || room < enough);
         drop(guard);
         Ok(())
     }
@@ -165,11 +167,11 @@ impl<D: Directory> Reserve<D> {
 
     /// What is free on the volume, in bytes: now, not at the last look.
     pub(crate) async fn free_bytes(&self) -> Result<u64, Error> {
-        self.look().await?;
+        self.look(0).await?;
         Ok(self.0.capacity.get().free_bytes)
     }
 
-    async fn look(&self) -> Result<Room, Error> {
+    async fn look(&self, room_bytes: u64) -> Result<Room, Error> {
         let inner = &*self.0;
         let capacity = inner.directory.capacity().await?;
         inner.capacity.set(capacity);
@@ -177,12 +179,11 @@ impl<D: Directory> Reserve<D> {
         let free = capacity.free_bytes;
         let comfortable = margin_bytes + ease_bytes + TIGHT_RESERVES * reserve_bytes;
         inner.tight.set(free < comfortable);
-        let eased_bytes = margin_bytes + ease_bytes;
-        Ok(match free {
-            _ if free < margin_bytes => Room::Low,
-            _ if free < eased_bytes => Room::Fair,
-            _ if free < eased_bytes + reserve_bytes => Room::Eased,
-            _ => Room::Ample,
+        let (eased_bytes, usable) = (margin_bytes + ease_bytes, free + room_bytes);
+        Ok(match usable {
+            _ if usable < margin_bytes => Room::Low,
+            _ if usable < eased_bytes => Room::Fair,
+            _ => Room::Eased,
         })
     }
 
@@ -225,8 +226,6 @@ enum Room {
     Fair,
     /// Enough to end a shortage.
     Eased,
-    /// Enough for the file as well, where it was given up.
-    Ample,
 }
 
 impl<D: Directory> Clone for Reserve<D> {

@@ -310,6 +310,11 @@ impl<D: Directory> Segments<D> {
         self.0.ledger.borrow().segment_count() * self.0.options.segment_bytes
     }
 
+    /// What fits into the active one, in bytes.
+    pub(crate) fn room_bytes(&self) -> u64 {
+        self.0.active_room()
+    }
+
     /// What tables refer to, in bytes.
     pub fn live_bytes(&self) -> u64 {
         self.0.ledger.borrow().live_bytes()

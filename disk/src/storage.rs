@@ -120,7 +120,7 @@ impl<D: Directory> Storage<D> {
     /// Looks at the space of the volume, and wakes upkeep while it is short. The owner calls it every now and then: sooner
     /// than [`ReserveFigures::needed_bytes`] can be written. An error is a failure of the volume.
     pub async fn tend_space(&self) -> Result<(), Error> {
-        self.reserve.tend().await?;
+        self.reserve.tend(self.index.segments().room_bytes()).await?;
         self.index.look_after_space();
         Ok(())
     }
@@ -165,7 +165,8 @@ fn reserve_options(
     ReserveOptions {
         reserve_bytes: share.clamp(least, most),
         margin_bytes: memtable_bytes + segment_bytes + 2 * options.wal_segment_bytes,
-        ease_bytes: segment_bytes,
+        // Not much: where a rewrite took the last free segment, what it gave back must end the shortage again.
+        ease_bytes: segment_bytes / 4,
     }
 }
 

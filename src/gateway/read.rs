@@ -97,14 +97,15 @@ impl<H: Host> Source<H> {
                 let chunk = start / CHUNK_BYTES_MAX;
                 let chunk_end = ((chunk + 1) * CHUNK_BYTES_MAX).min(*bytes);
                 let end = (range.end - base).min(chunk_end);
-                return (base + end, self.fetch(*body, chunk, start..end));
+                return (base + end, self.fetch((*body, chunk), start..end, chunk_end));
             }
             base += bytes;
         }
         unreachable!("ranges are clamped to the object's size");
     }
 
-    fn fetch(&self, body: BodyId, chunk: u64, range: Range<u64>) -> Fetch {
+    /// Bytes of a body that lie in one of its chunks, which ends at `chunk_end`.
+    fn fetch(&self, (body, chunk): (BodyId, u64), range: Range<u64>, chunk_end: u64) -> Fetch {
         let within = |offset: u64| {
             u32::try_from(offset - chunk * CHUNK_BYTES_MAX).expect("a chunk is below 4 GiB")
         };
@@ -112,6 +113,7 @@ impl<H: Host> Source<H> {
             body,
             chunk: u32::try_from(chunk).expect("a body is at most 5 GiB"),
             range: within(range.start)..within(range.end),
+            chunk_bytes: within(chunk_end),
         };
         let (shard, group) = (self.shard.clone(), self.group);
         Box::pin(async move {

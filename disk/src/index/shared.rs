@@ -196,6 +196,11 @@ impl<D: Directory> Shared<D> {
         }
     }
 
+    /// Whether the volume has so little space left that writes wait or are refused.
+    pub(crate) fn is_short(&self) -> bool {
+        self.reserve.as_ref().is_some_and(Reserve::is_short)
+    }
+
     /// Whether the volume has so little space left that all that is dead is worth getting at.
     pub(crate) fn is_tight(&self) -> bool {
         self.reserve.as_ref().is_some_and(Reserve::is_tight)

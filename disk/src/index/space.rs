@@ -10,7 +10,9 @@
 //! wait, for as long as upkeep has something to do.
 //!
 //! While little is left on the volume (`reserve.rs`) all that is dead is worth getting at: a twentieth more than what is
-//! needed presses, segments are rewritten up to nine tenths live, and tombstones are carried down however few they are.
+//! needed and a segment presses, segments are rewritten up to nine tenths live, and tombstones are carried down however few
+//! they are. While the shard is short of space, a quarter of a segment is worth that, too: what a rewrite leaves of the
+//! active segment is what the shortage ends by.
 //!
 //! What tombstones have let go of is known since the start, for the tables of level zero. Deeper, where levels differ
 //! by a factor in size, the share of tombstones alone decides, as for tables themselves.
@@ -49,16 +51,23 @@ pub struct Space {
     pub needed_bytes: u64,
     /// Bytes of one segment.
     pub segment_bytes: u64,
+    /// What is left of the active segment, in bytes.
+    pub room_bytes: u64,
     /// Little is left on the volume.
     pub is_tight: bool,
+    /// So little that writes wait or are refused.
+    pub is_short: bool,
 }
 
 impl Space {
     /// Whether upkeep is to get space back with urgency.
     pub fn is_pressing(&self) -> bool {
+        let tight = self.needed_bytes + self.needed_bytes / 20;
+        if self.is_short {
+            return self.used_bytes > tight + self.segment_bytes / 4 + self.room_bytes;
+        }
         if self.is_tight {
-            return self.used_bytes
-                > self.needed_bytes + self.needed_bytes / 20 + self.segment_bytes;
+            return self.used_bytes > tight + self.segment_bytes;
         }
         let allowed = self.needed_bytes + self.needed_bytes / 4;
         self.used_bytes > allowed + SLACK_SEGMENTS * self.segment_bytes
@@ -180,6 +189,8 @@ fn space<D: Directory>(shared: &Shared<D>, state: &State<D>) -> Space {
         used_bytes: shared.segments.held_bytes(),
         needed_bytes: referred.saturating_sub(released),
         segment_bytes: shared.segments.segment_bytes(),
+        room_bytes: shared.segments.room_bytes(),
         is_tight: shared.is_tight(),
+        is_short: shared.is_short(),
     }
 }

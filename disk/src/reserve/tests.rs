@@ -32,10 +32,28 @@ fn a_shard_is_short_below_the_margin_until_somewhat_more_is_free() {
         assert!(is_there(&disk) && !reserve.is_short());
         for (free_kib, short) in [(32, false), (31, true), (47, true), (48, false), (32, false)] {
             leave(&disk, free_kib << 10);
-            reserve.tend().await.unwrap();
+            reserve.tend(0).await.unwrap();
             assert_eq!(reserve.is_short(), short, "{free_kib} KiB are free");
             assert!(is_there(&disk), "the margin alone gives up nothing");
         }
+    });
+}
+
+#[test]
+fn room_in_its_own_files_counts_as_free_but_not_for_the_reserve() {
+    let disk = SimDisk::new(5);
+    block_on(async {
+        let reserve = open(disk.root()).await.unwrap();
+        let room_bytes = 8 << 10;
+        for (free_kib, short) in [(24, false), (23, true), (39, true), (40, false)] {
+            leave(&disk, free_kib << 10);
+            reserve.tend(room_bytes).await.unwrap();
+            assert_eq!(reserve.is_short(), short, "{free_kib} KiB are free");
+        }
+        reserve.give().await.unwrap();
+        leave(&disk, OPTIONS.margin_bytes + OPTIONS.reserve_bytes - 1);
+        reserve.tend(room_bytes).await.unwrap();
+        assert!(reserve.is_short() && !is_there(&disk));
     });
 }
 
@@ -49,14 +67,17 @@ fn what_was_given_up_is_made_again_as_soon_as_it_fits_beside_the_margin() {
         assert!(!reserve.give().await.unwrap(), "there is nothing left to give");
         assert!(reserve.is_short() && !is_there(&disk));
         assert_eq!(disk.capacity().free_bytes, OPTIONS.reserve_bytes);
-        reserve.tend().await.unwrap();
+        reserve.tend(0).await.unwrap();
         assert!(reserve.is_short() && !is_there(&disk));
-        let needed = reserve.figures().needed_bytes;
-        leave(&disk, needed - 1);
-        reserve.tend().await.unwrap();
+        let fitting = OPTIONS.margin_bytes + OPTIONS.reserve_bytes;
+        leave(&disk, fitting - 1);
+        reserve.tend(0).await.unwrap();
         assert!(reserve.is_short() && !is_there(&disk));
-        leave(&disk, needed);
-        reserve.tend().await.unwrap();
+        leave(&disk, fitting);
+        reserve.tend(0).await.unwrap();
+        assert!(reserve.is_short() && is_there(&disk), "more than the margin ends it");
+        leave(&disk, reserve.figures().needed_bytes);
+        reserve.tend(0).await.unwrap();
         assert!(!reserve.is_short() && is_there(&disk));
         assert_eq!(reserve.figures().given_count, 1);
     });
@@ -83,12 +104,12 @@ fn space_that_a_quota_refuses_is_not_asked_for_at_each_look() {
         assert!(reserve.is_short());
         let before = disk.io_count();
         for _ in 0..10 {
-            reserve.tend().await.unwrap();
+            reserve.tend(0).await.unwrap();
         }
         assert_eq!(disk.io_count(), before);
         disk.heal();
         for _ in 0..20 {
-            reserve.tend().await.unwrap();
+            reserve.tend(0).await.unwrap();
         }
         assert!(!reserve.is_short() && is_there(&disk));
     });
@@ -103,7 +124,7 @@ fn a_crash_anywhere_leaves_a_state_to_go_on_from() {
             let life = async {
                 let reserve = open(disk.root()).await?;
                 reserve.give().await?;
-                reserve.tend().await
+                reserve.tend(0).await
             };
             let ended = block_on(life);
             disk.crash();

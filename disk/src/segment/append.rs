@@ -101,6 +101,12 @@ impl<D: Directory> Shared<D> {
         active.as_ref().filter(|active| active.segment == segment).map(|active| active.end)
     }
 
+    /// What is left of the active segment, in bytes; none before the first append.
+    pub(super) fn active_room(&self) -> u64 {
+        let active = self.appender.active.borrow();
+        active.as_ref().map_or(0, |active| self.options.segment_bytes.saturating_sub(active.end))
+    }
+
     /// The file of the active segment, if it is this one.
     pub(super) fn active_device(&self, segment: u32) -> Option<Rc<D::Device>> {
         let active = self.appender.active.borrow();

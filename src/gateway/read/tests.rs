@@ -74,6 +74,23 @@ fn a_footer_costs_its_blocks_and_a_whole_object_its_bytes() {
 }
 
 #[test]
+fn an_object_of_less_than_a_chunk_is_kept_and_a_range_of_it_is_not() {
+    run(MEMORY_BYTES, async |rig| {
+        for (path, bytes) in [("/bucket/ranged", 100_000), ("/bucket/read", 100_001)] {
+            rig.settle(path, content(bytes)).await;
+        }
+        for _again in 0..2 {
+            let (_, bytes) = rig.cost("/bucket/ranged", Some("0-49999"), 50_000).await;
+            assert!(bytes >= 50_000, "{bytes}");
+        }
+        let (_, bytes) = rig.cost("/bucket/read", None, 100_001).await;
+        assert!(bytes >= 100_001, "{bytes}");
+        assert_eq!(rig.cost("/bucket/read", None, 100_001).await, (0, 0));
+        assert_eq!(rig.cost("/bucket/read", Some("7-8"), 2).await, (0, 0));
+    });
+}
+
+#[test]
 fn a_client_that_takes_much_is_read_ahead_of_and_one_that_takes_little_is_not() {
     run(MEMORY_BYTES, async |rig| {
         rig.settle("/bucket/large", content(40 * MIB)).await;

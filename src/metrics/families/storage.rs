@@ -61,7 +61,7 @@ pub(super) static FAMILIES: [Family; 62] = [
     .in_bytes(),
     gauge(
         "space_short",
-        "1 while so little is free on the volume that writes are refused by 507.",
+        "1 while so little is free on the volume that writes wait, or are refused by 507.",
         Read::Storages(|storage, samples| samples.put(&[], u64::from(storage.reserve.is_short))),
     ),
     gauge(
