@@ -208,11 +208,10 @@ fn damage_in_the_log_or_the_manifest_takes_the_shard() {
         let (name, _) = file(&disk, part);
         disk.flip(&name, offset, 1);
         let (_, damages) = check(&disk);
-        let [Damage { error: Error::Corrupt { location, .. }, taken: Taken::Shard }] =
-            damages.as_slice()
-        else {
+        let [Damage { error: Error::Corrupt { location, .. }, taken }] = damages.as_slice() else {
             unreachable!("{part}: {damages:?}");
         };
         assert!(location.contains(&name), "{location}");
+        assert_eq!(*taken, if part == "wal-" { Taken::Log } else { Taken::Shard });
     }
 }

@@ -76,7 +76,10 @@ impl<D: Directory> Table<D> {
     pub(crate) fn data_bytes(&self) -> u64 {
         let file_bytes = self.device.as_ref().map_or(0, Device::size);
         let sectors = file_bytes / SECTOR_BYTES as u64 * SECTOR_BYTES as u64;
-        self.footer.as_ref().map_or(sectors.min(self.meta.bytes), |footer| footer.filter.offset)
+        match &self.footer {
+            Ok(footer) => footer.filter.offset,
+            Err(_damage) => sectors.min(self.meta.bytes),
+        }
     }
 
     /// The data block whose frame begins at `offset`, by what the frame says of itself, and the frame's length in bytes.
