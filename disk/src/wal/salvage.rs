@@ -212,15 +212,24 @@ impl<D: Directory> Salvage<D> {
         let durable = all.iter().map(|piece| piece.header.durable).max().unwrap_or(0).max(last);
         let sound: BTreeSet<u64> =
             all.iter().filter(whole).map(|piece| piece.header.sequence).collect();
-        let counted = |piece: &Piece| {
-            let is_torn = piece.header.sequence > durable;
-            let is_again = !piece.is_whole() && sound.contains(&piece.header.sequence);
-            piece.header.generation >= oldest && !is_torn && !is_again
+        // A batch that was torn off and dropped at a recovery has a successor of the same number in another segment. One
+        // that isn't whole is the one that counted, where the next one lies right behind it.
+        let starts: BTreeSet<(u64, Place)> =
+            all.iter().map(|piece| (piece.header.sequence, piece.start())).collect();
+        let has_counted = |piece: &Piece| {
+            let (generation, _) = piece.start();
+            let next = piece.header.sequence.saturating_add(1);
+            let is_last = sound.contains(&piece.header.sequence);
+            let follows = |place| starts.contains(&(next, place));
+            !is_last && (follows(piece.end()) || follows((generation.saturating_add(1), 0)))
+        };
+        let counts = |piece: &Piece| {
+            let is_known = piece.header.sequence <= durable && piece.header.generation >= oldest;
+            is_known && (piece.is_whole() || has_counted(piece))
         };
         let mut before: Option<(u64, Place)> = None;
-        for piece in all.into_iter().filter(counted) {
-            let header = piece.header;
-            let start = (header.generation, u64::from(header.offset));
+        for piece in all.into_iter().filter(counts) {
+            let (header, start) = (piece.header, piece.start());
             match before {
                 None => self.miss_start(oldest, start),
                 Some((sequence, end)) if header.sequence > sequence + 1 => {
@@ -234,8 +243,7 @@ impl<D: Directory> Salvage<D> {
             if !piece.is_whole() {
                 self.break_off(&piece, start);
             }
-            let length = u64::from(header.length).next_multiple_of(SECTOR_BYTES as u64);
-            before = Some((header.sequence, (header.generation, start.1 + length)));
+            before = Some((header.sequence, piece.end()));
             for (item, location) in &piece.items {
                 self.apply(item, *location);
             }
@@ -284,10 +292,7 @@ impl<D: Directory> Salvage<D> {
 
     fn apply(&mut self, item: &Item, location: Location) {
         let found = self.logs.entry(item.group).or_default();
-        let mut keep = |slot: Slot| {
-            // Not with the memory of the whole read.
-            found.slots[slot as usize] = Some(Bytes::copy_from_slice(&item.head));
-        };
+        let mut keep = |slot: Slot| found.slots[slot as usize] = Some(item.head.clone());
         match item.kind {
             Kind::Entry => {
                 // Where others are there, the record that dropped them is lost.

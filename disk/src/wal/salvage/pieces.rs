@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::super::{
-    format::{Found, HEADER_BYTES, Header, Item, RECORD_BYTES},
+    format::{Found, HEADER_BYTES, Header, Item, Kind, RECORD_BYTES},
     log::Location,
     walk::{belongs, check_start, items},
 };
@@ -18,11 +18,22 @@ const READ_BYTES: usize = 1 << 20;
 /// A batch whose header is whole.
 pub(super) struct Piece {
     pub(super) header: Header,
-    /// The records that are whole.
+    /// The records that are whole; entries without their bytes.
     pub(super) items: Vec<(Item, Location)>,
 }
 
 impl Piece {
+    /// Its segment, and its offset there.
+    pub(super) fn start(&self) -> (u32, u64) {
+        (self.header.generation, u64::from(self.header.offset))
+    }
+
+    /// Where the next one is, if it is in the same segment.
+    pub(super) fn end(&self) -> (u32, u64) {
+        let (generation, start) = self.start();
+        (generation, start + u64::from(self.header.length).next_multiple_of(SECTOR_BYTES as u64))
+    }
+
     /// Whether all its records are.
     pub(super) fn is_whole(&self) -> bool {
         self.items.len() as u64 == u64::from(self.header.count)
@@ -48,13 +59,21 @@ pub(super) async fn pieces<F: Device>(
                 let length = usize::try_from(header.length).expect("it lies within the segment");
                 let batch = content.slice(at..at + length);
                 let items = items(&header, &batch).unwrap_or_else(|| whole_items(&header, &batch));
-                found.push(Piece { header, items });
+                let items = items.into_iter().map(|(item, location)| (slim(&item), location));
+                found.push(Piece { header, items: items.collect() });
                 length.next_multiple_of(SECTOR_BYTES)
             }
             Found::Header(_) | Found::Version(_) | Found::Nothing => SECTOR_BYTES,
         };
     }
     Ok(found)
+}
+
+/// Without the memory of the file that it was read with.
+fn slim(item: &Item) -> Item {
+    let head =
+        if item.kind == Kind::Entry { Bytes::new() } else { Bytes::copy_from_slice(&item.head) };
+    Item { kind: item.kind, group: item.group, index: item.index, head, body: Bytes::new() }
 }
 
 /// The whole sectors of a file; zeros where they can't be read.

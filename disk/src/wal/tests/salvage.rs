@@ -182,6 +182,36 @@ fn a_torn_tail_is_no_damage() {
 }
 
 #[test]
+fn what_a_recovery_has_dropped_stays_dropped() {
+    let disk = filled(8);
+    session(&disk, small(), async |wal| {
+        append(wal, 1, vec![record(91, 1000)]).await.unwrap();
+        append(wal, 1, vec![record(92, 9000), record(93, 10)]).await.unwrap();
+        disk.crash();
+    })
+    .unwrap_err();
+    let last = |disk: &SimDisk| {
+        batches(disk).into_iter().rfind(|(_, _, records)| !records.is_empty()).unwrap()
+    };
+    let (name, _, records) = last(&disk);
+    disk.flip(&name, records[1] + 30, 1);
+    // The batch of the same number in the next segment takes its place; and is lost.
+    session(&disk, small(), async |wal| {
+        assert_eq!(wal.range(1), Some((1, 91)));
+        append(wal, 1, vec![record(92, 1000)]).await.unwrap();
+        append(wal, 1, vec![record(93, 1000)]).await.unwrap();
+    })
+    .unwrap();
+    let all = batches(&disk);
+    let (name, at, _) = &all[all.len() - 3];
+    disk.flip(name, at + 20, 1);
+    let salvaged = salvage(&disk);
+    assert_eq!((salvaged.damages().len(), salvaged.lost().batch_count), (1, 1));
+    assert_eq!(salvaged.unbroken_end(1, 1), 92);
+    assert_eq!(read(&salvaged)[&1].last(), Some(&93));
+}
+
+#[test]
 fn what_is_kept_can_be_read_as_a_log_that_takes_nothing() {
     let disk = filled(6);
     let all = batches(&disk);
