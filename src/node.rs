@@ -16,7 +16,7 @@ use anode_disk::{
 use anode_net::{Stream as _, tls::TlsStream};
 use anode_shards::{
     command::Command,
-    group::{Group, GroupOptions},
+    group::{Group, GroupError, GroupOptions},
     keeper::{Keeper, KeeperOptions},
     object::{Credential, Secret},
     reclaim::Reclaimer,
@@ -43,6 +43,10 @@ use crate::{
 
 /// The name that made credentials have.
 const ROOT_NAME: &str = "root";
+
+/// What is said where a start is refused for damage.
+const DAMAGE_REMEDY: &str = "look at the disk, keep a copy of the data directory, and see what `anode volume check` says \
+                             of it: with --set-aside it takes out what is damaged";
 
 /// What may be in a directory that is formatted: what a start makes, and what an interrupted formatting leaves.
 const OWN_NAMES: [&str; 4] = ["lock", "lost+found", "preflight", "superblock-new"];
@@ -231,7 +235,8 @@ async fn check_empty(directory: &impl Directory) -> Result<(), String> {
     }
 }
 
-fn layout(identities: &[VolumeIdentity], paths: &[String]) -> Result<Layout, String> {
+/// What the superblocks of a node's volumes say together; they are in the order of `paths`.
+pub(crate) fn layout(identities: &[VolumeIdentity], paths: &[String]) -> Result<Layout, String> {
     let first = &identities[0];
     let mut shards = Vec::new();
     for (index, (identity, path)) in identities.iter().zip(paths).enumerate() {
@@ -338,6 +343,19 @@ fn storage_options(settings: &Settings, layout: &Layout, wal_identity: u64) -> S
     }
 }
 
+/// Why storage can't be opened; what is damaged may be taken out.
+fn unopened(error: &Error) -> String {
+    let is_damaged = matches!(error, Error::Corrupt { .. });
+    if is_damaged { format!("{error}; {DAMAGE_REMEDY}") } else { error.to_string() }
+}
+
+/// Why a group can't be opened. Where its log can't be applied for damage, openraft says so in words.
+fn unopened_group(error: &GroupError) -> String {
+    let said = error.to_string();
+    let is_damaged = matches!(error, GroupError::Damaged { .. }) || said.contains(" is damaged: ");
+    if is_damaged { format!("{said}; {DAMAGE_REMEDY}") } else { said }
+}
+
 /// Opens the shard's storage and groups.
 async fn recover<H: Host>(
     shard: &Shard<H>,
@@ -352,7 +370,7 @@ async fn recover<H: Host>(
     let volume = Volume::open(directory).await.map_err(|error| said(&error))?;
     let directory = volume.shard(id).await.map_err(|error| said(&error))?;
     let options = storage_options(shard.settings(), layout, volume.wal_identity(id));
-    let storage = Storage::open(directory, options).await.map_err(|error| said(&error))?;
+    let storage = Storage::open(directory, options).await.map_err(|error| unopened(&error))?;
     let record_count = storage.wal.figures().recovery.record_count;
     let committing = (Rc::clone(&storage), shard.clone(), supervisor.clone());
     host.spawn("wal", async move {
@@ -360,7 +378,7 @@ async fn recover<H: Host>(
         let ended = storage.wal.run().await;
         report(&shard, &supervisor, ended);
     });
-    let staging = Staging::open(Rc::clone(&storage)).await.map_err(|error| said(&error))?;
+    let staging = Staging::open(Rc::clone(&storage)).await.map_err(|error| unopened(&error))?;
     let keeper = Keeper::new(Rc::clone(&storage), Rc::clone(&staging), KeeperOptions::default());
     spawn_upkeep(shard, supervisor, &storage, &keeper);
     let mut groups = BTreeMap::new();
@@ -372,7 +390,7 @@ async fn recover<H: Host>(
             timing: shard.settings().timing,
         };
         let opened = Group::open(options, Rc::clone(&storage), Rc::clone(&staging)).await;
-        let opened = opened.map_err(|error| said(&error))?;
+        let opened = opened.map_err(|error| unopened_group(&error))?;
         keeper.add(&opened);
         groups.insert(group, opened);
     }

@@ -23,7 +23,8 @@ impl<H: Host> Surroundings for Upkeep<H> {
         tracing::error!(
             shard = self.host.shard(),
             %error,
-            "compaction met damage in a table of the index: it is left as it is, and what lies over it piles up",
+            "a table of the index is damaged: what only it has is refused, it is left as it is, and what lies over it \
+             piles up",
         );
     }
 }

@@ -8,6 +8,7 @@ mod buckets;
 mod check;
 mod hits;
 mod inspect;
+mod log;
 mod mend;
 mod node;
 mod plain;

@@ -17,8 +17,8 @@ use crate::{
     index::{Entry, Inspection, Payload, Sight, TableFacts},
     owner::Owner,
     segment::{Extent, SegmentOptions},
-    storage::DIRECTORIES,
-    wal::{Recovery, Wal, WalOptions},
+    storage::{DIRECTORIES, Storage},
+    wal::{Recovery, Salvage, Wal, WalOptions},
 };
 
 /// Something that is not as it was written.
@@ -35,6 +35,8 @@ pub struct Damage {
 pub enum Taken {
     /// The whole shard: it doesn't open.
     Shard,
+    /// Something of the log, and with it the shard: it doesn't open.
+    Log,
     /// Every index key from behind `after`, or from the first on, to `upto`, unless a newer table has it.
     Keys {
         /// The last key before it.
@@ -77,6 +79,8 @@ pub struct ShardFacts {
 pub struct ShardFiles<D: Directory> {
     /// The log.
     pub wal: Result<Wal<ReadOnly<D>>, Error>,
+    /// What can be read of it, where it is damaged.
+    pub salvage: Option<Salvage<ReadOnly<D>>>,
     /// Tables and segments.
     pub index: Result<Inspection<ReadOnly<D>>, Error>,
 }
@@ -91,13 +95,17 @@ impl<D: Directory> ShardFiles<D> {
             Wal::open(directory.directory(wal).await?, options).await
         };
         let wal = wal.await;
+        let salvage = match &wal {
+            Err(Error::Corrupt { .. }) => Storage::salvage(&directory, identity).await.ok(),
+            Ok(_) | Err(_) => None,
+        };
         let index = async {
             let tables = directory.directory(tables).await?;
             let segments = directory.directory(segments).await?;
             Inspection::open(tables, segments, SegmentOptions::default()).await
         };
         let index = index.await;
-        Self { wal, index }
+        Self { wal, salvage, index }
     }
 
     /// Reads and verifies everything, and has payloads looked at by the owner of the keys; what is found goes to `tell` as it comes.
@@ -109,7 +117,13 @@ impl<D: Directory> ShardFiles<D> {
                 tell(Notice::Verified(figures.bytes_held));
                 facts.wal = Some(figures.recovery);
             }
-            Err(error) => tell(lost(error)),
+            Err(error) => {
+                let damages = self.salvage.as_ref().map(Salvage::damages).unwrap_or_default();
+                let nowhere = damages.is_empty().then_some(error);
+                for error in damages.iter().chain(nowhere) {
+                    tell(Notice::Damaged(Damage { error: error.clone(), taken: Taken::Log }));
+                }
+            }
         }
         match &self.index {
             Ok(index) => check_tables(index, owner, &mut facts, tell).await,

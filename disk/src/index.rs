@@ -88,7 +88,8 @@ impl<D: Directory> Index<D> {
     /// empty index. Nothing is swept yet: who holds extents from elsewhere pins them before the first flush and
     /// before [`Self::maintain`] runs. A segment must be able to hold the longest inline payload.
     ///
-    /// [`Error::Corrupt`] where the manifest or a table of it is damaged or missing.
+    /// [`Error::Corrupt`] where the manifest is damaged, or a data segment missing. A table that is damaged or missing is
+    /// told at the first turn of [`Self::maintain_in`], and refused to whoever needs it.
     pub async fn open(
         directory: D,
         segments_directory: D,
@@ -114,9 +115,11 @@ impl<D: Directory> Index<D> {
         let segments =
             Segments::open(segments_directory, segment_options, &state.live(), state.next_segment)
                 .await?;
+        let untold = version.tables().filter_map(|table| table.damage().cloned()).collect();
         let mut shared = Shared::new(directory, options, segments, manifest, version);
         shared.reserve = reserve;
-        shared.state.borrow_mut().next_table = next_table;
+        let state = shared.state.get_mut();
+        (state.next_table, state.untold) = (next_table, untold);
         Ok(Self(Rc::new(shared)))
     }
 
@@ -409,6 +412,7 @@ async fn open_tables<D: Directory>(directory: &D, state: &TableState) -> Result<
     let mut version = Version::empty();
     for (level, meta) in state.tables.values() {
         let table = Rc::new(Table::open(directory, meta.clone()).await?);
+        version.damaged.extend(table.damage().map(|_| meta.id));
         version.levels[usize::from(*level)].push(table);
     }
     version.hidden = Rc::new(state.hidden.clone());

@@ -11,7 +11,7 @@ use crate::{
     index::{Index, IndexOptions},
     reserve::{Reserve, ReserveFigures, ReserveOptions},
     segment::SegmentOptions,
-    wal::{Wal, WalOptions},
+    wal::{Kept, Salvage, Wal, WalOptions},
 };
 
 /// The least memory that a shard's storage works with, in bytes.
@@ -78,6 +78,38 @@ impl<D: Directory> Storage<D> {
     /// [`Error::Limit`] for a memory budget below [`MEMORY_BYTES_MIN`]; [`Error::Corrupt`] where something durable is
     /// damaged; [`Error::Version`] where another release wrote it.
     pub async fn open(directory: D, options: StorageOptions) -> Result<Rc<Self>, Error> {
+        Self::open_with(directory, options, None).await
+    }
+
+    /// Reads what can be read of a log that [`Self::open`] finds damaged.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Salvage::open`].
+    pub async fn salvage(directory: &D, wal_identity: u64) -> Result<Salvage<D>, Error> {
+        let options = WalOptions { identity: wal_identity, ..WalOptions::default() };
+        Salvage::open(directory.directory(WAL_DIRECTORY).await?, options).await
+    }
+
+    /// As [`Self::open`], with what is kept of a damaged log instead of a log: to be read, and not written.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open`].
+    pub async fn open_salvaged(
+        directory: D,
+        options: StorageOptions,
+        (salvage, kept): (&Salvage<D>, &[Kept]),
+    ) -> Result<Rc<Self>, Error> {
+        let wal = salvage.wal(directory.directory(WAL_DIRECTORY).await?, kept);
+        Self::open_with(directory, options, Some(wal)).await
+    }
+
+    async fn open_with(
+        directory: D,
+        options: StorageOptions,
+        salvaged: Option<Wal<D>>,
+    ) -> Result<Rc<Self>, Error> {
         let budget = Budget::split(options.memory_bytes)?;
         let wal_options = WalOptions {
             segment_bytes: options.wal_segment_bytes,
@@ -102,8 +134,12 @@ impl<D: Directory> Storage<D> {
             reserve_options(directory.capacity().await?, &options, budget.memtable_bytes as u64);
         // First: what opens next may need the space of it.
         let reserve = Reserve::open(Rc::clone(&directory), reserve_options).await?;
-        let wal = directory.directory(WAL_DIRECTORY).await?;
-        let wal = Wal::open_with(wal, wal_options, Some(reserve.clone())).await?;
+        let wal = if let Some(wal) = salvaged {
+            wal
+        } else {
+            let wal = directory.directory(WAL_DIRECTORY).await?;
+            Wal::open_with(wal, wal_options, Some(reserve.clone())).await?
+        };
         let tables = directory.directory(TABLES_DIRECTORY).await?;
         let segments = directory.directory(SEGMENTS_DIRECTORY).await?;
         let spare = Some(reserve.clone());

@@ -24,6 +24,7 @@ mod prepare;
 mod queue;
 mod read;
 mod recover;
+mod salvage;
 mod segments;
 mod state;
 #[cfg(test)]
@@ -37,6 +38,7 @@ use bytes::Bytes;
 use futures::channel::oneshot;
 
 pub use self::options::{RECORD_BYTES_MAX, SLOT_BYTES_MAX, WalOptions};
+pub use self::salvage::{Kept, Lost, Salvage};
 use self::state::{Phase, State};
 pub(crate) use self::verify::WalCursor;
 use crate::{

@@ -16,6 +16,7 @@ pub mod state_store;
 pub mod codec;
 pub mod network;
 pub mod replay;
+pub mod salvage;
 pub mod snapshot;
 
 pub mod channels;

@@ -96,29 +96,63 @@ impl<D: Directory> Staging<D> {
     /// Finds what was staged and settled before the last stop, and pins it: before the segments are swept for the
     /// first time.
     pub async fn open(storage: Rc<Storage<D>>) -> Result<Rc<Self>, Error> {
-        let mut inner = Inner { next_index: purged(&storage)? + 1, ..Inner::default() };
+        let mut records = Vec::new();
         if let Some((first, last)) = storage.wal.range(LOCAL) {
-            inner.next_index = last + 1;
             let mut from = first;
             while from <= last {
-                let records = storage.wal.read(LOCAL, from..last + 1, READ_BYTES).await?;
-                from += u64::try_from(records.len()).expect("a count fits in 64 bits");
-                if records.is_empty() {
+                let read = storage.wal.read(LOCAL, from..last + 1, READ_BYTES).await?;
+                from += u64::try_from(read.len()).expect("a count fits in 64 bits");
+                if read.is_empty() {
                     return Err(damaged(from, "a record is missing"));
                 }
-                for record in records {
-                    let index = record.index;
-                    let found = StagedRecord::decode(&record.head)
-                        .map_err(|finding| damaged(index, &finding))?;
-                    let StagedRecord { extent, content, .. } = found;
-                    let staged = Staged { extent, content, index: Some(index), recovered: true };
-                    inner.staged.insert((found.group, found.body, found.chunk), staged);
-                }
+                // Without the bytes beside it, which they share the memory of.
+                records.extend(
+                    read.into_iter().map(|record| Record {
+                        head: Bytes::copy_from_slice(&record.head),
+                        ..record
+                    }),
+                );
             }
+        }
+        Self::of_records(storage, records)
+    }
+
+    /// The same of records that were read elsewhere: those that are left of a damaged log.
+    pub fn of_records(storage: Rc<Storage<D>>, records: Vec<Record>) -> Result<Rc<Self>, Error> {
+        let mut inner = Inner { next_index: purged(&storage)? + 1, ..Inner::default() };
+        for record in records {
+            let index = record.index;
+            inner.next_index = index + 1;
+            let found =
+                StagedRecord::decode(&record.head).map_err(|finding| damaged(index, &finding))?;
+            let StagedRecord { extent, content, .. } = found;
+            let staged = Staged { extent, content, index: Some(index), recovered: true };
+            inner.staged.insert((found.group, found.body, found.chunk), staged);
         }
         // A record outlives its purge only by a crash; then the chunk may have been reclaimed, segment and all.
         inner.staged.retain(|_, staged| storage.index.segments().pin(staged.extent));
         Ok(Rc::new(Self { storage, inner: RefCell::new(inner) }))
+    }
+
+    /// What is staged and claimed by nothing: per body of a group, its chunks.
+    pub fn unclaimed(&self) -> BTreeMap<(GroupId, BodyId), Vec<u32>> {
+        let mut found: BTreeMap<_, Vec<u32>> = BTreeMap::new();
+        for (group, body, chunk) in self.inner.borrow().staged.keys() {
+            found.entry((*group, *body)).or_default().push(*chunk);
+        }
+        found
+    }
+
+    /// The bytes of a chunk that is staged.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Absent`] where it is not; those of a read.
+    pub async fn bytes(&self, group: GroupId, body: BodyId, chunk: u32) -> Result<Bytes, Error> {
+        let absent = || Error::Absent { name: format!("chunk {chunk} of {body}") };
+        let (extent, content) = self.find(group, body, chunk).ok_or_else(absent)?;
+        let key = keys::content(group, content);
+        self.storage.index.segments().read(extent, &key, 0..extent.data_bytes).await
     }
 
     /// Writes a chunk of a body. Not durable before [`Self::settle`].

@@ -114,6 +114,19 @@ impl<D: Directory> State<D> {
         self.count_condemned(&mut draft).await
     }
 
+    /// Whether a command would be carried out, but for chunks of its body that are not staged.
+    pub(crate) async fn lacks_chunks(&self, command: &Command) -> Result<bool, Error> {
+        let mut draft = Draft::default();
+        let is_refused = self.decide(command, &mut draft).await?.is_err();
+        let is_there = |claim: &draft::Claim| {
+            let found = self.staging.find(self.group, claim.body, claim.chunk);
+            found.is_some_and(|(extent, content)| {
+                content == claim.content && extent.data_bytes == claim.data_bytes
+            })
+        };
+        Ok(!is_refused && !draft.claims.iter().all(is_there))
+    }
+
     /// Writes `meta` alone: for entries of the log that carry no command.
     pub fn advance(&self, meta: (Bytes, Bytes)) {
         let mut batch = Batch::default();

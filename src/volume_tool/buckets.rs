@@ -6,7 +6,7 @@ use anode_disk::{
     Directory,
     check::ShardFiles,
     index::{Inspection, Sight},
-    wal::Wal,
+    wal::{Record, Wal},
 };
 use anode_shards::{
     command::Command,
@@ -45,6 +45,13 @@ impl Buckets {
         }
         if let Ok(wal) = &files.wal {
             self.add_log(wal, applied + 1).await;
+        }
+        if let Some(salvage) = &files.salvage {
+            for index in applied + 1..salvage.unbroken_end(META_GROUP, applied + 1) {
+                if let Ok(record) = salvage.read(META_GROUP, index).await {
+                    self.add_command(record);
+                }
+            }
         }
     }
 
@@ -96,23 +103,27 @@ impl Buckets {
             };
             for record in records {
                 from = record.index + 1;
-                match decode_command(record) {
-                    Ok(Some(Command::CreateBucket(create)))
-                        if !self.existing.contains_key(&create.name) =>
-                    {
-                        let id = self.next.max(1);
-                        self.next = id + 1;
-                        self.names.insert(id, create.name.clone());
-                        self.existing.insert(create.name, id);
-                    }
-                    Ok(Some(Command::RemoveBucket(remove)))
-                        if self.existing.get(&remove.name) == Some(&remove.bucket) =>
-                    {
-                        self.existing.remove(&remove.name);
-                    }
-                    Ok(_) | Err(_) => {}
-                }
+                self.add_command(record);
             }
+        }
+    }
+
+    fn add_command(&mut self, record: Record) {
+        match decode_command(record) {
+            Ok(Some(Command::CreateBucket(create)))
+                if !self.existing.contains_key(&create.name) =>
+            {
+                let id = self.next.max(1);
+                self.next = id + 1;
+                self.names.insert(id, create.name.clone());
+                self.existing.insert(create.name, id);
+            }
+            Ok(Some(Command::RemoveBucket(remove)))
+                if self.existing.get(&remove.name) == Some(&remove.bucket) =>
+            {
+                self.existing.remove(&remove.name);
+            }
+            Ok(_) | Err(_) => {}
         }
     }
 }

@@ -11,20 +11,32 @@ use std::{
 use anode_disk::{
     Directory, Error,
     check::{Damage, Notice, ShardFacts, ShardFiles, Taken},
+    index::{Inspection, TableFacts},
+    wal::{GroupId, LOCAL, Wal},
 };
-use anode_shards::state::{meta_key, named::Named};
+use anode_shards::{
+    raft::codec::{decode_command, decode_position},
+    state::{
+        meta_key,
+        named::{Named, object_key},
+    },
+};
 use bytes::Bytes;
 use bytesize::ByteSize;
 
 use super::{
     buckets::Buckets,
     hits::{describe, objects_of},
+    log::forecast,
     node::{StoppedNode, StoppedVolume},
     report::{Effect, Finding, Hit, Report},
     set_aside::{self, Suspects},
+    shelf::objects_of_command,
 };
 use crate::{config::cli::VolumeCheck, names::ContentNames, shard::META_GROUP};
 
+/// Entries of the log that are read at once, in bytes.
+const READ_BYTES: usize = 1 << 20;
 /// How often it says how far it is.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(2);
 
@@ -95,10 +107,16 @@ async fn check_shard<D: Directory>(
         Ok(index) if !damages.is_empty() => objects_of(index, &damages, buckets).await,
         Ok(_) | Err(_) => vec![Vec::new(); damages.len()],
     };
+    let (mut missed, mut cut) = forecast(files, buckets).await;
     for (damage, hits) in damages.iter().zip(hits) {
         let hits = hits.into_iter().map(|(bucket, key)| Hit { bucket, key }).collect();
         let mut found = found(damage, hits, buckets);
-        if found.effect == Effect::Refused && keeps_from_starting(files, &damage.taken).await {
+        if damage.taken == Taken::Log {
+            // Said once, with the first.
+            found.meaning += &std::mem::take(&mut missed);
+            found.objects.append(&mut cut);
+        }
+        if found.effect == Effect::Refused && keeps_from_starting(files, damage).await {
             found.effect = Effect::NoStart;
             found.meaning += " A start needs some of these: the node refuses to start.";
         }
@@ -110,31 +128,61 @@ async fn check_shard<D: Directory>(
 fn suspects(damages: &[Damage]) -> BTreeSet<Bytes> {
     let key = |damage: &Damage| match &damage.taken {
         Taken::Payload(key) | Taken::Outdated(key) => Some(key.clone()),
-        Taken::Shard | Taken::Keys { .. } => None,
+        Taken::Shard | Taken::Log | Taken::Keys { .. } => None,
     };
     damages.iter().filter_map(key).collect()
 }
 
-/// Whether damage takes something along that is read at every start: the position of a group of the shard, or a bucket
+/// Whether damage takes something along that is read at this start: what a command of the log is about that is not applied
+/// yet; or at every one: the position of a group of the shard, or a bucket
 /// or credential.
-async fn keeps_from_starting<D: Directory>(files: &ShardFiles<D>, taken: &Taken) -> bool {
+async fn keeps_from_starting<D: Directory>(files: &ShardFiles<D>, damage: &Damage) -> bool {
     let (Ok(wal), Ok(index)) = (&files.wal, &files.index) else { return true };
-    let Taken::Keys { after, upto } = taken else { return false };
-    for group in wal.groups() {
-        let key = meta_key(group);
-        let is_taken = key <= *upto && after.as_ref().is_none_or(|after| key > *after);
-        // A newer table may have it.
-        if is_taken && index.current(&key).await.is_err() {
-            return true;
+    let Taken::Keys { after, upto } = &damage.taken else { return false };
+    let said = damage.error.to_string();
+    let is_meant = |table: &TableFacts| said.contains(&format!("table-{:08x}", table.id));
+    let table = index.tables().into_iter().find(is_meant);
+    let first = after.clone().or_else(|| Some(table?.smallest)).unwrap_or_default();
+    for group in wal.groups().into_iter().filter(|group| *group != LOCAL) {
+        let mut keys = vec![meta_key(group)];
+        keys.extend(pending_keys(wal, index, group).await);
+        for key in keys.iter().filter(|key| (&first..=upto).contains(key)) {
+            // A newer table may have it.
+            if index.current(key).await.is_err() {
+                return true;
+            }
         }
     }
     // All of the meta group is read, by a scan, which no newer table spares.
-    let is_meta = |key: &[u8]| matches!(Named::of(key), Some((META_GROUP, _)));
-    let tables = index.tables();
-    match after {
-        Some(after) => is_meta(after),
-        None => tables.iter().any(|table| table.largest >= *upto && is_meta(&table.smallest)),
+    matches!(Named::of(&first), Some((META_GROUP, _)))
+}
+
+/// The keys of objects that the commands of a group are about that its tables have not applied.
+async fn pending_keys<D: Directory>(
+    wal: &Wal<D>,
+    index: &Inspection<D>,
+    group: GroupId,
+) -> BTreeSet<Bytes> {
+    let mut found = BTreeSet::new();
+    let position = index.current(&meta_key(group)).await.ok().flatten();
+    let position = position.and_then(|entry| decode_position(&entry.value).ok());
+    let applied = position.and_then(|position| position.applied).map(|applied| applied.index());
+    let Some((first, last)) = wal.range(group) else { return found };
+    let mut from = first.max(applied.map_or(0, |applied| applied + 1));
+    while from <= last {
+        let Ok(records) = wal.read(group, from..last + 1, READ_BYTES).await else { return found };
+        if records.is_empty() {
+            return found;
+        }
+        for record in records {
+            from = record.index + 1;
+            if let Ok(Some(command)) = decode_command(record) {
+                let named = objects_of_command(&command).into_iter();
+                found.extend(named.map(|(bucket, key)| object_key(group, bucket, key)));
+            }
+        }
     }
+    found
 }
 
 fn add(report: &mut Report, facts: ShardFacts) {
@@ -150,6 +198,7 @@ fn add(report: &mut Report, facts: ShardFacts) {
 fn found(damage: &Damage, hits: Vec<Hit>, buckets: &Buckets) -> Finding {
     match &damage.taken {
         Taken::Shard => lost(&damage.error),
+        Taken::Log => Finding { objects: hits, ..lost(&damage.error) },
         Taken::Payload(key) => {
             let meaning = format!("The bytes of {} can't be read.", describe(key, buckets));
             finding(&damage.error, Effect::Refused, meaning, hits)

@@ -131,7 +131,7 @@ fn touches(taken: &Taken, [first, last]: &[Bytes; 2]) -> bool {
         Taken::Keys { after, upto } => {
             first <= upto && after.as_ref().is_none_or(|after| last > after)
         }
-        Taken::Shard | Taken::Outdated(_) => false,
+        Taken::Shard | Taken::Log | Taken::Outdated(_) => false,
     }
 }
 

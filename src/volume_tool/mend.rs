@@ -6,6 +6,7 @@
 //! 2. What the excision will take is kept ([`super::shelf`]); then tables are written again without it.
 //! 3. Where damage was in the way of the log, the rest of it is applied now.
 //! 4. Each group is surveyed; objects that hang on what is gone are kept, then removed.
+//! 5. Where the log itself is damaged, what is cut off it is kept, and a new one takes its place ([`super::log`]).
 //!
 //! A crash at any point leaves a shard that a start or another call finds as it was, or further on.
 
@@ -20,7 +21,7 @@ use anode_disk::{
     wal::{GroupId, LOCAL},
 };
 use anode_shards::{
-    raft::replay::replay,
+    raft::replay::{Lacking, replay},
     staging::Staging,
     state::{State, Survey, group_of, meta_key},
 };
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use super::{
     buckets::Buckets,
     hits::describe,
+    log::{BrokenLog, Positions},
     shelf::{List, LostRange, Shelf, Why},
 };
 use crate::{names::ContentNames, shard::META_GROUP};
@@ -40,6 +42,8 @@ pub(super) struct Patient<'a, D: Directory> {
     pub(super) wal_identity: u64,
     /// Index keys whose payload could not be read.
     pub(super) suspects: &'a BTreeSet<Bytes>,
+    /// Where the log is damaged: up to where each group of the shard has applied it.
+    pub(super) positions: Option<Positions>,
 }
 
 type States<D> = Vec<Rc<State<D>>>;
@@ -54,17 +58,25 @@ pub(super) async fn mend<D: Directory>(
     place: &Path,
     buckets: &Buckets,
 ) -> Result<List, String> {
-    let Patient { id, directory, wal_identity, suspects } = patient;
+    let Patient { id, directory, wal_identity, suspects, positions } = patient;
     let options = StorageOptions { wal_identity, ..StorageOptions::default() };
-    let storage = Storage::open(directory, options).await.map_err(|error| said(&error))?;
-    let staging = Staging::open(Rc::clone(&storage)).await.map_err(|error| said(&error))?;
-    let groups = storage.wal.groups().into_iter().filter(|group| *group != LOCAL);
+    let log = match positions {
+        Some(positions) => Some(BrokenLog::read(&directory, wal_identity, &positions).await?),
+        None => None,
+    };
+    let opened = open(directory, options, log.as_ref()).await;
+    let (storage, staging) = opened.map_err(|error| said(&error))?;
+    let lacking = if log.is_some() { Lacking::Ends } else { Lacking::Refused };
+    let groups: Vec<GroupId> = match &log {
+        Some(log) => log.groups().collect(),
+        None => storage.wal.groups().into_iter().filter(|group| *group != LOCAL).collect(),
+    };
     let state = |group| Rc::new(State::open(group, Rc::clone(&storage), Rc::clone(&staging)));
-    let states: States<D> = groups.map(state).collect();
+    let states: States<D> = groups.into_iter().map(state).collect();
     let mut shelf = Shelf::new(place, id);
-    let blocked = apply_logs(&storage, &states).await?;
+    let blocked = apply_logs(&storage, &states, lacking).await?;
     excise(&storage, &states, (suspects, buckets), &mut shelf).await?;
-    let blocked_still = apply_logs(&storage, &blocked).await?;
+    let blocked_still = apply_logs(&storage, &blocked, lacking).await?;
     if let Some(state) = blocked_still.first() {
         return Err(format!("the log of group {} can't be applied", state.group()));
     }
@@ -76,18 +88,41 @@ pub(super) async fn mend<D: Directory>(
             state.mend(survey).await.map_err(|error| said(&error))?;
         }
     }
+    if let Some(log) = &log {
+        log.keep((&storage, &staging), &mut shelf, buckets).await?;
+        shelf.save()?;
+        log.skip_bucket_ids(&states).await.map_err(|error| said(&error))?;
+    }
     storage.index.flush().await.map_err(|error| said(&error))?;
+    if let Some(log) = &log {
+        drop((states, staging));
+        log.renew(storage, id).await?;
+    }
     Ok(shelf.into_list())
+}
+
+async fn open<D: Directory>(
+    directory: D,
+    options: StorageOptions,
+    log: Option<&BrokenLog<D>>,
+) -> Result<(Rc<Storage<D>>, Rc<Staging<D>>), Error> {
+    if let Some(log) = log {
+        return log.open(directory, options).await;
+    }
+    let storage = Storage::open(directory, options).await?;
+    let staging = Staging::open(Rc::clone(&storage)).await?;
+    Ok((storage, staging))
 }
 
 /// Applies what the logs have beyond the state, and flushes it; the groups where damage is in the way.
 async fn apply_logs<D: Directory>(
     storage: &Rc<Storage<D>>,
     states: &States<D>,
+    lacking: Lacking,
 ) -> Result<States<D>, String> {
     let mut blocked = Vec::new();
     for state in states {
-        match replay(state.group(), storage, state).await {
+        match replay(state.group(), storage, state, lacking).await {
             Ok(_count) => {}
             Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
                 blocked.push(Rc::clone(state));

@@ -9,11 +9,12 @@ use anode_disk::{
     Error,
     check::{ReadOnly, ShardFiles},
     volume::{Volume, VolumeIdentity},
+    wal::GroupId,
 };
 use nix::fcntl::Flock;
 
 use super::plain::PlainDirectory;
-use crate::preflight;
+use crate::{node, preflight, shard::META_GROUP};
 
 /// The data directories that were named.
 #[derive(Debug)]
@@ -58,6 +59,21 @@ impl StoppedNode {
             volumes.push(open_volume(path).await.map_err(|error| error.to_string())?);
         }
         Ok(Self { volumes, _locks: locks })
+    }
+
+    /// The groups that are placed on a shard.
+    ///
+    /// # Errors
+    ///
+    /// A sentence where not all data directories of the node were named: the placement depends on all shards.
+    pub(super) fn groups_of(&self, shard: u64) -> Result<Vec<GroupId>, String> {
+        let identities: Vec<_> =
+            self.volumes.iter().map(|volume| volume.identity.clone()).collect();
+        let paths = self.volumes.iter().map(|volume| volume.path.display().to_string());
+        let layout = node::layout(&identities, &paths.collect::<Vec<_>>())?;
+        let ring = node::ring(&layout)?;
+        let groups = META_GROUP..=ring.group_count();
+        Ok(groups.filter(|group| ring.shards_of(*group).contains(&shard)).collect())
     }
 
     /// The files of all shards that can be opened.

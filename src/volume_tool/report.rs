@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytesize::ByteSize;
 use serde::Serialize;
 
-use super::shelf::{List, Why};
+use super::shelf::{List, LostLog, Why};
 
 /// Objects of one damage that the text names; JSON has all.
 const NAMED_COUNT_MAX: usize = 20;
@@ -154,7 +154,8 @@ impl Report {
         }
         if no_start > 0 {
             said += " The node won't start like this. Keep a copy of the directory, and restore it from a backup or \
-                     the disk from a mirror: what is missing can't be made up.";
+                     the disk from a mirror: what is missing can't be made up. Or have what is damaged set aside \
+                     (--set-aside), as far as that can be.";
         }
         if refused > 0 {
             said += " The node can be started: it serves everything else and refuses what is hit with InternalError. \
@@ -170,7 +171,7 @@ impl Report {
 
 impl List {
     fn write(&self, text: &mut String) {
-        let List { shard, objects, bodies, ranges, parts } = self;
+        let List { shard, objects, bodies, ranges, parts, log } = self;
         line(
             text,
             &format!(
@@ -197,6 +198,41 @@ impl List {
             let after = range.after.as_deref().unwrap_or("the first key of the table");
             let upto = &range.upto;
             line(text, &format!("        keys nobody can name, from behind {after} to {upto}"));
+        }
+        if let Some(log) = log {
+            log.write(text);
+        }
+    }
+}
+
+impl LostLog {
+    fn write(&self, text: &mut String) {
+        let Self { batches, records_max, groups, commands } = self;
+        line(
+            text,
+            &format!(
+                "        The log was begun anew. Of {batches} batches of it up to {records_max} records could not be \
+                 read: what was last in a group's log may be among them, and nobody can name it."
+            ),
+        );
+        for group in groups {
+            let upto = group
+                .upto
+                .map_or_else(|| "its beginning".to_owned(), |upto| format!("entry {upto}"));
+            line(
+                text,
+                &format!(
+                    "        group {} is cut off behind {upto}: {} entries are lost, and {} that can be read are kept",
+                    group.group, group.unreadable, group.readable
+                ),
+            );
+        }
+        for cut in commands.iter().take(NAMED_COUNT_MAX) {
+            line(text, &format!("        undone: {} {}/{}", cut.command, cut.bucket, cut.key));
+        }
+        if commands.len() > NAMED_COUNT_MAX {
+            let more = commands.len() - NAMED_COUNT_MAX;
+            line(text, &format!("        and {more} more (the list names all)"));
         }
     }
 }

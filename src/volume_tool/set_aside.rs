@@ -22,13 +22,16 @@ use time::{OffsetDateTime, macros::format_description};
 
 use super::{
     buckets::Buckets,
+    log::{self, Positions},
     mend::{Patient, mend},
-    node::{StoppedNode, StoppedVolume},
+    node::{StoppedNode, StoppedShard, StoppedVolume},
     plain::PlainDirectory,
     report::{Report, ShardAside},
 };
 
 const FOLDER: &str = "set-aside";
+/// Where a shard's log is.
+const LOG_FOLDER: &str = "wal";
 const COPY_BYTES: usize = 1 << 20;
 /// What can't be read is copied as zeros in pieces of this size.
 const PIECE_BYTES: usize = 4096;
@@ -52,8 +55,12 @@ pub(super) async fn run(
         report.set_aside.push(place.display().to_string());
         for shard in &volume.shards {
             let Some(suspects) = suspects.get(&shard.id) else { continue };
-            let patient = patient(volume, shard.id, suspects).await;
-            let (list, refused) = match mend(patient?, &place, buckets).await {
+            let mended = async {
+                let positions = positions(node, shard).await?;
+                let patient = patient(volume, shard.id, (suspects, positions)).await?;
+                mend(patient, &place, buckets).await
+            };
+            let (list, refused) = match mended.await {
                 Ok(list) => (Some(list), None),
                 Err(reason) => (None, Some(reason)),
             };
@@ -64,25 +71,46 @@ pub(super) async fn run(
     Ok(())
 }
 
+/// Where the log of a shard is damaged: up to where its groups have applied it.
+async fn positions(node: &StoppedNode, shard: &StoppedShard) -> Result<Option<Positions>, String> {
+    let files = shard.files.as_ref().map_err(ToString::to_string)?;
+    if files.salvage.is_none() {
+        return Ok(None);
+    }
+    let groups = node.groups_of(shard.id)?;
+    log::positions(files, groups).await.map(Some).map_err(|error| error.to_string())
+}
+
 async fn patient<'a>(
     volume: &StoppedVolume,
     id: u64,
-    suspects: &'a BTreeSet<Bytes>,
+    (suspects, positions): (&'a BTreeSet<Bytes>, Option<Positions>),
 ) -> Result<Patient<'a, PlainDirectory>, String> {
     let said = |error: anode_disk::Error| error.to_string();
     let (volume, _damage) =
         Volume::inspect(PlainDirectory::new(&volume.path)).await.map_err(said)?;
     let directory = volume.shard(id).await.map_err(said)?;
-    Ok(Patient { id, directory, wal_identity: volume.wal_identity(id), suspects })
+    Ok(Patient { id, directory, wal_identity: volume.wal_identity(id), suspects, positions })
 }
 
-/// Copies the damaged files of a volume; where to, or none where none of them is in it.
+/// Copies the damaged files of a volume; where to, or none where no damage is in it.
 fn copy(volume: &Path, report: &Report) -> Result<Option<PathBuf>, String> {
-    let files: BTreeSet<PathBuf> =
-        report.damages.iter().filter_map(|damage| file_in(volume, &damage.location)).collect();
-    if files.is_empty() {
+    let locations = report.damages.iter().map(|damage| place_of(&damage.location));
+    let locations: Vec<&Path> = locations.filter(|path| path.starts_with(volume)).collect();
+    if locations.is_empty() {
         return Ok(None);
     }
+    let mut files = BTreeSet::new();
+    for path in locations {
+        // Of a log all is copied: what is sound in it goes, too.
+        let is_log = path.parent().is_some_and(|folder| folder.ends_with(LOG_FOLDER));
+        let all = path.parent().filter(|_| is_log).and_then(|folder| fs::read_dir(folder).ok());
+        files.extend(all.into_iter().flatten().flatten().map(|entry| entry.path()));
+        files.insert(path.to_owned());
+    }
+    let relative = |path: &PathBuf| path.strip_prefix(volume).ok().map(Path::to_path_buf);
+    let files: BTreeSet<PathBuf> =
+        files.iter().filter(|path| path.is_file()).filter_map(relative).collect();
     let target = volume.join(FOLDER).join(now());
     let made = copy_all(volume, &files, &target).and_then(|()| {
         let report = report.to_json();
@@ -92,17 +120,13 @@ fn copy(volume: &Path, report: &Report) -> Result<Option<PathBuf>, String> {
     Ok(Some(target))
 }
 
-/// The file of a location such as `DIR/shard-1/tables/table-1 at 4096`, relative to its volume.
-fn file_in(volume: &Path, location: &str) -> Option<PathBuf> {
-    let name = location.rsplit_once(" at ").map_or(location, |(name, _)| name);
-    let path = Path::new(name);
-    if !path.is_file() {
-        return None;
-    }
-    path.strip_prefix(volume).ok().map(Path::to_path_buf)
+/// The file of a location such as `DIR/shard-1/tables/table-1 at 4096`.
+fn place_of(location: &str) -> &Path {
+    Path::new(location.rsplit_once(" at ").map_or(location, |(name, _)| name))
 }
 
 fn copy_all(volume: &Path, files: &BTreeSet<PathBuf>, target: &Path) -> io::Result<()> {
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(target)?;
     for name in files {
         let copy = target.join(name);
         let mut folders = fs::DirBuilder::new();

@@ -24,6 +24,10 @@ use serde::Serialize;
 
 use super::{buckets::Buckets, set_aside::write_new};
 
+mod commands;
+
+pub(super) use commands::{CutGroup, LostLog, body_of, keys_of, objects_of_command};
+
 /// Bytes of an inline object that are read at once: a block of a segment.
 const PIECE_BYTES: u32 = 4096;
 const CHUNK_BYTES: u64 = 1 << 20;
@@ -34,6 +38,7 @@ pub(super) struct Shelf {
     place: PathBuf,
     shard: u64,
     list: List,
+    file_count: u64,
 }
 
 /// What was put there.
@@ -48,6 +53,8 @@ pub(super) struct List {
     pub(super) ranges: Vec<LostRange>,
     /// Parts of uploads that are gone: upload and number.
     pub(super) parts: Vec<String>,
+    /// What is lost of the log; none where it was sound.
+    pub(super) log: Option<LostLog>,
 }
 
 /// An object that was set aside.
@@ -101,7 +108,7 @@ pub(super) struct LostRange {
 impl Shelf {
     pub(super) fn new(place: &Path, shard: u64) -> Self {
         let list = List { shard: format!("{shard:016x}"), ..List::default() };
-        Self { place: place.to_owned(), shard, list }
+        Self { place: place.to_owned(), shard, list, file_count: 0 }
     }
 
     pub(super) fn list(&mut self) -> &mut List {
@@ -216,12 +223,16 @@ impl Shelf {
         renamed.map_err(|error| self.failed(&error))
     }
 
-    fn next_name(&self) -> String {
-        let count = self.list.objects.len() + self.list.bodies.len();
+    fn next_name(&mut self) -> String {
+        let count = self.file_count;
+        self.file_count += 1;
         format!("bytes-{:016x}-{count:06}", self.shard)
     }
 
-    fn new_file(&self, write: impl FnOnce(&mut File) -> io::Result<()>) -> Result<String, String> {
+    fn new_file(
+        &mut self,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<String, String> {
         let name = self.next_name();
         write_new(&self.place.join(&name), write).map_err(|error| self.failed(&error))?;
         Ok(name)

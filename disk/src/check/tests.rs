@@ -155,26 +155,49 @@ fn a_damaged_block_takes_its_keys_along_and_no_others() {
     assert_eq!(facts.entry_count, u64::try_from(KEY_COUNT - taken).unwrap());
 }
 
+async fn remove(disk: &SimDisk, path: &str) {
+    let (folder, short) = path.rsplit_once('/').unwrap();
+    let folder = disk.root().directory(folder).await.unwrap();
+    folder.remove(short).await.unwrap();
+}
+
 #[test]
-fn a_missing_segment_or_table_takes_the_shard_as_it_does_at_an_opening() {
-    for part in ["segment-", "table-"] {
+fn a_missing_segment_takes_the_shard_as_it_does_at_an_opening() {
+    let disk = shard(5);
+    let (name, _) = file(&disk, "segment-");
+    block_on(remove(&disk, &name));
+    let (_, damages) = check(&disk);
+    let [Damage { error: error @ Error::Corrupt { .. }, taken: Taken::Shard }] = damages.as_slice()
+    else {
+        unreachable!("{damages:?}");
+    };
+    assert!(error.to_string().contains(&name), "{error}");
+    let options = StorageOptions { wal_identity: IDENTITY, ..StorageOptions::default() };
+    let opened = block_on(Storage::open(disk.root(), options));
+    assert_eq!(opened.unwrap_err(), *error);
+}
+
+#[test]
+fn a_missing_table_or_footer_takes_the_keys_of_the_table_and_the_shard_opens() {
+    for part in ["file", "footer"] {
         let disk = shard(5);
-        let (name, _) = file(&disk, part);
-        let (folder, short) = name.rsplit_once('/').unwrap();
-        block_on(async {
-            let folder = disk.root().directory(folder).await.unwrap();
-            folder.remove(short).await.unwrap();
-        });
-        let (_, damages) = check(&disk);
-        let [Damage { error: error @ Error::Corrupt { .. }, taken: Taken::Shard }] =
-            damages.as_slice()
+        let (name, bytes) = file(&disk, "table-");
+        match part {
+            "file" => block_on(remove(&disk, &name)),
+            _ => disk.flip(&name, bytes - 4096 + 9, 1),
+        }
+        let (facts, damages) = check(&disk);
+        let [Damage { error, taken: Taken::Keys { after: None, upto } }] = damages.as_slice()
         else {
             unreachable!("{part}: {damages:?}");
         };
-        assert!(error.to_string().contains(&name), "{error}");
+        assert!(error.to_string().contains(&name) && *upto == key(KEY_COUNT - 1), "{error}");
+        // Without a footer, entries and what they refer to are looked at all the same.
+        let entry_count = if part == "file" { 0 } else { u64::try_from(KEY_COUNT).unwrap() };
+        assert_eq!(facts.entry_count, entry_count);
         let options = StorageOptions { wal_identity: IDENTITY, ..StorageOptions::default() };
-        let opened = block_on(Storage::open(disk.root(), options));
-        assert_eq!(opened.unwrap_err(), *error);
+        let storage = block_on(Storage::open(disk.root(), options)).unwrap();
+        assert_eq!(block_on(storage.index.get(&key(1))).unwrap_err(), *error);
     }
 }
 
@@ -185,11 +208,10 @@ fn damage_in_the_log_or_the_manifest_takes_the_shard() {
         let (name, _) = file(&disk, part);
         disk.flip(&name, offset, 1);
         let (_, damages) = check(&disk);
-        let [Damage { error: Error::Corrupt { location, .. }, taken: Taken::Shard }] =
-            damages.as_slice()
-        else {
+        let [Damage { error: Error::Corrupt { location, .. }, taken }] = damages.as_slice() else {
             unreachable!("{part}: {damages:?}");
         };
         assert!(location.contains(&name), "{location}");
+        assert_eq!(*taken, if part == "wal-" { Taken::Log } else { Taken::Shard });
     }
 }

@@ -19,7 +19,7 @@ use crate::{
         manifest::{self, TableState},
         payload::read_payload,
         table::{TableMeta, reader::Table},
-        walk::{Sight, walk_blocks},
+        walk::{Sight, walk_blocks, walk_frames},
     },
     owner::Owner,
     segment::{Extent, SegmentOptions, Segments},
@@ -147,13 +147,21 @@ impl<D: Directory> Inspection<D> {
             Ok(opened) => opened,
             Err(error) => return visit(Sight::Unopened(error)),
         };
-        // Every look-up asks the filter first: without it no key of the table is found.
+        // Every look-up asks footer and filter first: without them no key of the table is found.
         if let Err(error) = opened.check_filter(&self.cache).await {
             visit(whole(error));
         }
         match opened.index(&self.cache).await {
             Ok(index) => walk_blocks(&opened, index, &self.cache, &mut visit).await,
-            Err(error) => visit(whole(error)),
+            Err(error) => {
+                if opened.damage().is_none() {
+                    visit(whole(error));
+                }
+                // What is hit can be named all the same, as far as the blocks themselves are whole.
+                if !opened.is_missing() {
+                    walk_frames(&opened, &self.cache, &mut visit).await;
+                }
+            }
         }
         self.cache.forget(table.id);
     }

@@ -6,7 +6,7 @@
 //!
 //! A range that was removed is *hidden* in the tables that had been there: a table that lies in it leaves the list,
 //! unread, and of one that reaches out of it the list says which keys count no more, until it is rewritten without
-//! them. A table that compaction found *damaged* is part of no job any more, and neither is what can't pass it without
+//! them. A table that was found *damaged* is part of no job any more, and neither is what can't pass it without
 //! getting out of order: a newer table that overlaps it in level zero, and one above that would be merged into it.
 
 use std::{
@@ -40,7 +40,7 @@ pub(crate) type Run<D> = Vec<Rc<Table<D>>>;
 pub(crate) struct Version<D: Directory> {
     pub(crate) levels: Vec<Run<D>>,
     pub(crate) hidden: Rc<Hidden>,
-    /// Tables that compaction could not read.
+    /// Tables that could not be opened whole, or that compaction could not read.
     pub(crate) damaged: BTreeSet<u32>,
 }
 

@@ -74,7 +74,7 @@ pub(crate) struct State<D: Directory> {
     pub(crate) turns: Vec<Bytes>,
     /// Segments with extents that could not be read: not reclaimed.
     pub(crate) damaged: BTreeSet<u32>,
-    /// Damage of tables that compaction met and nobody was told of yet.
+    /// Damage of tables that was met and that nobody was told of yet.
     pub(crate) untold: Vec<Error>,
     /// What the tombstones of a flushed table let go of, in bytes, by table.
     pub(crate) released: BTreeMap<u32, u64>,
@@ -284,11 +284,16 @@ impl<D: Directory> Shared<D> {
         let guard = self.releasing.lock().await;
         self.check()?;
         while let Some(retired) = self.take_released() {
-            let ids: Vec<u32> = retired.tables.iter().map(|table| table.meta.id).collect();
+            let gone = |table: &Rc<Table<D>>| (table.meta.id, table.is_missing());
+            let ids: Vec<_> = retired.tables.iter().map(gone).collect();
             drop(retired.tables);
-            for id in ids {
+            for (id, was_missing) in ids {
                 self.cache.forget(id);
-                self.directory.remove(&table_name(id)).await.map_err(|error| self.note(error))?;
+                match self.directory.remove(&table_name(id)).await {
+                    Ok(()) => {}
+                    Err(Error::Absent { .. }) if was_missing => {}
+                    Err(error) => return Err(self.note(error)),
+                }
             }
             self.segments.apply(&retired.freed);
         }

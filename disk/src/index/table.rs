@@ -227,6 +227,16 @@ impl Footer {
     }
 }
 
+/// The version of a footer that is whole and of another release.
+fn other_version(sector: &[u8]) -> Option<u32> {
+    let fields = sector.get(..FOOTER_BYTES)?;
+    let mut reader = Reader::new(fields);
+    let is_whole = reader.u32().ok()? == crc32c::crc32c(&fields[4..]);
+    let is_table = reader.array().ok()? == MAGIC;
+    let version = reader.u32().ok()?;
+    (is_whole && is_table && version != VERSION).then_some(version)
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;

@@ -22,6 +22,7 @@ mod model;
 mod pace;
 mod ranges;
 mod space;
+mod unreadable;
 mod walks;
 
 /// What a key holds: its value, and its payload where it has one.

@@ -87,6 +87,9 @@ impl<D: Directory> Index<D> {
         let cache = &self.0.cache;
         let all = || Hit::Keys(table.meta.smallest.clone(), table.meta.largest.clone());
         let structure = || Hit::Structure;
+        if let Some(error) = table.damage() {
+            return verified.take(0, all, Err(error.clone()));
+        }
         verified.take(table.structure_bytes(), structure, table.verify_footer().await)?;
         verified.take(0, structure, table.verify_filter(cache).await.map(drop))?;
         verified.take(0, all, table.verify_index(cache).await)

@@ -153,7 +153,15 @@ async fn collect<D: Directory>(
         if seen % SCAN_KEYS_AT_ONCE == 0 {
             give_way().await;
         }
-        if let Some(stored) = merge.stored()? {
+        let stored = match merge.stored() {
+            // What comes ahead of damage is served; who asks for the next page is told.
+            Err(_damage) if !page.entries.is_empty() => {
+                page.next = Some(Bytes::copy_from_slice(key));
+                break;
+            }
+            other => other?,
+        };
+        if let Some(stored) = stored {
             bytes = bytes.saturating_add(key.len() + stored.held_bytes());
             let full = page.entries.len() >= limit.entries.max(1) || bytes > limit.bytes;
             if full && !page.entries.is_empty() {

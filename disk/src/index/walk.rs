@@ -26,7 +26,7 @@ use crate::{
 pub enum Sight {
     /// A key and what it holds; nothing for a tombstone.
     Entry(Bytes, Option<Entry>),
-    /// The table can't be opened, and without it the shard can't.
+    /// The table can't be opened, and without it the shard can't: no damage, but a refusal.
     Unopened(Error),
     /// Something that can't be read, and with it the keys from behind `after`, or from the first, to `upto`.
     Damage {
@@ -141,4 +141,55 @@ fn entries(
     } else {
         Err(Malformed("a block ends before the key that the index gives it"))
     }
+}
+
+/// Walks through the blocks of a table whose block index is lost: each frame says how long it is. Behind one that is
+/// damaged nobody knows where the next begins.
+pub(crate) async fn walk_frames<D: Directory>(
+    table: &Table<D>,
+    cache: &Cache,
+    visit: &mut impl FnMut(Sight),
+) {
+    let (mut offset, mut last, mut entry_count) = (0, None, 0);
+    // Without a footer nobody knows where the data ends: with the last entry, where all are there.
+    let is_left = |entry_count| table.damage().is_none() || entry_count < table.meta.entries;
+    while offset < table.data_bytes() && is_left(entry_count) {
+        let read = table.data_frame(offset, cache).await;
+        let walked = read.and_then(|(block, length)| {
+            let walked = frame_entries(block, &mut last, &mut entry_count, visit);
+            walked.map(|()| length).map_err(|malformed| table.corrupt(offset, malformed))
+        });
+        match walked {
+            Ok(length) => offset += length,
+            Err(error) => {
+                let upto = table.meta.largest.clone();
+                return visit(Sight::Damage { error, after: last, upto });
+            }
+        }
+    }
+    if last.as_ref() != Some(&table.meta.largest) || entry_count != table.meta.entries {
+        let finding = Malformed("its blocks are not all that were written");
+        let error = if table.is_missing() { table.damage().cloned() } else { None };
+        let error = error.unwrap_or_else(|| table.corrupt(offset, finding));
+        visit(Sight::Damage { error, after: None, upto: table.meta.largest.clone() });
+    }
+}
+
+fn frame_entries(
+    mut block: BlockCursor,
+    last: &mut Option<Bytes>,
+    entry_count: &mut u64,
+    visit: &mut impl FnMut(Sight),
+) -> Result<(), Malformed> {
+    while block.advance()? {
+        let key = Bytes::copy_from_slice(block.key().expect("the cursor stands on a key"));
+        if last.as_ref().is_some_and(|last| *last >= key) {
+            return Err(Malformed("its keys are not in order"));
+        }
+        let change = decode_change(&block.value().expect("the cursor stands on a key"))?;
+        *entry_count += 1;
+        *last = Some(key.clone());
+        visit(Sight::Entry(key, change));
+    }
+    Ok(())
 }

@@ -144,7 +144,8 @@ impl Cursor {
     }
 }
 
-fn encode(header: &Header, items: &[Item], buffer: &mut impl DerefMut<Target = [u8]>) {
+/// Writes header and records, which begin at the header's offset, into `buffer`.
+pub(super) fn encode(header: &Header, items: &[Item], buffer: &mut impl DerefMut<Target = [u8]>) {
     let mut at = HEADER_BYTES;
     for item in items {
         item.encode(header.generation, header.offset + u32_of(at), &mut buffer[at..]);

@@ -186,6 +186,12 @@ impl Item {
         RECORD_BYTES + self.head.len() + self.body.len()
     }
 
+    /// Bytes of the record that `source` starts with, as it says itself, verified or not; it has [`RECORD_BYTES`].
+    pub(super) fn stated_bytes(source: &[u8]) -> usize {
+        let length = |at| usize::try_from(get_u32(source, at)).unwrap_or(usize::MAX);
+        RECORD_BYTES.saturating_add(length(HEAD_LENGTH_AT)).saturating_add(length(BODY_LENGTH_AT))
+    }
+
     /// Writes the record into the first [`Self::bytes`] of `target`, which will lie at `offset` of the segment.
     pub(super) fn encode(&self, generation: u32, offset: u32, target: &mut [u8]) {
         let target = &mut target[..self.bytes()];

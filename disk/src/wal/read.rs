@@ -64,8 +64,18 @@ impl<D: Directory> Wal<D> {
         let start = u64::from(first.offset) / SECTOR_BYTES as u64 * SECTOR_BYTES as u64;
         let end = u64::from(last.offset) + u64::from(last.length);
         let length = usize::try_from(end - start).expect("a run fits in memory");
-        let bytes = run.device.read(start, length.next_multiple_of(SECTOR_BYTES)).await?;
-        for location in &run.locations {
+        let mut locations = run.locations.as_slice();
+        let bytes = match run.device.read(start, length.next_multiple_of(SECTOR_BYTES)).await {
+            // Alone: a bad sector of a neighbour says nothing about this record.
+            Err(_neighbour) if locations.len() > 1 => {
+                locations = &locations[..1];
+                let length = usize::try_from(u64::from(first.offset + first.length) - start);
+                let length = length.expect("a record fits in memory");
+                run.device.read(start, length.next_multiple_of(SECTOR_BYTES)).await?
+            }
+            other => other?,
+        };
+        for location in locations {
             let index = reading.range.start;
             let state = self.0.state.borrow();
             let same = state.logs.get(&reading.group).is_some_and(|log| {

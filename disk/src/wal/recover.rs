@@ -77,7 +77,7 @@ pub(super) async fn recover<D: Directory>(
 }
 
 /// Every segment file, oldest first.
-async fn open_files<D: Directory>(directory: &D) -> Result<Vec<File<D::Device>>, Error> {
+pub(super) async fn open_files<D: Directory>(directory: &D) -> Result<Vec<File<D::Device>>, Error> {
     let mut files = Vec::new();
     for name in directory.list().await? {
         if let Some(generation) = generation(&name) {

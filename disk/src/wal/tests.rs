@@ -4,6 +4,7 @@
 mod damage;
 mod failure;
 mod model;
+mod salvage;
 
 use std::task::Poll;
 

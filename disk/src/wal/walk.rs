@@ -44,7 +44,9 @@ pub(super) async fn walk<F: Device>(
     let mut window = Window { device, start: 0, bytes: Bytes::new() };
     let mut walk = Walk { last: None, end: 0, later: None };
     let size = device.size() / SECTOR * SECTOR;
-    check_start(&mut window, place, path).await?;
+    if size > 0 {
+        check_start(&window.get(0, SECTOR).await?, place, path)?;
+    }
     while walk.end < size {
         let Some(header) = window.header(walk.end, place).await? else { break };
         if walk.last.is_some_and(|last| header.sequence != last.sequence + 1) {
@@ -70,16 +72,13 @@ pub(super) async fn walk<F: Device>(
 
 /// Refuses a segment of another WAL or another release. Only its first sector counts: it always has a header, of this
 /// life of the file or an earlier one, while any other sector may have whatever a client has stored.
-async fn check_start<F: Device>(
-    window: &mut Window<'_, F>,
+pub(super) fn check_start(
+    sector: &[u8],
     (generation, identity): (u32, u64),
     path: &str,
 ) -> Result<(), Error> {
-    if window.device.size() < SECTOR {
-        return Ok(());
-    }
     let location = || format!("{path}/{}", name(generation));
-    match Header::decode(&window.get(0, SECTOR).await?) {
+    match Header::decode(sector) {
         Found::Version(found) => {
             Err(Error::Version { location: location(), found, readable: VERSION.to_string() })
         }
@@ -91,8 +90,23 @@ async fn check_start<F: Device>(
     }
 }
 
+/// Whether a header that was found at an offset of a file, both in whole sectors, is that of a batch there.
+pub(super) fn belongs(
+    header: &Header,
+    (offset, file_bytes): (usize, usize),
+    (generation, identity): (u32, u64),
+) -> bool {
+    let room = file_bytes - offset;
+    let length = usize::try_from(header.length).unwrap_or(usize::MAX);
+    (header.generation == generation || planted::is(Bug::StaleBatchAccepted))
+        && header.identity == identity
+        && usize::try_from(header.offset) == Ok(offset)
+        && header.durable < header.sequence
+        && (HEADER_BYTES..=room).contains(&length)
+}
+
 /// The records of a batch, where each is whole and valid and together they fill it.
-fn items(header: &Header, batch: &Bytes) -> Option<Vec<(Item, Location)>> {
+pub(super) fn items(header: &Header, batch: &Bytes) -> Option<Vec<(Item, Location)>> {
     let mut items = Vec::new();
     let mut at = HEADER_BYTES;
     for _ in 0..header.count {
@@ -114,20 +128,12 @@ struct Window<'a, F> {
 
 impl<F: Device> Window<'_, F> {
     /// The header at `offset`, where there is one that belongs there.
-    async fn header(
-        &mut self,
-        offset: u64,
-        (generation, identity): (u32, u64),
-    ) -> Result<Option<Header>, Error> {
+    async fn header(&mut self, offset: u64, place: (u32, u64)) -> Result<Option<Header>, Error> {
         let Found::Header(header) = Header::decode(&self.get(offset, SECTOR).await?) else {
             return Ok(None);
         };
-        let room = self.device.size() / SECTOR * SECTOR - offset;
-        let belongs = (header.generation == generation || planted::is(Bug::StaleBatchAccepted))
-            && header.identity == identity
-            && u64::from(header.offset) == offset
-            && header.durable < header.sequence
-            && (HEADER_BYTES as u64..=room).contains(&u64::from(header.length));
+        let file_bytes = in_memory(self.device.size() / SECTOR * SECTOR);
+        let belongs = belongs(&header, (in_memory(offset), file_bytes), place);
         Ok(belongs.then_some(header))
     }
 

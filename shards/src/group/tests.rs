@@ -2,6 +2,7 @@
 
 mod bounds;
 mod crash;
+mod salvage;
 
 use std::time::Duration;
 

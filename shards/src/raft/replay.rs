@@ -6,7 +6,7 @@
 use std::{io, rc::Rc};
 
 use anode_disk::{Directory, storage::Storage, wal::GroupId};
-use openraft::RaftLogReader as _;
+use openraft::{EntryPayload, RaftLogReader as _};
 
 use super::{
     log_store::{LogStore, refused},
@@ -14,6 +14,15 @@ use super::{
     state_store::StateStore,
 };
 use crate::{group, state::State};
+
+/// What becomes of a command whose chunks are not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lacking {
+    /// It is refused, as it was when it was decided first.
+    Refused,
+    /// Nothing is applied from it on: what is missing is the record of its chunks, and it was decided with them.
+    Ends,
+}
 
 /// Brings a group's state up to its log; how many entries that took. Durable after the next flush of the index.
 ///
@@ -25,6 +34,7 @@ pub async fn replay<D: Directory>(
     group: GroupId,
     storage: &Rc<Storage<D>>,
     state: &Rc<State<D>>,
+    lacking: Lacking,
 ) -> io::Result<u64> {
     let index = &storage.index;
     snapshot::finish(index, group).await.map_err(refused)?;
@@ -53,6 +63,12 @@ pub async fn replay<D: Directory>(
         for entry in entries {
             if index.is_full() {
                 index.flush().await.map_err(refused)?;
+            }
+            if lacking == Lacking::Ends
+                && let EntryPayload::Normal(command) = &entry.payload
+                && state.lacks_chunks(command).await.map_err(refused)?
+            {
+                return Ok(count);
             }
             store.apply_one(entry).await?;
             count += 1;

@@ -12,6 +12,20 @@ use crate::{
 const BUCKET_FIRST: BucketId = 1;
 
 impl<D: Directory> State<D> {
+    /// Gives so many bucket ids to nobody: they may have been given away by commands that were lost, and what is left of
+    /// such a bucket must not show in another. Durable after the next flush of the index.
+    ///
+    /// # Errors
+    ///
+    /// Those of a read.
+    pub async fn skip_bucket_ids(&self, count: u64) -> Result<(), Error> {
+        let next = self.record(&keys::next_bucket(self.group)).await?.unwrap_or(BUCKET_FIRST);
+        let mut draft = Draft::default();
+        draft.put(keys::next_bucket(self.group), &next.saturating_add(count));
+        self.storage.index.write(draft.batch);
+        Ok(())
+    }
+
     pub(super) async fn create_bucket(
         &self,
         create: &CreateBucket,

@@ -1,4 +1,7 @@
 //! Reads a table: one block for a key; for a walk one block or, where it goes on in sequence, many (`ahead.rs`).
+//!
+//! A table whose footer can't be read, or whose file is missing, is open all the same: whoever asks it for something gets
+//! that error, and what newer tables answer, or lies outside its keys, is served.
 
 use bytes::Bytes;
 
@@ -13,7 +16,8 @@ use crate::{
         entry::{Change, decode_change},
         filter,
         table::{
-            Footer, FrameKind, Handle, Identity, TableMeta, open_frame, table_name, writer::Written,
+            Footer, FrameKind, Handle, Identity, TableMeta, VERSION, open_frame, other_version,
+            table_name, writer::Written,
         },
     },
 };
@@ -23,8 +27,10 @@ mod verify;
 /// An open table.
 pub(crate) struct Table<D: Directory> {
     pub(crate) meta: TableMeta,
-    footer: Footer,
-    device: D::Device,
+    /// Why there is none: then nothing can be looked up, as nobody knows where filter and block index are.
+    footer: Result<Footer, Error>,
+    /// None where the file is missing; then there is no footer either.
+    device: Option<D::Device>,
     location: String,
 }
 
@@ -37,36 +43,45 @@ pub(crate) enum Reading {
 }
 
 impl<D: Directory> Table<D> {
-    /// Opens a table that the manifest names, and checks that it is that table.
+    /// Opens a table that the manifest names, and checks that it is that table. Where it is not, or is damaged, that is
+    /// [`Self::damage`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Version`] where another release wrote it; a file that is there and can't be opened is no damage.
     pub(crate) async fn open(directory: &D, meta: TableMeta) -> Result<Self, Error> {
         let name = table_name(meta.id);
         let location = format!("{}/{name}", directory.path());
-        let corrupt = |finding: &str| Error::Corrupt {
-            location: location.clone(),
-            finding: finding.to_owned(),
-        };
         let device = match directory.open(&name, Durability::AtSync).await {
-            Err(Error::Absent { .. }) => return Err(corrupt("a table of the manifest is missing")),
+            Err(Error::Absent { .. }) => {
+                let finding = "a table of the manifest is missing".to_owned();
+                let footer = Err(Error::Corrupt { location: location.clone(), finding });
+                return Ok(Self { meta, footer, device: None, location });
+            }
             other => other?,
         };
-        let start = meta
-            .bytes
-            .checked_sub(SECTOR_BYTES as u64)
-            .filter(|start| start.is_multiple_of(SECTOR_BYTES as u64))
-            .filter(|_| meta.bytes <= device.size())
-            .ok_or_else(|| corrupt("the file has another length than the manifest says"))?;
-        let sector = device.read(start, SECTOR_BYTES).await?;
-        let footer = Footer::decode(&sector).map_err(|malformed| corrupt(malformed.0))?;
-        if (footer.table, footer.bytes, footer.entries) != (meta.id, meta.bytes, meta.entries) {
-            return Err(corrupt("it is another table than the manifest says"));
-        }
-        Ok(Self { meta, footer, device, location })
+        let footer = match read_footer::<D>(&device, &meta, &location).await {
+            Err(error @ (Error::Stopped | Error::Version { .. })) => return Err(error),
+            other => other,
+        };
+        Ok(Self { meta, footer, device: Some(device), location })
     }
 
     /// A table just written.
     pub(crate) fn new(directory: &D, written: Written<D>) -> Self {
         let location = format!("{}/{}", directory.path(), table_name(written.meta.id));
-        Self { meta: written.meta, footer: written.footer, device: written.device, location }
+        let (footer, device) = (Ok(written.footer), Some(written.device));
+        Self { meta: written.meta, footer, device, location }
+    }
+
+    /// Why nothing can be looked up in it, where that is so.
+    pub(crate) fn damage(&self) -> Option<&Error> {
+        self.footer.as_ref().err()
+    }
+
+    /// Whether its file is missing.
+    pub(crate) fn is_missing(&self) -> bool {
+        self.device.is_none()
     }
 
     /// What it says of a key: nothing, or an entry or tombstone. At most one read where filter and index are cached.
@@ -76,14 +91,16 @@ impl<D: Directory> Table<D> {
         hash: u64,
         cache: &Cache,
     ) -> Result<Option<Change>, Error> {
-        let bits = self.cached(self.footer.filter, FrameKind::Filter, Use::Metadata, cache).await?;
+        let Footer { filter, index, .. } = self.footer()?;
+        let bits = self.cached(filter, FrameKind::Filter, Use::Metadata, cache).await?;
         cache.filter_checks.set(cache.filter_checks.get() + 1);
         if !filter::may_hold(&bits, hash) {
             cache.filter_skips.set(cache.filter_skips.get() + 1);
             return Ok(None);
         }
+        let index_offset = index.offset;
         let mut index = self.index(cache).await?;
-        let at_index = |malformed| self.corrupt(self.footer.index.offset, malformed);
+        let at_index = |malformed| self.corrupt(index_offset, malformed);
         if !index.seek(key).map_err(at_index)? {
             return Ok(None);
         }
@@ -100,15 +117,15 @@ impl<D: Directory> Table<D> {
 
     /// Reads and verifies its filter.
     pub(crate) async fn check_filter(&self, cache: &Cache) -> Result<(), Error> {
-        self.cached(self.footer.filter, FrameKind::Filter, Use::Metadata, cache).await.map(drop)
+        let filter = self.footer()?.filter;
+        self.cached(filter, FrameKind::Filter, Use::Metadata, cache).await.map(drop)
     }
 
     /// A cursor over its block index.
     pub(crate) async fn index(&self, cache: &Cache) -> Result<BlockCursor, Error> {
-        let content =
-            self.cached(self.footer.index, FrameKind::Index, Use::Metadata, cache).await?;
-        BlockCursor::new(content)
-            .map_err(|malformed| self.corrupt(self.footer.index.offset, malformed))
+        let handle = self.footer()?.index;
+        let content = self.cached(handle, FrameKind::Index, Use::Metadata, cache).await?;
+        BlockCursor::new(content).map_err(|malformed| self.corrupt(handle.offset, malformed))
     }
 
     /// The data block that an index cursor stands on, with its offset.
@@ -118,8 +135,8 @@ impl<D: Directory> Table<D> {
         reading: &mut Reading,
         cache: &Cache,
     ) -> Result<(BlockCursor, u64), Error> {
-        let handle = handle_of(index)
-            .map_err(|malformed| self.corrupt(self.footer.index.offset, malformed))?;
+        let handle =
+            handle_of(index).map_err(|malformed| self.corrupt(self.index_offset(), malformed))?;
         let content = match reading {
             Reading::Cached => self.walked(handle, index, cache).await?,
             Reading::Streamed(window) => self.streamed(handle, window, cache).await?,
@@ -152,7 +169,11 @@ impl<D: Directory> Table<D> {
 
     /// The offset of its block index, for messages.
     pub(crate) fn index_offset(&self) -> u64 {
-        self.footer.index.offset
+        self.footer.as_ref().map_or(self.meta.bytes, |footer| footer.index.offset)
+    }
+
+    fn footer(&self) -> Result<Footer, Error> {
+        self.footer.clone()
     }
 
     async fn cached(
@@ -280,8 +301,11 @@ impl<D: Directory> Table<D> {
         let end = handle.offset.saturating_add(wanted).min(self.meta.bytes);
         let start = handle.offset / sector * sector;
         let length = end.next_multiple_of(sector) - start;
+        let Some(device) = &self.device else {
+            return Err(self.corrupt(handle.offset, Malformed("the file is missing")));
+        };
         cache.reads.set(cache.reads.get() + 1);
-        let bytes = self.device.read(start, in_memory(length)).await?;
+        let bytes = device.read(start, in_memory(length)).await?;
         Ok(bytes.slice(in_memory(handle.offset - start)..in_memory(end - start)))
     }
 
@@ -289,6 +313,34 @@ impl<D: Directory> Table<D> {
         let identity = Identity { table: self.meta.id, kind, offset: handle.offset };
         open_frame(identity, frame).map_err(|malformed| self.corrupt(handle.offset, malformed))
     }
+}
+
+/// The last sector of a table's file, where it is that of the table.
+async fn read_footer<D: Directory>(
+    device: &D::Device,
+    meta: &TableMeta,
+    location: &str,
+) -> Result<Footer, Error> {
+    let corrupt = |finding: &str| Error::Corrupt {
+        location: location.to_owned(),
+        finding: finding.to_owned(),
+    };
+    let start = meta
+        .bytes
+        .checked_sub(SECTOR_BYTES as u64)
+        .filter(|start| start.is_multiple_of(SECTOR_BYTES as u64))
+        .filter(|_| meta.bytes <= device.size())
+        .ok_or_else(|| corrupt("the file has another length than the manifest says"))?;
+    let sector = device.read(start, SECTOR_BYTES).await?;
+    if let Some(found) = other_version(&sector) {
+        let (location, readable) = (location.to_owned(), VERSION.to_string());
+        return Err(Error::Version { location, found, readable });
+    }
+    let footer = Footer::decode(&sector).map_err(|malformed| corrupt(malformed.0))?;
+    if (footer.table, footer.bytes, footer.entries) != (meta.id, meta.bytes, meta.entries) {
+        return Err(corrupt("it is another table than the manifest says"));
+    }
+    Ok(footer)
 }
 
 fn handle_of(index: &BlockCursor) -> Result<Handle, Malformed> {

@@ -1,4 +1,6 @@
 //! A walk over a run: tables with ascending, disjoint key ranges. It leaps over what is hidden.
+//!
+//! A table that can't be entered is damage at its first key, not before: what comes ahead of it is served.
 
 use std::rc::Rc;
 
@@ -51,9 +53,18 @@ pub(crate) struct RunCursor<D: Directory> {
     walk: Walk<D>,
     /// Which table it is in.
     position: usize,
-    place: Option<BlockPlace>,
+    place: Option<Place>,
     /// What is hidden in that table.
     hidden: Ranges,
+}
+
+enum Place {
+    Block(BlockPlace),
+    /// Which key of the table is the next, if any, nobody knows: this one, or a later one.
+    Damaged {
+        from: Bytes,
+        error: Error,
+    },
 }
 
 /// Where it is in that table.
@@ -74,12 +85,15 @@ impl<D: Directory> RunCursor<D> {
 
     /// The key it stands on; none past the end.
     pub(crate) fn key(&self) -> Option<&[u8]> {
-        self.place.as_ref()?.block.key()
+        match self.place.as_ref()? {
+            Place::Block(place) => place.block.key(),
+            Place::Damaged { from, .. } => Some(from),
+        }
     }
 
     /// The change it stands on, sharing the block's memory.
     pub(crate) fn change(&self) -> Result<Change, Error> {
-        let place = self.place.as_ref().expect("the cursor stands on a key");
+        let place = self.block()?;
         let stored = place.block.value().expect("the cursor stands on a key");
         decode_change(&stored)
             .map_err(|malformed| self.walk.tables[self.position].corrupt(place.offset, malformed))
@@ -87,7 +101,7 @@ impl<D: Directory> RunCursor<D> {
 
     /// The same, in the block's memory; none for a tombstone.
     pub(crate) fn stored(&self) -> Result<Option<Stored<'_>>, Error> {
-        let place = self.place.as_ref().expect("the cursor stands on a key");
+        let place = self.block()?;
         let stored = place.block.stored().expect("the cursor stands on a key");
         decode_stored(stored)
             .map_err(|malformed| self.walk.tables[self.position].corrupt(place.offset, malformed))
@@ -95,7 +109,11 @@ impl<D: Directory> RunCursor<D> {
 
     /// Goes to the next key within the block; false where another block has to be read for it.
     pub(crate) fn advance_in_block(&mut self) -> Result<bool, Error> {
-        let Some(place) = &mut self.place else { return Ok(true) };
+        let place = match &mut self.place {
+            None => return Ok(true),
+            Some(Place::Block(place)) => place,
+            Some(Place::Damaged { .. }) => return Ok(false),
+        };
         let table = &self.walk.tables[self.position];
         let found = place.block.advance();
         let found = found.map_err(|malformed| table.corrupt(place.offset, malformed))?;
@@ -110,10 +128,29 @@ impl<D: Directory> RunCursor<D> {
         self.leap(cache).await
     }
 
+    fn block(&self) -> Result<&BlockPlace, Error> {
+        match self.place.as_ref().expect("the cursor stands on a key") {
+            Place::Block(place) => Ok(place),
+            Place::Damaged { error, .. } => Err(error.clone()),
+        }
+    }
+
     async fn next_block(&mut self, cache: &Cache) -> Result<(), Error> {
-        let Some(place) = &mut self.place else { return Ok(()) };
-        let table = &self.walk.tables[self.position];
+        let place = match &mut self.place {
+            None => return Ok(()),
+            Some(Place::Block(place)) => place,
+            Some(Place::Damaged { from, .. }) => {
+                // A newer table has that key: the next one that this may hold is right behind.
+                *from = [from, &[0][..]].concat().into();
+                if *from <= self.walk.tables[self.position].meta.largest {
+                    return Ok(());
+                }
+                self.position += 1;
+                return self.enter(&[], cache).await;
+            }
+        };
         let found = place.index.advance();
+        let table = &self.walk.tables[self.position];
         if !found.map_err(|malformed| table.corrupt(table.index_offset(), malformed))? {
             self.position += 1;
             return self.enter(&[], cache).await;
@@ -149,7 +186,14 @@ impl<D: Directory> RunCursor<D> {
         if let Reading::Streamed(window) = &mut self.walk.reading {
             *window = None;
         }
-        let mut index = table.index(cache).await?;
+        let mut index = match table.index(cache).await {
+            Ok(index) => index,
+            Err(error) => {
+                let from = Bytes::copy_from_slice(table.meta.smallest.as_ref().max(start));
+                self.place = Some(Place::Damaged { from, error });
+                return Ok(());
+            }
+        };
         let found = index
             .seek(start)
             .map_err(|malformed| table.corrupt(table.index_offset(), malformed))?;
@@ -159,7 +203,7 @@ impl<D: Directory> RunCursor<D> {
         }
         let (mut block, offset) = table.block(&index, &mut self.walk.reading, cache).await?;
         let found = block.seek(start);
-        self.place = Some(BlockPlace { index, block, offset });
+        self.place = Some(Place::Block(BlockPlace { index, block, offset }));
         self.first(found)
     }
 
@@ -170,7 +214,7 @@ impl<D: Directory> RunCursor<D> {
             Ok(false) => Malformed("a block ends before the key that the index gives it"),
             Err(malformed) => malformed,
         };
-        let offset = self.place.as_ref().map_or(0, |place| place.offset);
+        let offset = self.block().map_or(0, |place| place.offset);
         Err(self.walk.tables[self.position].corrupt(offset, finding))
     }
 }

@@ -6,13 +6,14 @@ use bytes::Bytes;
 
 use super::{Model, check_live, contents, key, open, page_of, rig, write};
 use crate::{
+    device::{Device, Directory, Durability, Fill},
     index::{Batch, Entry, Excision, Index, Payload, pace::FlatOut},
     owner::Unknowing,
     testing::{Random, SimDirectory, SimDisk, block_on},
 };
 
 /// Tables in several levels, with older changes of keys under newer ones, and where the last of them are.
-async fn filled(disk: &SimDisk, seed: u64) -> Model {
+pub(super) async fn filled(disk: &SimDisk, seed: u64) -> Model {
     let index = open(disk.root()).await.unwrap();
     let (mut model, mut random) = (Model::new(), Random::new(seed));
     for round in 0..8 {
@@ -33,9 +34,7 @@ fn damage(disk: &SimDisk, random: &mut Random, part: &str, count: u64) {
     for _ in 0..count {
         let chosen = usize::try_from(random.below(files.len() as u64)).unwrap();
         let (name, bytes) = &files[chosen];
-        // The footer is the last sector: without it the index doesn't open.
-        let end = if part == "table-" { bytes - 4096 } else { *bytes };
-        disk.flip(name, random.below(end), 1 << random.below(8));
+        disk.flip(name, random.below(*bytes), 1 << random.below(8));
     }
 }
 
@@ -139,12 +138,84 @@ fn a_damaged_filter_or_block_index_takes_nothing_along() {
 }
 
 #[test]
+fn a_damaged_footer_takes_nothing_along() {
+    for seed in 0..20 {
+        block_on(async {
+            let (disk, mut random) = rig(seed);
+            let model = filled(&disk, seed).await;
+            for (name, bytes) in disk.files().iter().filter(|(name, _)| name.contains("table-")) {
+                if random.below(3) > 0 {
+                    disk.flip(name, bytes - 4096 + random.below(64), 8);
+                }
+            }
+            assert_eq!(excise(&disk, &model).await, 0, "seed {seed}");
+        });
+    }
+}
+
+#[test]
+fn a_missing_table_takes_its_keys_along_and_nothing_older_shows() {
+    let mut gone = 0;
+    for seed in 0..20 {
+        block_on(async {
+            let (disk, mut random) = rig(seed);
+            let model = filled(&disk, seed).await;
+            let files = disk.files().into_iter().filter(|(name, _)| name.contains("table-"));
+            let files: Vec<_> = files.collect();
+            let chosen = usize::try_from(random.below(files.len() as u64)).unwrap();
+            remove(&disk, &files[chosen].0).await;
+            gone += excise(&disk, &model).await;
+        });
+    }
+    assert!(gone > 100, "{gone}");
+}
+
+async fn remove(disk: &SimDisk, path: &str) {
+    let (folder, name) = path.rsplit_once('/').unwrap();
+    let folder = disk.root().directory(folder).await.unwrap();
+    folder.remove(name).await.unwrap();
+    folder.sync().await.unwrap();
+}
+
+#[test]
+fn a_table_that_was_cut_short_loses_what_is_behind() {
+    block_on(async {
+        let (disk, _) = rig(5);
+        let model = filled(&disk, 5).await;
+        let files = disk.files();
+        let (name, bytes) = files
+            .iter()
+            .filter(|(name, _)| name.contains("table-"))
+            .max_by_key(|file| file.1)
+            .unwrap();
+        let content = disk.bytes(name);
+        remove(&disk, name).await;
+        let (folder, short) = name.rsplit_once('/').unwrap();
+        let folder = disk.root().directory(folder).await.unwrap();
+        let half = bytes / 2 / 4096 * 4096;
+        let file = folder.create(short, Fill::Zeros(half), Durability::AtSync).await.unwrap();
+        file.sync().await.unwrap();
+        folder.sync().await.unwrap();
+        disk.patch(name, 0, &content[..usize::try_from(half).unwrap()]);
+        let gone = excise(&disk, &model).await;
+        assert!((1..model.len() / 2).contains(&gone), "{gone} of {}", model.len());
+    });
+}
+
+#[test]
 fn a_crash_leaves_all_of_it_or_nothing() {
     for seed in 0..30 {
         block_on(async {
             let (disk, mut random) = rig(seed);
             let model = filled(&disk, seed).await;
             damage(&disk, &mut random, "table-", 2);
+            let (name, bytes) =
+                disk.files().into_iter().rfind(|(name, _)| name.contains("table-")).unwrap();
+            match seed % 3 {
+                0 => disk.flip(&name, bytes - 4096 + 20, 1),
+                1 => remove(&disk, &name).await,
+                _ => {}
+            }
             let index = open(disk.reopen()).await.unwrap();
             let excision = index.excision(&all_keys(), &Unknowing).await.unwrap();
             let may_be_gone = may_be_gone(&excision);

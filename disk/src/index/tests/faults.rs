@@ -69,19 +69,6 @@ fn a_valid_block_in_the_wrong_place_is_refused() {
 }
 
 #[test]
-fn a_missing_table_is_damage() {
-    block_on(async {
-        use crate::device::Directory;
-        let (disk, mut random) = rig(10);
-        filled(&disk, &mut random).await;
-        let (path, _) = table_path(&disk);
-        let tables = disk.root().directory("tables").await.unwrap();
-        tables.remove(path.rsplit('/').next().unwrap()).await.unwrap();
-        assert!(matches!(open(disk.reopen()).await, Err(Error::Corrupt { .. })));
-    });
-}
-
-#[test]
 fn a_full_volume_loses_nothing_and_a_later_flush_succeeds() {
     for nth_io in 0..40 {
         block_on(async {

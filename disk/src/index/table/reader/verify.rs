@@ -21,15 +21,17 @@ const _: () = assert!(FRAME_HEADER_BYTES as usize == table::FRAME_HEADER_BYTES);
 impl<D: Directory> Table<D> {
     /// The footer, and the zeros before and behind it.
     pub(crate) async fn verify_footer(&self) -> Result<(), Error> {
+        let known = self.footer()?;
+        let Some(device) = &self.device else { return Ok(()) };
         let sector_at = self.meta.bytes - SECTOR_BYTES as u64;
-        let frames_end = self.footer.index.end(self.meta.bytes);
+        let frames_end = known.index.end(self.meta.bytes);
         let frames_end =
-            frames_end.map_err(|malformed| self.corrupt(self.footer.index.offset, malformed))?;
+            frames_end.map_err(|malformed| self.corrupt(known.index.offset, malformed))?;
         let start = (frames_end / SECTOR_BYTES as u64 * SECTOR_BYTES as u64).min(sector_at);
-        let bytes = self.device.read(start, in_memory(self.meta.bytes - start)).await?;
+        let bytes = device.read(start, in_memory(self.meta.bytes - start)).await?;
         let (before, sector) = bytes.split_at(in_memory(sector_at - start));
         let footer = Footer::decode(sector).map_err(|found| self.corrupt(sector_at, found))?;
-        if footer != self.footer {
+        if footer != known {
             return Err(self.corrupt(sector_at, Malformed("it is not the footer that was read")));
         }
         let padding = before.get(in_memory(frames_end.saturating_sub(start))..).unwrap_or_default();
@@ -41,12 +43,12 @@ impl<D: Directory> Table<D> {
 
     /// The filter, as it lies on the device.
     pub(crate) async fn verify_filter(&self, cache: &Cache) -> Result<Bytes, Error> {
-        self.uncached(self.footer.filter, FrameKind::Filter, cache).await
+        self.uncached(self.footer()?.filter, FrameKind::Filter, cache).await
     }
 
     /// The block index, as it lies on the device.
     pub(crate) async fn verify_index(&self, cache: &Cache) -> Result<Bytes, Error> {
-        self.uncached(self.footer.index, FrameKind::Index, cache).await
+        self.uncached(self.footer()?.index, FrameKind::Index, cache).await
     }
 
     /// The data block that an index cursor stands on, and where it is.
@@ -58,7 +60,8 @@ impl<D: Directory> Table<D> {
         let handle = match handle_of(index) {
             Ok(handle) => handle,
             Err(malformed) => {
-                return (self.footer.index, Err(self.corrupt(self.footer.index.offset, malformed)));
+                let place = Handle { offset: self.index_offset(), length: 0 };
+                return (place, Err(self.corrupt(place.offset, malformed)));
             }
         };
         let content = self.uncached(handle, FrameKind::Data, cache).await;
@@ -68,9 +71,15 @@ impl<D: Directory> Table<D> {
         (handle, block)
     }
 
-    /// The length of all data frames, which begin with the file, in bytes.
+    /// The length of all data frames, which begin with the file, in bytes. Where nobody knows, that of the file: behind
+    /// its last entry no more data frames are to be looked for.
     pub(crate) fn data_bytes(&self) -> u64 {
-        self.footer.filter.offset
+        let file_bytes = self.device.as_ref().map_or(0, Device::size);
+        let sectors = file_bytes / SECTOR_BYTES as u64 * SECTOR_BYTES as u64;
+        match &self.footer {
+            Ok(footer) => footer.filter.offset,
+            Err(_damage) => sectors.min(self.meta.bytes),
+        }
     }
 
     /// The data block whose frame begins at `offset`, by what the frame says of itself, and the frame's length in bytes.
@@ -98,8 +107,9 @@ impl<D: Directory> Table<D> {
 
     /// What [`Self::verify_footer`], [`Self::verify_filter`] and [`Self::verify_index`] read, in bytes.
     pub(crate) fn structure_bytes(&self) -> u64 {
-        let Footer { filter, index, .. } = self.footer;
-        u64::from(filter.length) + u64::from(index.length) + SECTOR_BYTES as u64
+        let frames =
+            |footer: &Footer| u64::from(footer.filter.length) + u64::from(footer.index.length);
+        self.footer.as_ref().map_or(0, frames) + SECTOR_BYTES as u64
     }
 
     async fn uncached(
