@@ -16,7 +16,7 @@ use crate::clock::{Clock, nanoseconds};
 use crate::connection::Connection;
 use crate::content::Content;
 use crate::failure::Failure;
-use crate::operation::{Job, Operation, Verdict};
+use crate::operation::{Job, Operation, Rules, Verdict};
 use crate::poller::Poller;
 use crate::process;
 use crate::request::Author;
@@ -76,7 +76,7 @@ struct Load<'a> {
     idle: VecDeque<usize>,
     scratch: Vec<u8>,
     tally: Tally,
-    absence_allowed: bool,
+    rules: Rules,
     swept: u64,
 }
 
@@ -123,7 +123,7 @@ impl<'a> Load<'a> {
             slots,
             scratch: vec![0; SCRATCH_BYTES],
             tally: Tally::new(&[]),
-            absence_allowed: arguments.absence_allowed(),
+            rules: arguments.rules(),
             swept: 0,
         })
     }
@@ -242,22 +242,24 @@ impl<'a> Load<'a> {
         if !slot.connection.is_reusable(answer) {
             self.reopen(index)?;
         }
-        let part_bytes = self.arguments.part_size.as_u64();
-        let verdict = job.judge(answer, part_bytes, self.absence_allowed);
-        let absent = matches!(verdict, Verdict::Absent);
-        match verdict {
+        let mut done = Finished::new(job.operation, due, at);
+        match job.judge(answer, &self.rules) {
             Verdict::Continue(next) => return self.start(index, *next),
             Verdict::Failed(kind) => self.tally.failed(kind),
-            Verdict::Done | Verdict::Absent => {
-                let bytes = match job.operation {
-                    Operation::Put | Operation::Multipart => job.size,
-                    _ if absent => 0,
-                    Operation::Get | Operation::Head | Operation::Delete | Operation::List => {
-                        answer.body_bytes
-                    }
-                };
-                let operation = job.operation;
-                self.tally.finished(Finished { operation, due, at, bytes, absent });
+            Verdict::Absent => self.tally.finished(Finished { absent: true, ..done }),
+            Verdict::Done => {
+                let writes = matches!(job.operation, Operation::Put | Operation::Multipart);
+                done.bytes = if writes { job.size } else { answer.body_bytes };
+                self.tally.finished(done);
+            }
+            Verdict::Listed { entry_count, next } => {
+                (done.bytes, done.entries) = (answer.body_bytes, entry_count);
+                self.tally.finished(done);
+                // A listing would go on long after the window.
+                if let Some(next) = next.filter(|_| self.tally.end.is_none()) {
+                    self.slots[index].due = self.clock.now();
+                    return self.start(index, *next);
+                }
             }
         }
         self.idle.push_back(index);

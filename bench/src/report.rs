@@ -20,6 +20,9 @@ struct Row {
     bytes_per_second: f64,
     /// GET or HEAD of keys that aren't there, counted above.
     absent: u64,
+    /// Keys and common prefixes of full listings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entries_per_second: Option<f64>,
     /// How many are in the percentiles: all that were due within the window.
     latency_count: u64,
     p50_us: f64,
@@ -67,6 +70,7 @@ impl Summary {
             .iter()
             .map(|(operation, series)| Row {
                 absent: series.absent,
+                entries_per_second: entries_per_second(series.entries, seconds),
                 ..row(
                     operation.name(),
                     (series.completed, series.bytes),
@@ -159,6 +163,13 @@ impl Summary {
             write!(table, "\n{} requests were due and never started: ", self.missed_count)?;
             write!(table, "the percentiles count how long they had waited at the end")?;
         }
+        if let Some(entries) = self.total.entries_per_second {
+            write!(
+                table,
+                "\n{entries:.0} keys and common prefixes a second, {:.1} a page",
+                entries / self.total.per_second
+            )?;
+        }
         if self.total.absent > 0 {
             write!(table, "\n{} found no object", self.total.absent)?;
         }
@@ -171,17 +182,19 @@ impl Summary {
 
 fn total(tally: &Tally, seconds: f64) -> Row {
     let mut latencies: Option<Histogram<u64>> = None;
-    let (mut counts, mut absent) = ((0, 0), 0);
+    let (mut counts, mut absent, mut entries) = ((0, 0), 0, 0);
     for series in tally.series.values() {
         counts = (counts.0 + series.completed, counts.1 + series.bytes);
         absent += series.absent;
+        entries += series.entries;
         match &mut latencies {
             Some(sum) => sum.add(&series.latencies).expect("histograms of one shape"),
             None => latencies = Some(series.latencies.clone()),
         }
     }
     let latencies = latencies.unwrap_or_else(|| Histogram::new(3).expect("three digits"));
-    Row { absent, ..row("all", counts, &latencies, seconds) }
+    let entries_per_second = entries_per_second(entries, seconds);
+    Row { absent, entries_per_second, ..row("all", counts, &latencies, seconds) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures of a report, not of a ledger")]
@@ -198,12 +211,18 @@ fn row(
         per_second: count as f64 / seconds,
         bytes_per_second: bytes as f64 / seconds,
         absent: 0,
+        entries_per_second: None,
         latency_count: latencies.len(),
         p50_us: at(0.5),
         p99_us: at(0.99),
         p999_us: at(0.999),
         max_us: micros(latencies.max()),
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures of a report, not of a ledger")]
+fn entries_per_second(count: u64, seconds: f64) -> Option<f64> {
+    (count > 0).then(|| count as f64 / seconds)
 }
 
 /// Of the client, and of the server where it was watched.

@@ -3,7 +3,8 @@
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Workload};
+use crate::listing::Listing;
 use crate::operation::{Job, Operation, Step};
 use crate::shares::Shares;
 
@@ -14,6 +15,7 @@ pub(crate) struct Source {
     seed: u64,
     operations: Shares<Operation>,
     sizes: Shares<u64>,
+    first: u64,
     order: Order,
 }
 
@@ -41,7 +43,11 @@ impl Source {
 
     /// The load that was asked for.
     pub(crate) fn load(arguments: &Arguments) -> Self {
-        let key_count = arguments.keys.get();
+        let key_count = if arguments.workload == Workload::ListAll {
+            arguments.concurrency as u64
+        } else {
+            arguments.keys.get()
+        };
         let order = if arguments.sequential {
             Order::Each { next: 0, key_count }
         } else {
@@ -56,6 +62,7 @@ impl Source {
             seed: arguments.seed,
             operations,
             sizes: arguments.size.clone(),
+            first: arguments.first,
             order,
         }
     }
@@ -81,7 +88,16 @@ impl Source {
             }
         };
         let operation = *self.operations.draw(self.random.random());
-        let step = if operation == Operation::Multipart { Step::Create } else { Step::Only };
+        let number = self.first + number;
+        let step = match operation {
+            Operation::Multipart => Step::Create,
+            Operation::ListAll => Step::Page(Listing::default()),
+            Operation::Put
+            | Operation::Get
+            | Operation::Head
+            | Operation::Delete
+            | Operation::List => Step::Only,
+        };
         Some(Job { operation, number, size: self.size_of(number), step })
     }
 
