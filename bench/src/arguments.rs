@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Parser, ValueEnum};
 
+use crate::distribution::Distribution;
 use crate::failure::Failure;
 use crate::listing::Scrutiny;
 use crate::operation::{Operation, Rules};
@@ -42,6 +43,11 @@ Examples:
   A full listing of the million keys that an earlier load has written:
     anode-bench list-all --keys 1000000 --concurrency 1 --sequential --verify
 
+  A named workload, with options of your own after it; `workloads` lists them all with what they run:
+    anode-bench workloads
+    anode-bench run ycsb-a --seconds 30
+    anode-bench run list-full --keys 10000000
+
   Against nginx:
     anode-bench get --address 127.0.0.1:8080 --path /file-1k
 
@@ -71,7 +77,7 @@ pub(crate) enum Workload {
 
 /// Loads an S3 server; reports latency, throughput and what they cost.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "anode-bench", version, about, after_help = EXAMPLES)]
+#[command(name = "anode-bench", version, about, after_help = EXAMPLES, args_override_self = true)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
     /// What to ask for
@@ -104,6 +110,9 @@ pub(crate) struct Arguments {
     /// The first part of every key
     #[arg(long, default_value = "key-")]
     pub(crate) prefix: String,
+    /// Which keys are drawn how often
+    #[arg(long, value_enum, default_value = "uniform")]
+    pub(crate) distribution: Distribution,
     /// Put so many keys each into a folder of its own, after the prefix [default: no folders]
     #[arg(long, value_name = "COUNT")]
     pub(crate) folder_keys: Option<NonZeroU64>,

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
+use bench_shared::process;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
@@ -16,9 +17,9 @@ use crate::clock::{Clock, nanoseconds};
 use crate::connection::Connection;
 use crate::content::Content;
 use crate::failure::Failure;
+use crate::inserts::Inserts;
 use crate::operation::{Job, Operation, Rules, Verdict};
 use crate::poller::Poller;
-use crate::process;
 use crate::request::Author;
 use crate::response::Answer;
 use crate::schedule::{Pace, Schedule};
@@ -76,6 +77,7 @@ struct Load<'a> {
     idle: VecDeque<usize>,
     scratch: Vec<u8>,
     tally: Tally,
+    inserts: Inserts,
     rules: Rules,
     swept: u64,
 }
@@ -123,6 +125,7 @@ impl<'a> Load<'a> {
             slots,
             scratch: vec![0; SCRATCH_BYTES],
             tally: Tally::new(&[]),
+            inserts: Inserts::new(arguments.keys.get()),
             rules: arguments.rules(),
             swept: 0,
         })
@@ -186,7 +189,7 @@ impl<'a> Load<'a> {
                 return Ok(Next::Due(due));
             }
             let Some(&index) = self.idle.front() else { return Ok(Next::Busy) };
-            let Some(job) = source.next() else {
+            let Some(job) = source.next(&mut self.inserts) else {
                 schedule.stop(due);
                 return Ok(Next::Over);
             };
@@ -248,9 +251,15 @@ impl<'a> Load<'a> {
             Verdict::Failed(kind) => self.tally.failed(kind),
             Verdict::Absent => self.tally.finished(Finished { absent: true, ..done }),
             Verdict::Done => {
-                let writes = matches!(job.operation, Operation::Put | Operation::Multipart);
+                let writes = matches!(
+                    job.operation,
+                    Operation::Put | Operation::Insert | Operation::Multipart
+                );
                 done.bytes = if writes { job.size } else { answer.body_bytes };
                 self.tally.finished(done);
+                if job.operation == Operation::Insert {
+                    self.inserts.acknowledge(job.number - self.arguments.first);
+                }
             }
             Verdict::Listed { entry_count, next } => {
                 (done.bytes, done.entries) = (answer.body_bytes, entry_count);
@@ -300,7 +309,7 @@ impl<'a> Load<'a> {
     fn count_missed(&mut self, source: &mut Source, schedule: &Schedule) {
         let Some(end) = self.tally.end else { return };
         for due in schedule.missed() {
-            let Some(job) = source.next() else { return };
+            let Some(job) = source.next(&mut self.inserts) else { return };
             self.tally.missed(job.operation, due, end.time);
         }
     }

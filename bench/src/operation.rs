@@ -11,6 +11,8 @@ use crate::response::Answer;
 pub(crate) enum Operation {
     /// `PutObject`
     Put,
+    /// `PutObject` of a new key
+    Insert,
     /// `GetObject`
     Get,
     /// `HeadObject`
@@ -31,6 +33,7 @@ impl Operation {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Put => "put",
+            Self::Insert => "insert",
             Self::Get => "get",
             Self::Head => "head",
             Self::Delete => "delete",
@@ -114,7 +117,9 @@ impl Job {
         match (&self.step, self.operation) {
             (Step::Create | Step::Complete(_), _) => Method::Post,
             (Step::Bucket | Step::Part(_), _)
-            | (Step::Only, Operation::Put | Operation::Multipart) => Method::Put,
+            | (Step::Only, Operation::Put | Operation::Insert | Operation::Multipart) => {
+                Method::Put
+            }
             (Step::Page(_), _)
             | (Step::Only, Operation::Get | Operation::List | Operation::ListAll) => Method::Get,
             (Step::Only, Operation::Head) => Method::Head,

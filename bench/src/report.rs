@@ -8,7 +8,11 @@ use serde::Serialize;
 
 use crate::arguments::{Arguments, Workload};
 use crate::load::Outcome;
-use crate::tally::Tally;
+use crate::tally::{Mark, Tally};
+
+/// The points of a distribution that a picture of it needs.
+const QUANTILES: [f64; 15] =
+    [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1.0];
 
 /// The figures of one operation, or of all together. Times are microseconds.
 #[derive(Debug, Serialize)]
@@ -29,6 +33,13 @@ struct Row {
     p99_us: f64,
     p999_us: f64,
     max_us: f64,
+}
+
+/// A share of the operations took at most so long.
+#[derive(Debug, Serialize)]
+struct Point {
+    quantile: f64,
+    us: f64,
 }
 
 /// The report of a run; its JSON form is what scripts read.
@@ -57,6 +68,10 @@ pub(crate) struct Summary {
     server_cpu_us_per_operation: Option<f64>,
     server_resident_bytes: Option<u64>,
     server_resident_bytes_peak: Option<u64>,
+    server_read_bytes_per_operation: Option<f64>,
+    server_written_bytes_per_operation: Option<f64>,
+    /// Points of the distribution of all latencies.
+    latencies: Vec<Point>,
     broken_off: Option<String>,
 }
 
@@ -79,7 +94,8 @@ impl Summary {
                 )
             })
             .collect();
-        let total = total(tally, seconds);
+        let (total, latencies) = total(tally, seconds);
+        let (read_bytes, written_bytes) = device_bytes_per_operation(tally, total.count);
         let (client_cpu, server_cpu) = cpu_us_per_operation(tally, total.count);
         let server = tally.end.and_then(|end| end.server);
         Self {
@@ -102,6 +118,9 @@ impl Summary {
             server_cpu_us_per_operation: server_cpu,
             server_resident_bytes: server.map(|usage| usage.resident_bytes),
             server_resident_bytes_peak: server.map(|usage| usage.resident_bytes_peak),
+            server_read_bytes_per_operation: read_bytes,
+            server_written_bytes_per_operation: written_bytes,
+            latencies: points(&latencies),
             broken_off: outcome.broken_off.clone(),
         }
     }
@@ -180,7 +199,7 @@ impl Summary {
     }
 }
 
-fn total(tally: &Tally, seconds: f64) -> Row {
+fn total(tally: &Tally, seconds: f64) -> (Row, Histogram<u64>) {
     let mut latencies: Option<Histogram<u64>> = None;
     let (mut counts, mut absent, mut entries) = ((0, 0), 0, 0);
     for series in tally.series.values() {
@@ -194,7 +213,8 @@ fn total(tally: &Tally, seconds: f64) -> Row {
     }
     let latencies = latencies.unwrap_or_else(|| Histogram::new(3).expect("three digits"));
     let entries_per_second = entries_per_second(entries, seconds);
-    Row { absent, entries_per_second, ..row("all", counts, &latencies, seconds) }
+    let row = Row { absent, entries_per_second, ..row("all", counts, &latencies, seconds) };
+    (row, latencies)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures of a report, not of a ledger")]
@@ -233,6 +253,21 @@ fn cpu_us_per_operation(tally: &Tally, count: u64) -> (f64, Option<f64>) {
     let own = end.own_cpu.saturating_sub(begin.own_cpu).as_secs_f64();
     let server = begin.server.zip(end.server);
     (share(own), server.map(|(begin, end)| share(end.cpu_seconds_since(&begin))))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures of a report, not of a ledger")]
+fn device_bytes_per_operation(tally: &Tally, count: u64) -> (Option<f64>, Option<f64>) {
+    let device = |mark: Option<Mark>| mark?.server?.device_bytes;
+    let Some((begin, end)) = device(tally.begin).zip(device(tally.end)) else {
+        return (None, None);
+    };
+    let share = |from: u64, to: u64| to.saturating_sub(from) as f64 / count.max(1) as f64;
+    (Some(share(begin.read, end.read)), Some(share(begin.written, end.written)))
+}
+
+fn points(latencies: &Histogram<u64>) -> Vec<Point> {
+    let us = |quantile| micros(latencies.value_at_quantile(quantile));
+    QUANTILES.into_iter().map(|quantile| Point { quantile, us: us(quantile) }).collect()
 }
 
 /// Never 0, so that rates are numbers.

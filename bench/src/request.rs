@@ -117,7 +117,9 @@ impl Author {
 
     fn body(&self, job: &Job, content: &Content) -> Span {
         match (&job.step, job.operation) {
-            (Step::Only, Operation::Put) => content.span(job.number, 0, job.size),
+            (Step::Only, Operation::Put | Operation::Insert) => {
+                content.span(job.number, 0, job.size)
+            }
             (Step::Part(upload), _) => {
                 let offset = upload.etags.len() as u64 * self.part_bytes;
                 let length = self.part_bytes.min(job.size - offset);

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bench_shared::process::{self, Usage};
 use hdrhistogram::Histogram;
 
 use crate::operation::Operation;
-use crate::process::{self, Usage};
 
 /// The longest latency that is told apart, in nanoseconds: a day.
 const LATENCY_NANOSECONDS_MAX: u64 = 86_400_000_000_000;

@@ -49,7 +49,11 @@ fn each_workload_does_what_it_says() {
         match operation {
             Operation::Put | Operation::Get => assert_eq!(series.bytes, expected_bytes),
             Operation::List => assert!(series.bytes > 40 * 80),
-            Operation::Head | Operation::Delete | Operation::Multipart | Operation::ListAll => {
+            Operation::Head
+            | Operation::Delete
+            | Operation::Insert
+            | Operation::Multipart
+            | Operation::ListAll => {
                 assert_eq!(series.bytes, 0);
             }
         }
@@ -108,6 +112,18 @@ fn a_full_listing_with_keys_left_out_is_a_failure() {
         ["list-all ended with another count than there are keys"]
     );
     assert_clean(&run(&server, &format!("list-all {keys} --concurrency 1")));
+}
+
+#[test]
+fn inserted_keys_are_there_when_they_are_read() {
+    let server = Server::start(Fault::None);
+    let line = "mixed --mix get=1,insert=1 --distribution latest --keys 20 --prepare --verify \
+                --seconds 0.3 --warm-up 0.1 --concurrency 8";
+    let outcome = run(&server, line);
+    assert_clean(&outcome);
+    let series = &outcome.tally.series;
+    assert!(server.object_count() > 20 && series[&Operation::Insert].completed > 0);
+    assert_eq!(series[&Operation::Get].absent, 0, "what is read has been acknowledged");
 }
 
 #[test]
