@@ -7,8 +7,10 @@ use std::time::Duration;
 use bytesize::ByteSize;
 use clap::{Parser, ValueEnum};
 
+use crate::distribution::Distribution;
 use crate::failure::Failure;
-use crate::operation::Operation;
+use crate::listing::Scrutiny;
+use crate::operation::{Operation, Rules};
 use crate::shares::{Shares, parse_mix, parse_sizes};
 
 /// An object's greatest size in bytes: 5 TiB, as in S3.
@@ -17,6 +19,8 @@ const OBJECT_BYTES_MAX: u64 = 5 << 40;
 const PART_COUNT_MAX: u64 = 10_000;
 /// Connections that one thread is asked to drive.
 const CONCURRENCY_MAX: usize = 10_000;
+/// Twelve digits.
+const KEY_NUMBER_MAX: u64 = 1_000_000_000_000;
 /// A day: every load stops by itself.
 const SECONDS_MAX: f64 = 86_400.0;
 /// What the schedule's arithmetic and one thread can do.
@@ -36,6 +40,14 @@ Examples:
   Nine objects of 4 KiB to one of 8 MiB:
     anode-bench put --size 4KiB=9,8MiB=1
 
+  A full listing of the million keys that an earlier load has written:
+    anode-bench list-all --keys 1000000 --concurrency 1 --sequential --verify
+
+  A named workload, with options of your own after it; `workloads` lists them all with what they run:
+    anode-bench workloads
+    anode-bench run ycsb-a --seconds 30
+    anode-bench run list-full --keys 10000000
+
   Against nginx:
     anode-bench get --address 127.0.0.1:8080 --path /file-1k
 
@@ -43,7 +55,7 @@ Credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; without them,
 
 /// What to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Workload {
     /// Write objects
     Put,
@@ -55,6 +67,8 @@ pub(crate) enum Workload {
     Delete,
     /// List up to 1,000 keys from a drawn one on (version 2)
     List,
+    /// List from the beginning to the end, page after page, a listing on each connection
+    ListAll,
     /// The operations of --mix
     Mixed,
     /// Create an upload, upload its parts one after the other, complete it
@@ -63,7 +77,7 @@ pub(crate) enum Workload {
 
 /// Loads an S3 server; reports latency, throughput and what they cost.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "anode-bench", version, about, after_help = EXAMPLES)]
+#[command(name = "anode-bench", version, about, after_help = EXAMPLES, args_override_self = true)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct Arguments {
     /// What to ask for
@@ -96,7 +110,22 @@ pub(crate) struct Arguments {
     /// The first part of every key
     #[arg(long, default_value = "key-")]
     pub(crate) prefix: String,
-    /// Take the keys in order, each once, and stop after the last, instead of drawing them
+    /// Which keys are drawn how often
+    #[arg(long, value_enum, default_value = "uniform")]
+    pub(crate) distribution: Distribution,
+    /// Put so many keys each into a folder of its own, after the prefix [default: no folders]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) folder_keys: Option<NonZeroU64>,
+    /// The number of the first key
+    #[arg(long, default_value_t = 0, value_name = "NUMBER")]
+    pub(crate) first: u64,
+    /// Roll listings up at this
+    #[arg(long)]
+    pub(crate) delimiter: Option<String>,
+    /// Keys of a page of a listing at most, 1 to 1,000 [default: what the server gives]
+    #[arg(long, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) page_size: Option<u16>,
+    /// Take the keys in order, each once, and stop after the last, instead of drawing them; list-all lists once a connection
     #[arg(long)]
     pub(crate) sequential: bool,
     /// How long to measure [default: 10, or with --sequential to the last key]
@@ -111,7 +140,7 @@ pub(crate) struct Arguments {
     /// PUT every key once before
     #[arg(long)]
     pub(crate) prepare: bool,
-    /// Compare the content of every GET, check every LIST
+    /// Compare the content of every GET, check the order of every LIST and the count of a full one
     #[arg(long)]
     pub(crate) verify: bool,
     /// Shares of a mixed load
@@ -195,6 +224,17 @@ impl Arguments {
                 return Err("--path must be encoded and start with /".to_owned());
             }
         }
+        if self.workload == Workload::ListAll && self.rate.is_some() {
+            return Err(
+                "--rate is for single requests, not for pages that follow each other".to_owned()
+            );
+        }
+        if self.verify && self.delimiter.as_deref().is_some_and(|delimiter| delimiter != "/") {
+            return Err("--verify knows what a --delimiter of / leaves, no other".to_owned());
+        }
+        if self.first.checked_add(self.keys.get()).is_none_or(|end| end > KEY_NUMBER_MAX) {
+            return Err(format!("--first and --keys must be at most {KEY_NUMBER_MAX} together"));
+        }
         if !self.bucket.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte)) {
             return Err("--bucket must consist of letters, digits, '-', '.' and '_'".to_owned());
         }
@@ -212,14 +252,37 @@ impl Arguments {
             Workload::Head => Operation::Head,
             Workload::Delete => Operation::Delete,
             Workload::List => Operation::List,
+            Workload::ListAll => Operation::ListAll,
             Workload::Multipart => Operation::Multipart,
             Workload::Mixed => return self.mix.clone(),
         };
         Shares::one(one)
     }
 
+    /// What answers are judged by.
+    pub(crate) fn rules(&self) -> Rules {
+        let scrutiny =
+            if self.verify { Scrutiny::Entries(self.entry_count()) } else { Scrutiny::Outline };
+        Rules {
+            part_bytes: self.part_size.as_u64(),
+            absence_allowed: self.absence_allowed(),
+            scrutiny,
+        }
+    }
+
+    /// Keys and common prefixes of a full listing.
+    fn entry_count(&self) -> u64 {
+        let end = self.first + self.keys.get();
+        match (&self.delimiter, self.folder_keys) {
+            (Some(_), Some(folder_keys)) => {
+                end.div_ceil(folder_keys.get()) - self.first / folder_keys
+            }
+            _ => self.keys.get(),
+        }
+    }
+
     /// May GET and HEAD find no object? Where others delete them, or nobody wrote them all.
-    pub(crate) fn absence_allowed(&self) -> bool {
+    fn absence_allowed(&self) -> bool {
         let deletes = self.operations().values().any(|operation| *operation == Operation::Delete);
         self.workload == Workload::Mixed && (deletes || !self.prepare)
     }
@@ -281,6 +344,9 @@ mod tests {
             &["put", "--size", "6TiB"],
             &["multipart", "--size", "1GiB", "--part-size", "1KiB"],
             &["multipart", "--part-size", "0"],
+            &["list-all", "--rate", "10"],
+            &["list-all", "--verify", "--delimiter", "-"],
+            &["put", "--first", "999999999999"],
         ] {
             assert_ne!(refusal(arguments), "", "{arguments:?}");
         }

@@ -17,6 +17,12 @@ pub(crate) enum Failure {
     /// The bucket or the objects to be loaded couldn't be made.
     #[error("preparing failed: {0}")]
     Preparation(String),
+    /// The connections couldn't be kept up.
+    #[error("the load ended early: {0}")]
+    BrokenOff(String),
+    /// The report says which.
+    #[error("requests have failed")]
+    Requests,
 }
 
 impl Failure {

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::time::Duration;
 
+use bench_shared::process;
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::Pid;
@@ -16,9 +17,9 @@ use crate::clock::{Clock, nanoseconds};
 use crate::connection::Connection;
 use crate::content::Content;
 use crate::failure::Failure;
-use crate::operation::{Job, Operation, Verdict};
+use crate::inserts::Inserts;
+use crate::operation::{Job, Operation, Rules, Verdict};
 use crate::poller::Poller;
-use crate::process;
 use crate::request::Author;
 use crate::response::Answer;
 use crate::schedule::{Pace, Schedule};
@@ -76,7 +77,8 @@ struct Load<'a> {
     idle: VecDeque<usize>,
     scratch: Vec<u8>,
     tally: Tally,
-    absence_allowed: bool,
+    inserts: Inserts,
+    rules: Rules,
     swept: u64,
 }
 
@@ -123,7 +125,8 @@ impl<'a> Load<'a> {
             slots,
             scratch: vec![0; SCRATCH_BYTES],
             tally: Tally::new(&[]),
-            absence_allowed: arguments.absence_allowed(),
+            inserts: Inserts::new(arguments.keys.get()),
+            rules: arguments.rules(),
             swept: 0,
         })
     }
@@ -186,7 +189,7 @@ impl<'a> Load<'a> {
                 return Ok(Next::Due(due));
             }
             let Some(&index) = self.idle.front() else { return Ok(Next::Busy) };
-            let Some(job) = source.next() else {
+            let Some(job) = source.next(&mut self.inserts) else {
                 schedule.stop(due);
                 return Ok(Next::Over);
             };
@@ -242,22 +245,30 @@ impl<'a> Load<'a> {
         if !slot.connection.is_reusable(answer) {
             self.reopen(index)?;
         }
-        let part_bytes = self.arguments.part_size.as_u64();
-        let verdict = job.judge(answer, part_bytes, self.absence_allowed);
-        let absent = matches!(verdict, Verdict::Absent);
-        match verdict {
+        let mut done = Finished::new(job.operation, due, at);
+        match job.judge(answer, &self.rules) {
             Verdict::Continue(next) => return self.start(index, *next),
             Verdict::Failed(kind) => self.tally.failed(kind),
-            Verdict::Done | Verdict::Absent => {
-                let bytes = match job.operation {
-                    Operation::Put | Operation::Multipart => job.size,
-                    _ if absent => 0,
-                    Operation::Get | Operation::Head | Operation::Delete | Operation::List => {
-                        answer.body_bytes
-                    }
-                };
-                let operation = job.operation;
-                self.tally.finished(Finished { operation, due, at, bytes, absent });
+            Verdict::Absent => self.tally.finished(Finished { absent: true, ..done }),
+            Verdict::Done => {
+                let writes = matches!(
+                    job.operation,
+                    Operation::Put | Operation::Insert | Operation::Multipart
+                );
+                done.bytes = if writes { job.size } else { answer.body_bytes };
+                self.tally.finished(done);
+                if job.operation == Operation::Insert {
+                    self.inserts.acknowledge(job.number - self.arguments.first);
+                }
+            }
+            Verdict::Listed { entry_count, next } => {
+                (done.bytes, done.entries) = (answer.body_bytes, entry_count);
+                self.tally.finished(done);
+                // A listing would go on long after the window.
+                if let Some(next) = next.filter(|_| self.tally.end.is_none()) {
+                    self.slots[index].due = self.clock.now();
+                    return self.start(index, *next);
+                }
             }
         }
         self.idle.push_back(index);
@@ -298,7 +309,7 @@ impl<'a> Load<'a> {
     fn count_missed(&mut self, source: &mut Source, schedule: &Schedule) {
         let Some(end) = self.tally.end else { return };
         for due in schedule.missed() {
-            let Some(job) = source.next() else { return };
+            let Some(job) = source.next(&mut self.inserts) else { return };
             self.tally.missed(job.operation, due, end.time);
         }
     }

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod command;
 mod failure;
 mod shares;
 mod load;
@@ -15,41 +16,63 @@ mod clock;
 mod poller;
 mod schedule;
 mod source;
+mod distribution;
+mod inserts;
+mod keys;
 mod operation;
 mod request;
 mod signature;
 mod content;
 mod connection;
 mod response;
+mod listing;
 mod tally;
-mod process;
 mod report;
 #[cfg(test)]
 mod tests;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use bench_shared::named::{self, Role};
+
+use self::command::{Command, Load};
 
 #[expect(clippy::print_stdout, reason = "the report is the program's output")]
 #[expect(clippy::print_stderr, reason = "a program for people")]
 fn main() -> ExitCode {
-    let arguments = arguments::Arguments::parse();
-    let outcome = match arguments.check().and_then(|()| load::run(&arguments)) {
-        Ok(outcome) => outcome,
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let loads = match command::parse(&words) {
+        Ok(Command::Loads(loads)) => loads,
+        Ok(Command::Workloads) => {
+            print!("{}", named::table());
+            return ExitCode::SUCCESS;
+        }
         Err(error) => {
             eprintln!("anode-bench: {error}");
             return ExitCode::FAILURE;
         }
     };
-    let summary = report::Summary::new(&arguments, &outcome);
-    println!("{}", if arguments.json { summary.line() } else { summary.table() });
-    match outcome.broken_off {
-        Some(reason) => {
-            eprintln!("anode-bench: the load ended early: {reason}");
-            ExitCode::FAILURE
+    for load in &loads {
+        if let Err(error) = run(load) {
+            eprintln!("anode-bench: {error}");
+            return ExitCode::FAILURE;
         }
-        None if summary.failure_count() > 0 => ExitCode::FAILURE,
-        None => ExitCode::SUCCESS,
+    }
+    ExitCode::SUCCESS
+}
+
+/// Runs a load and prints what was measured.
+#[expect(clippy::print_stdout, reason = "the report is the program's output")]
+fn run(load: &Load) -> Result<(), failure::Failure> {
+    load.arguments.check()?;
+    let outcome = load::run(&load.arguments)?;
+    let summary = report::Summary::new(&load.arguments, &outcome);
+    if load.role == Role::Measured || summary.failure_count() > 0 {
+        println!("{}", if load.arguments.json { summary.line() } else { summary.table() });
+    }
+    match outcome.broken_off {
+        Some(reason) => Err(failure::Failure::BrokenOff(reason)),
+        None if summary.failure_count() > 0 => Err(failure::Failure::Requests),
+        None => Ok(()),
     }
 }

@@ -2,14 +2,17 @@
 
 use anode_net::http::Method;
 
+use crate::listing::{Listing, Scrutiny};
 use crate::response::Answer;
 
 /// What a load measures as one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Operation {
     /// `PutObject`
     Put,
+    /// `PutObject` of a new key
+    Insert,
     /// `GetObject`
     Get,
     /// `HeadObject`
@@ -18,6 +21,9 @@ pub(crate) enum Operation {
     Delete,
     /// `ListObjectsV2`
     List,
+    /// A page of a listing from the beginning to the end
+    #[value(skip)]
+    ListAll,
     /// A whole multipart upload
     Multipart,
 }
@@ -27,10 +33,12 @@ impl Operation {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Put => "put",
+            Self::Insert => "insert",
             Self::Get => "get",
             Self::Head => "head",
             Self::Delete => "delete",
             Self::List => "list",
+            Self::ListAll => "list-all",
             Self::Multipart => "multipart",
         }
     }
@@ -60,6 +68,8 @@ pub(crate) enum Step {
     Part(Upload),
     /// `CompleteMultipartUpload`.
     Complete(Upload),
+    /// `ListObjectsV2`, page after page.
+    Page(Listing),
 }
 
 /// An upload under way.
@@ -70,6 +80,17 @@ pub(crate) struct Upload {
     pub(crate) etags: Vec<String>,
 }
 
+/// What answers are judged by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// The part size of uploads, in bytes.
+    pub(crate) part_bytes: u64,
+    /// May the key of a GET or HEAD be absent?
+    pub(crate) absence_allowed: bool,
+    /// Of full listings.
+    pub(crate) scrutiny: Scrutiny,
+}
+
 /// What became of a request.
 #[derive(Debug)]
 pub(crate) enum Verdict {
@@ -77,6 +98,13 @@ pub(crate) enum Verdict {
     Continue(Box<Job>),
     /// The operation succeeded.
     Done,
+    /// It was a page of so many entries, and there is perhaps a next one.
+    Listed {
+        /// Keys and common prefixes.
+        entry_count: u64,
+        /// The next page's request.
+        next: Option<Box<Job>>,
+    },
     /// GET or HEAD of a key that may be absent and is.
     Absent,
     /// The operation failed, by this kind of failure.
@@ -89,21 +117,26 @@ impl Job {
         match (&self.step, self.operation) {
             (Step::Create | Step::Complete(_), _) => Method::Post,
             (Step::Bucket | Step::Part(_), _)
-            | (Step::Only, Operation::Put | Operation::Multipart) => Method::Put,
-            (Step::Only, Operation::Get | Operation::List) => Method::Get,
+            | (Step::Only, Operation::Put | Operation::Insert | Operation::Multipart) => {
+                Method::Put
+            }
+            (Step::Page(_), _)
+            | (Step::Only, Operation::Get | Operation::List | Operation::ListAll) => Method::Get,
             (Step::Only, Operation::Head) => Method::Head,
             (Step::Only, Operation::Delete) => Method::Delete,
         }
     }
 
-    /// Judges the answer. `part_bytes` is the part size of uploads; `absence_allowed` whether a key may be absent.
-    pub(crate) fn judge(&self, answer: &Answer, part_bytes: u64, absence_allowed: bool) -> Verdict {
+    /// Judges the answer.
+    pub(crate) fn judge(&self, answer: &Answer, rules: &Rules) -> Verdict {
         let status = answer.response.status;
         let expected = match (&self.step, self.operation) {
             // Our own bucket, from an earlier load.
             (Step::Bucket, _) => status == 200 || status == 409,
             (Step::Only, Operation::Delete) => status == 204,
-            (Step::Only, Operation::Get | Operation::Head) if status == 404 && absence_allowed => {
+            (Step::Only, Operation::Get | Operation::Head)
+                if status == 404 && rules.absence_allowed =>
+            {
                 return Verdict::Absent;
             }
             _ => status == 200,
@@ -111,10 +144,10 @@ impl Job {
         if !expected {
             return Verdict::Failed(format!("{} {status} {}", self.what(), answer.error_code()));
         }
-        self.follow(answer, part_bytes)
+        self.follow(answer, rules)
     }
 
-    fn follow(&self, answer: &Answer, part_bytes: u64) -> Verdict {
+    fn follow(&self, answer: &Answer, rules: &Rules) -> Verdict {
         let failed = |why: &str| Verdict::Failed(format!("{} {why}", self.what()));
         match &self.step {
             Step::Only if !answer.matches => failed("has the wrong content"),
@@ -129,12 +162,19 @@ impl Job {
                 };
                 let mut upload = upload.clone();
                 upload.etags.push(etag.to_owned());
-                let done = upload.etags.len() as u64 * part_bytes >= self.size;
+                let done = upload.etags.len() as u64 * rules.part_bytes >= self.size;
                 self.continued(if done { Step::Complete(upload) } else { Step::Part(upload) })
             }
             // S3: CompleteMultipartUpload may answer 200 and then an error in the body.
             Step::Complete(_) if answer.element("ETag").is_some() => Verdict::Done,
             Step::Complete(_) => failed(&format!("200 {}", answer.error_code())),
+            Step::Page(listing) => match listing.follow(&answer.body, rules.scrutiny) {
+                Ok(page) => Verdict::Listed {
+                    entry_count: page.entry_count,
+                    next: page.next.map(|next| Box::new(Self { step: Step::Page(next), ..*self })),
+                },
+                Err(why) => failed(why),
+            },
         }
     }
 
@@ -149,7 +189,7 @@ impl Job {
             Step::Create => "CreateMultipartUpload",
             Step::Part(_) => "UploadPart",
             Step::Complete(_) => "CompleteMultipartUpload",
-            Step::Only => self.operation.name(),
+            Step::Only | Step::Page(_) => self.operation.name(),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! CPU time and memory of processes, from /proc and the kernel's accounting of our own.
+//! CPU time, memory and device bytes of processes, from /proc and the kernel's accounting of our own.
 
 use std::time::Duration;
 
@@ -8,19 +8,30 @@ use nix::unistd::{SysconfVar, sysconf};
 
 /// What processes used.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// User and system time, in ticks of the kernel.
     cpu_ticks: u64,
     /// Resident memory now.
-    pub(crate) resident_bytes: u64,
+    pub resident_bytes: u64,
     /// The most it ever was, added up over the processes.
-    pub(crate) resident_bytes_peak: u64,
+    pub resident_bytes_peak: u64,
+    /// What it had devices read and write since its start, in bytes; unknown where the kernel doesn't tell.
+    pub device_bytes: Option<DeviceBytes>,
+}
+
+/// Bytes to and from devices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceBytes {
+    /// Read.
+    pub read: u64,
+    /// Written.
+    pub written: u64,
 }
 
 impl Usage {
     /// The CPU time since `earlier`, in seconds; exact to a tick of 10 ms.
     #[expect(clippy::cast_precision_loss, reason = "ticks of a measurement")]
-    pub(crate) fn cpu_seconds_since(&self, earlier: &Self) -> f64 {
+    pub fn cpu_seconds_since(&self, earlier: &Self) -> f64 {
         let ticks = self.cpu_ticks.saturating_sub(earlier.cpu_ticks);
         let ticks_a_second = sysconf(SysconfVar::CLK_TCK).ok().flatten().unwrap_or(100);
         ticks as f64 / ticks_a_second as f64
@@ -28,8 +39,10 @@ impl Usage {
 }
 
 /// The figures of processes together; `None` where none is given or one is gone.
-pub(crate) fn usage(ids: &[u32]) -> Option<Usage> {
-    let mut sum = ids.first().map(|_| Usage::default())?;
+pub fn usage(ids: &[u32]) -> Option<Usage> {
+    let mut sum = ids
+        .first()
+        .map(|_| Usage { device_bytes: Some(DeviceBytes::default()), ..Usage::default() })?;
     for id in ids {
         let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
         let status = std::fs::read_to_string(format!("/proc/{id}/status")).ok()?;
@@ -37,12 +50,18 @@ pub(crate) fn usage(ids: &[u32]) -> Option<Usage> {
         sum.cpu_ticks += one.cpu_ticks;
         sum.resident_bytes += one.resident_bytes;
         sum.resident_bytes_peak += one.resident_bytes_peak;
+        let device = std::fs::read_to_string(format!("/proc/{id}/io")).ok();
+        let device = device.and_then(|text| parse_device(&text));
+        sum.device_bytes = sum.device_bytes.zip(device).map(|(sum, one)| DeviceBytes {
+            read: sum.read + one.read,
+            written: sum.written + one.written,
+        });
     }
     Some(sum)
 }
 
 /// The CPU time of this process.
-pub(crate) fn own_cpu() -> Duration {
+pub fn own_cpu() -> Duration {
     let Ok(usage) = getrusage(UsageWho::RUSAGE_SELF) else { return Duration::ZERO };
     let microseconds =
         usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
@@ -62,12 +81,19 @@ fn parse(stat: &str, status: &str) -> Option<Usage> {
         cpu_ticks: ticks(11)?.checked_add(ticks(12)?)?,
         resident_bytes: memory("VmRSS:")?,
         resident_bytes_peak: memory("VmHWM:")?,
+        device_bytes: None,
     })
+}
+
+fn parse_device(io: &str) -> Option<DeviceBytes> {
+    let bytes =
+        |name: &str| io.lines().find_map(|line| line.strip_prefix(name))?.trim().parse().ok();
+    Some(DeviceBytes { read: bytes("read_bytes:")?, written: bytes("write_bytes:")? })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{own_cpu, parse, usage};
+    use super::{DeviceBytes, own_cpu, parse, parse_device, usage};
 
     #[test]
     fn proc_files_are_read_past_a_name_with_spaces() {
@@ -76,6 +102,9 @@ mod tests {
         assert_eq!(usage.cpu_ticks, 300);
         assert_eq!((usage.resident_bytes, usage.resident_bytes_peak), (10 << 10, 20 << 10));
         assert_eq!(parse(stat, "VmRSS: 10 kB\n"), None);
+        let io = "rchar: 1\nread_bytes: 512\nwrite_bytes: 4096\ncancelled_write_bytes: 7\n";
+        assert_eq!(parse_device(io), Some(DeviceBytes { read: 512, written: 4096 }));
+        assert_eq!(parse_device("read_bytes: 1\n"), None);
     }
 
     #[test]

@@ -8,7 +8,11 @@ use serde::Serialize;
 
 use crate::arguments::{Arguments, Workload};
 use crate::load::Outcome;
-use crate::tally::Tally;
+use crate::tally::{Mark, Tally};
+
+/// The points of a distribution that a picture of it needs.
+const QUANTILES: [f64; 15] =
+    [0.01, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999, 1.0];
 
 /// The figures of one operation, or of all together. Times are microseconds.
 #[derive(Debug, Serialize)]
@@ -20,12 +24,22 @@ struct Row {
     bytes_per_second: f64,
     /// GET or HEAD of keys that aren't there, counted above.
     absent: u64,
+    /// Keys and common prefixes of full listings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entries_per_second: Option<f64>,
     /// How many are in the percentiles: all that were due within the window.
     latency_count: u64,
     p50_us: f64,
     p99_us: f64,
     p999_us: f64,
     max_us: f64,
+}
+
+/// A share of the operations took at most so long.
+#[derive(Debug, Serialize)]
+struct Point {
+    quantile: f64,
+    us: f64,
 }
 
 /// The report of a run; its JSON form is what scripts read.
@@ -54,6 +68,10 @@ pub(crate) struct Summary {
     server_cpu_us_per_operation: Option<f64>,
     server_resident_bytes: Option<u64>,
     server_resident_bytes_peak: Option<u64>,
+    server_read_bytes_per_operation: Option<f64>,
+    server_written_bytes_per_operation: Option<f64>,
+    /// Points of the distribution of all latencies.
+    latencies: Vec<Point>,
     broken_off: Option<String>,
 }
 
@@ -67,6 +85,7 @@ impl Summary {
             .iter()
             .map(|(operation, series)| Row {
                 absent: series.absent,
+                entries_per_second: entries_per_second(series.entries, seconds),
                 ..row(
                     operation.name(),
                     (series.completed, series.bytes),
@@ -75,7 +94,8 @@ impl Summary {
                 )
             })
             .collect();
-        let total = total(tally, seconds);
+        let (total, latencies) = total(tally, seconds);
+        let (read_bytes, written_bytes) = device_bytes_per_operation(tally, total.count);
         let (client_cpu, server_cpu) = cpu_us_per_operation(tally, total.count);
         let server = tally.end.and_then(|end| end.server);
         Self {
@@ -98,6 +118,9 @@ impl Summary {
             server_cpu_us_per_operation: server_cpu,
             server_resident_bytes: server.map(|usage| usage.resident_bytes),
             server_resident_bytes_peak: server.map(|usage| usage.resident_bytes_peak),
+            server_read_bytes_per_operation: read_bytes,
+            server_written_bytes_per_operation: written_bytes,
+            latencies: points(&latencies),
             broken_off: outcome.broken_off.clone(),
         }
     }
@@ -159,6 +182,13 @@ impl Summary {
             write!(table, "\n{} requests were due and never started: ", self.missed_count)?;
             write!(table, "the percentiles count how long they had waited at the end")?;
         }
+        if let Some(entries) = self.total.entries_per_second {
+            write!(
+                table,
+                "\n{entries:.0} keys and common prefixes a second, {:.1} a page",
+                entries / self.total.per_second
+            )?;
+        }
         if self.total.absent > 0 {
             write!(table, "\n{} found no object", self.total.absent)?;
         }
@@ -169,19 +199,22 @@ impl Summary {
     }
 }
 
-fn total(tally: &Tally, seconds: f64) -> Row {
+fn total(tally: &Tally, seconds: f64) -> (Row, Histogram<u64>) {
     let mut latencies: Option<Histogram<u64>> = None;
-    let (mut counts, mut absent) = ((0, 0), 0);
+    let (mut counts, mut absent, mut entries) = ((0, 0), 0, 0);
     for series in tally.series.values() {
         counts = (counts.0 + series.completed, counts.1 + series.bytes);
         absent += series.absent;
+        entries += series.entries;
         match &mut latencies {
             Some(sum) => sum.add(&series.latencies).expect("histograms of one shape"),
             None => latencies = Some(series.latencies.clone()),
         }
     }
     let latencies = latencies.unwrap_or_else(|| Histogram::new(3).expect("three digits"));
-    Row { absent, ..row("all", counts, &latencies, seconds) }
+    let entries_per_second = entries_per_second(entries, seconds);
+    let row = Row { absent, entries_per_second, ..row("all", counts, &latencies, seconds) };
+    (row, latencies)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "figures of a report, not of a ledger")]
@@ -198,12 +231,18 @@ fn row(
         per_second: count as f64 / seconds,
         bytes_per_second: bytes as f64 / seconds,
         absent: 0,
+        entries_per_second: None,
         latency_count: latencies.len(),
         p50_us: at(0.5),
         p99_us: at(0.99),
         p999_us: at(0.999),
         max_us: micros(latencies.max()),
     }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures of a report, not of a ledger")]
+fn entries_per_second(count: u64, seconds: f64) -> Option<f64> {
+    (count > 0).then(|| count as f64 / seconds)
 }
 
 /// Of the client, and of the server where it was watched.
@@ -214,6 +253,21 @@ fn cpu_us_per_operation(tally: &Tally, count: u64) -> (f64, Option<f64>) {
     let own = end.own_cpu.saturating_sub(begin.own_cpu).as_secs_f64();
     let server = begin.server.zip(end.server);
     (share(own), server.map(|(begin, end)| share(end.cpu_seconds_since(&begin))))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures of a report, not of a ledger")]
+fn device_bytes_per_operation(tally: &Tally, count: u64) -> (Option<f64>, Option<f64>) {
+    let device = |mark: Option<Mark>| mark?.server?.device_bytes;
+    let Some((begin, end)) = device(tally.begin).zip(device(tally.end)) else {
+        return (None, None);
+    };
+    let share = |from: u64, to: u64| to.saturating_sub(from) as f64 / count.max(1) as f64;
+    (Some(share(begin.read, end.read)), Some(share(begin.written, end.written)))
+}
+
+fn points(latencies: &Histogram<u64>) -> Vec<Point> {
+    let us = |quantile| micros(latencies.value_at_quantile(quantile));
+    QUANTILES.into_iter().map(|quantile| Point { quantile, us: us(quantile) }).collect()
 }
 
 /// Never 0, so that rates are numbers.

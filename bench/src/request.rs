@@ -6,11 +6,11 @@ use anode_net::http::Method;
 
 use crate::arguments::Arguments;
 use crate::content::{Content, Span};
+use crate::keys::{KeyNames, push_encoded};
+use crate::listing::Listing;
 use crate::operation::{Job, Operation, Step};
 use crate::response::Sink;
 use crate::signature::Signature;
-
-const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// A request to be sent, and what is to become of the response's body.
 #[derive(Debug)]
@@ -35,8 +35,9 @@ impl Request {
 pub(crate) struct Author {
     host: String,
     bucket_path: String,
-    /// The encoded path of a key up to its number.
-    key_path: String,
+    names: KeyNames,
+    delimiter: Option<String>,
+    page_size: Option<u16>,
     fixed_path: Option<String>,
     part_bytes: u64,
     verify: bool,
@@ -55,11 +56,10 @@ impl Author {
             Signature::new(access_key, secret, &arguments.region, &host)
         });
         let bucket_path = format!("/{}", arguments.bucket);
-        let mut prefix = Vec::new();
-        push_encoded(&mut prefix, &arguments.prefix, b"/");
-        let prefix = String::from_utf8(prefix).expect("an encoded text is ASCII");
         Self {
-            key_path: format!("{bucket_path}/{prefix}"),
+            names: KeyNames::new(arguments),
+            delimiter: arguments.delimiter.clone(),
+            page_size: arguments.page_size,
             bucket_path,
             host,
             fixed_path: arguments.path.clone(),
@@ -105,7 +105,7 @@ impl Author {
 
     fn sink(&self, job: &Job, content: &Content) -> Sink {
         match (&job.step, job.operation) {
-            (Step::Create | Step::Complete(_), _) => Sink::Keep,
+            (Step::Create | Step::Complete(_) | Step::Page(_), _) => Sink::Keep,
             (Step::Only, Operation::Get) if self.verify => {
                 Sink::Compare(content.span(job.number, 0, job.size))
             }
@@ -117,7 +117,9 @@ impl Author {
 
     fn body(&self, job: &Job, content: &Content) -> Span {
         match (&job.step, job.operation) {
-            (Step::Only, Operation::Put) => content.span(job.number, 0, job.size),
+            (Step::Only, Operation::Put | Operation::Insert) => {
+                content.span(job.number, 0, job.size)
+            }
             (Step::Part(upload), _) => {
                 let offset = upload.etags.len() as u64 * self.part_bytes;
                 let length = self.part_bytes.min(job.size - offset);
@@ -133,23 +135,28 @@ impl Author {
         query.clear();
         let all_written = "a vector takes all bytes";
         match (&job.step, job.operation) {
-            (Step::Bucket, _) | (Step::Only, Operation::List) => {
+            (Step::Bucket | Step::Page(_), _) | (Step::Only, Operation::List) => {
                 path.extend_from_slice(self.bucket_path.as_bytes());
             }
-            _ => match &self.fixed_path {
-                Some(fixed) => path.extend_from_slice(fixed.as_bytes()),
-                None => write!(path, "{}{:012}", self.key_path, job.number).expect(all_written),
-            },
+            _ => {
+                if let Some(fixed) = &self.fixed_path {
+                    path.extend_from_slice(fixed.as_bytes());
+                } else {
+                    path.extend_from_slice(self.bucket_path.as_bytes());
+                    path.push(b'/');
+                    self.names.push_path(path, job.number);
+                }
+            }
         }
         // Canonical already, as the signature wants it: sorted, encoded, each with a `=`.
         match &job.step {
             Step::Only if job.operation == Operation::List => {
+                self.set_listing(None);
                 // A drawn key as the place to start spreads the pages over the bucket.
-                let prefix = self.key_path.get(self.bucket_path.len() + 1..).unwrap_or_default();
-                query.extend_from_slice(b"list-type=2&start-after=");
-                query.extend_from_slice(prefix.replace('/', "%2F").as_bytes());
-                write!(query, "{:012}", job.number).expect(all_written);
+                self.query.extend_from_slice(b"&start-after=");
+                self.names.push_query(&mut self.query, job.number);
             }
+            Step::Page(listing) => self.set_listing(Some(listing)),
             Step::Create => query.extend_from_slice(b"uploads="),
             Step::Part(upload) => {
                 write!(query, "partNumber={}&uploadId=", upload.etags.len() + 1)
@@ -161,6 +168,29 @@ impl Author {
                 push_encoded(query, &upload.id, b"");
             }
             Step::Bucket | Step::Only => {}
+        }
+    }
+
+    /// The query of a listing but for `start-after`, which comes last: of a full one, or of one page.
+    fn set_listing(&mut self, full: Option<&Listing>) {
+        let query = &mut self.query;
+        if let Some(token) = full.and_then(|listing| listing.token.as_deref()) {
+            query.extend_from_slice(b"continuation-token=");
+            push_encoded(query, token, b"");
+            query.push(b'&');
+        }
+        if let Some(delimiter) = &self.delimiter {
+            query.extend_from_slice(b"delimiter=");
+            push_encoded(query, delimiter, b"");
+            query.push(b'&');
+        }
+        query.extend_from_slice(b"list-type=2");
+        if let Some(size) = self.page_size {
+            write!(query, "&max-keys={size}").expect("a vector takes all bytes");
+        }
+        if full.is_some() || self.delimiter.is_some() {
+            query.extend_from_slice(b"&prefix=");
+            self.names.push_prefix_query(query);
         }
     }
 
@@ -188,18 +218,6 @@ fn method_name(method: Method) -> &'static str {
     }
 }
 
-/// Percent-encodes all but the unreserved and `kept`, as a canonical request has it.
-fn push_encoded(target: &mut Vec<u8>, text: &str, kept: &[u8]) {
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) || kept.contains(&byte) {
-            target.push(byte);
-        } else {
-            let digit = |nibble: u8| HEX[usize::from(nibble)];
-            target.extend_from_slice(&[b'%', digit(byte >> 4), digit(byte & 15)]);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use anode_net::http::{Limits, parse_head};
@@ -210,6 +228,7 @@ mod tests {
     use super::{Author, Request};
     use crate::arguments::Arguments;
     use crate::content::Content;
+    use crate::listing::Listing;
     use crate::operation::{Job, Operation, Step, Upload};
 
     const NOW: i64 = 1_700_000_000;
@@ -228,11 +247,18 @@ mod tests {
         let line = "bench mixed --prefix dir/\u{e9}+&x --access-key-id AKID --secret-access-key secret \
                     --part-size 5";
         let upload = || Upload { id: "a/b+c=".to_owned(), etags: vec!["\"e\"".to_owned()] };
+        let mut listing = Listing::default();
+        listing.token = Some("a+".to_owned());
         let steps = [
             (Operation::Put, Step::Bucket, "PUT /bench"),
             (Operation::Put, Step::Only, "PUT /bench/dir/%C3%A9%2B%26x000000000007"),
             (Operation::Get, Step::Only, "GET /bench/dir/%C3%A9%2B%26x000000000007"),
             (Operation::List, Step::Only, "GET /bench?list-type=2&start-after=dir%2F%C3%A9%2B%26x"),
+            (
+                Operation::ListAll,
+                Step::Page(listing),
+                "GET /bench?continuation-token=a%2B&list-type=2&prefix=dir%2F%C3%A9%2B%26x ",
+            ),
             (
                 Operation::Multipart,
                 Step::Create,

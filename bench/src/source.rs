@@ -3,7 +3,10 @@
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use crate::arguments::Arguments;
+use crate::arguments::{Arguments, Workload};
+use crate::distribution::Draw;
+use crate::inserts::Inserts;
+use crate::listing::Listing;
 use crate::operation::{Job, Operation, Step};
 use crate::shares::Shares;
 
@@ -14,6 +17,7 @@ pub(crate) struct Source {
     seed: u64,
     operations: Shares<Operation>,
     sizes: Shares<u64>,
+    first: u64,
     order: Order,
 }
 
@@ -21,8 +25,8 @@ pub(crate) struct Source {
 enum Order {
     /// One request that makes the bucket.
     Bucket { made: bool },
-    /// Any of so many keys, for ever.
-    Drawn { key_count: u64 },
+    /// Any of the keys that are there, for ever.
+    Drawn(Draw),
     /// Each of so many keys once.
     Each { next: u64, key_count: u64 },
 }
@@ -41,11 +45,15 @@ impl Source {
 
     /// The load that was asked for.
     pub(crate) fn load(arguments: &Arguments) -> Self {
-        let key_count = arguments.keys.get();
+        let key_count = if arguments.workload == Workload::ListAll {
+            arguments.concurrency as u64
+        } else {
+            arguments.keys.get()
+        };
         let order = if arguments.sequential {
             Order::Each { next: 0, key_count }
         } else {
-            Order::Drawn { key_count }
+            Order::Drawn(Draw::new(arguments.distribution, key_count))
         };
         Self::new(arguments, arguments.operations(), order)
     }
@@ -56,12 +64,13 @@ impl Source {
             seed: arguments.seed,
             operations,
             sizes: arguments.size.clone(),
+            first: arguments.first,
             order,
         }
     }
 
-    /// The next job; `None` after the last.
-    pub(crate) fn next(&mut self) -> Option<Job> {
+    /// The next job; `None` after the last. What it inserts is noted in `inserts`.
+    pub(crate) fn next(&mut self, inserts: &mut Inserts) -> Option<Job> {
         let number = match &mut self.order {
             Order::Bucket { made } if *made => return None,
             Order::Bucket { made } => {
@@ -73,7 +82,7 @@ impl Source {
                     step: Step::Bucket,
                 });
             }
-            Order::Drawn { key_count } => self.random.random_range(0..*key_count),
+            Order::Drawn(draw) => draw.next(&mut self.random, inserts.readable()),
             Order::Each { next, key_count } if next == key_count => return None,
             Order::Each { next, .. } => {
                 *next += 1;
@@ -81,7 +90,18 @@ impl Source {
             }
         };
         let operation = *self.operations.draw(self.random.random());
-        let step = if operation == Operation::Multipart { Step::Create } else { Step::Only };
+        let number = if operation == Operation::Insert { inserts.begin() } else { number };
+        let number = self.first + number;
+        let step = match operation {
+            Operation::Multipart => Step::Create,
+            Operation::ListAll => Step::Page(Listing::default()),
+            Operation::Put
+            | Operation::Insert
+            | Operation::Get
+            | Operation::Head
+            | Operation::Delete
+            | Operation::List => Step::Only,
+        };
         Some(Job { operation, number, size: self.size_of(number), step })
     }
 
@@ -97,7 +117,7 @@ mod tests {
 
     use clap::Parser as _;
 
-    use super::{Arguments, Source};
+    use super::{Arguments, Inserts, Source};
     use crate::operation::Operation;
 
     fn arguments(line: &str) -> Arguments {
@@ -107,12 +127,12 @@ mod tests {
     #[test]
     fn keys_in_order_come_once_each() {
         let mut source = Source::load(&arguments("bench delete --sequential --keys 3"));
-        let jobs: Vec<_> = std::iter::from_fn(|| source.next()).collect();
+        let jobs: Vec<_> = std::iter::from_fn(|| source.next(&mut Inserts::new(3))).collect();
         let numbers: Vec<u64> = jobs.iter().map(|job| job.number).collect();
         assert_eq!(numbers, [0, 1, 2]);
         assert!(jobs.iter().all(|job| job.operation == Operation::Delete));
         let mut bucket = Source::bucket(&arguments("bench put"));
-        assert_eq!(std::iter::from_fn(|| bucket.next()).count(), 1);
+        assert_eq!(std::iter::from_fn(|| bucket.next(&mut Inserts::new(1))).count(), 1);
     }
 
     #[test]
@@ -121,7 +141,7 @@ mod tests {
         let mut source = Source::load(&arguments(line));
         let (mut counts, mut sizes) = (BTreeMap::new(), BTreeMap::new());
         for _ in 0..4000 {
-            let job = source.next().unwrap();
+            let job = source.next(&mut Inserts::new(50)).unwrap();
             *counts.entry(job.operation).or_insert(0_u32) += 1;
             assert_eq!(*sizes.entry(job.number).or_insert(job.size), job.size);
         }
@@ -134,9 +154,30 @@ mod tests {
     fn a_seed_gives_the_same_load_again() {
         let draw = |seed: &str| {
             let mut source = Source::load(&arguments(&format!("bench mixed --seed {seed}")));
-            (0..20).map(|_| source.next().unwrap().number).collect::<Vec<_>>()
+            (0..20)
+                .map(|_| source.next(&mut Inserts::new(1000)).unwrap().number)
+                .collect::<Vec<_>>()
         };
         assert_eq!(draw("7"), draw("7"));
         assert_ne!(draw("7"), draw("8"));
+    }
+
+    #[test]
+    fn inserted_keys_are_new_and_read_once_acknowledged() {
+        let line = "bench mixed --mix get=1,insert=1 --distribution latest --keys 5 --first 100";
+        let (mut source, mut inserts) = (Source::load(&arguments(line)), Inserts::new(5));
+        let (mut read_max, mut inserted) = (0, Vec::new());
+        for _ in 0..200 {
+            let job = source.next(&mut inserts).unwrap();
+            if job.operation == Operation::Insert {
+                inserted.push(job.number);
+                inserts.acknowledge(job.number - 100);
+            } else {
+                assert!((100..100 + inserts.readable()).contains(&job.number));
+                read_max = read_max.max(job.number);
+            }
+        }
+        assert!(inserted.iter().copied().eq(105..105 + inserted.len() as u64));
+        assert!(read_max > 150, "the newest are read: {read_max}");
     }
 }

@@ -6,10 +6,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bench_shared::process::{self, Usage};
 use hdrhistogram::Histogram;
 
 use crate::operation::Operation;
-use crate::process::{self, Usage};
 
 /// The longest latency that is told apart, in nanoseconds: a day.
 const LATENCY_NANOSECONDS_MAX: u64 = 86_400_000_000_000;
@@ -27,6 +27,8 @@ pub(crate) struct Series {
     pub(crate) bytes: u64,
     /// Of the completed, those that found no object.
     pub(crate) absent: u64,
+    /// Keys and common prefixes that these listed, where they are counted.
+    pub(crate) entries: u64,
 }
 
 /// A point of the window: its time and what processes had used.
@@ -48,6 +50,15 @@ pub(crate) struct Finished {
     pub(crate) at: u64,
     pub(crate) bytes: u64,
     pub(crate) absent: bool,
+    /// Keys and common prefixes listed, where they are counted.
+    pub(crate) entries: u64,
+}
+
+impl Finished {
+    /// An operation that moved nothing.
+    pub(crate) fn new(operation: Operation, due: u64, at: u64) -> Self {
+        Self { operation, due, at, bytes: 0, absent: false, entries: 0 }
+    }
 }
 
 /// Counts.
@@ -108,6 +119,7 @@ impl Tally {
             series.completed += 1;
             series.bytes += done.bytes;
             series.absent += u64::from(done.absent);
+            series.entries += done.entries;
         }
     }
 
@@ -149,7 +161,7 @@ impl Tally {
 
 impl Series {
     fn new() -> Self {
-        Self { latencies: histogram(), completed: 0, bytes: 0, absent: 0 }
+        Self { latencies: histogram(), completed: 0, bytes: 0, absent: 0, entries: 0 }
     }
 }
 
@@ -164,7 +176,7 @@ mod tests {
     use crate::operation::Operation;
 
     fn done(due: u64, at: u64) -> Finished {
-        Finished { operation: Operation::Get, due, at, bytes: 10, absent: false }
+        Finished { bytes: 10, ..Finished::new(Operation::Get, due, at) }
     }
 
     #[test]

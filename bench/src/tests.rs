@@ -49,7 +49,11 @@ fn each_workload_does_what_it_says() {
         match operation {
             Operation::Put | Operation::Get => assert_eq!(series.bytes, expected_bytes),
             Operation::List => assert!(series.bytes > 40 * 80),
-            Operation::Head | Operation::Delete | Operation::Multipart => {
+            Operation::Head
+            | Operation::Delete
+            | Operation::Insert
+            | Operation::Multipart
+            | Operation::ListAll => {
                 assert_eq!(series.bytes, 0);
             }
         }
@@ -71,6 +75,55 @@ fn an_upload_in_parts_is_one_operation_and_reads_back() {
     assert_eq!((series.completed, series.bytes), (5, 5_000_000));
     assert_eq!(server.object_sizes(), [1_000_000; 5]);
     assert_clean(&run(&server, &format!("get {line}")));
+}
+
+#[test]
+fn a_full_listing_is_all_pages_in_order() {
+    let server = Server::start(Fault::None);
+    let keys = "--keys 2500 --first 30 --folder-keys 100 --sequential --size 1 --verify";
+    assert_clean(&run(&server, &format!("put --concurrency 4 {keys}")));
+    for (flags, pages, entries) in [
+        ("--concurrency 2", 2 * 3, 2 * 2500),
+        ("--concurrency 1 --page-size 100", 25, 2500),
+        // The first folder has 70 keys, the last one 30.
+        ("--concurrency 1 --delimiter / --page-size 10", 3, 26),
+    ] {
+        let outcome = run(&server, &format!("list-all {keys} {flags}"));
+        assert_clean(&outcome);
+        let series = &outcome.tally.series[&Operation::ListAll];
+        let counts = (series.completed, series.latencies.len(), series.entries);
+        assert_eq!(counts, (pages, pages, entries), "{flags}");
+    }
+    let line = "list-all --seconds 0.3 --warm-up 0.05 --keys 2500 --verify --first 30";
+    let outcome = run(&server, line);
+    assert_clean(&outcome);
+    let summary = Summary::new(&arguments(&server, line), &outcome);
+    assert!(summary.table().contains("keys and common prefixes a second"), "{}", summary.table());
+}
+
+#[test]
+fn a_full_listing_with_keys_left_out_is_a_failure() {
+    let server = Server::start(Fault::Forgetful);
+    let keys = "--keys 1500 --sequential --size 1";
+    assert_clean(&run(&server, &format!("put {keys}")));
+    let outcome = run(&server, &format!("list-all {keys} --concurrency 1 --verify"));
+    assert_eq!(
+        outcome.tally.failures.keys().collect::<Vec<_>>(),
+        ["list-all ended with another count than there are keys"]
+    );
+    assert_clean(&run(&server, &format!("list-all {keys} --concurrency 1")));
+}
+
+#[test]
+fn inserted_keys_are_there_when_they_are_read() {
+    let server = Server::start(Fault::None);
+    let line = "mixed --mix get=1,insert=1 --distribution latest --keys 20 --prepare --verify \
+                --seconds 0.3 --warm-up 0.1 --concurrency 8";
+    let outcome = run(&server, line);
+    assert_clean(&outcome);
+    let series = &outcome.tally.series;
+    assert!(server.object_count() > 20 && series[&Operation::Insert].completed > 0);
+    assert_eq!(series[&Operation::Get].absent, 0, "what is read has been acknowledged");
 }
 
 #[test]

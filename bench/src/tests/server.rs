@@ -24,6 +24,8 @@ pub(super) enum Fault {
     SlowDown,
     /// Changes the last byte of each body.
     WrongByte,
+    /// Leaves every third key out of listings.
+    Forgetful,
     /// Sends the bodies without their last byte, with a length that fits.
     Short,
     /// Closes the connection after each answer and says so.
@@ -108,6 +110,7 @@ impl State {
                 | Fault::Short
                 | Fault::Close
                 | Fault::Drop
+                | Fault::Forgetful
                 | Fault::Silent
                 | Fault::Stall(_) => {}
             }
@@ -148,6 +151,11 @@ impl State {
                 (503, String::new(), b"<Error><Code>SlowDown</Code></Error>".to_vec())
             }
             Method::Put if is_bucket => ok(""),
+            Method::Get if is_bucket && self.fault == Fault::Forgetful => {
+                let forgotten = |(index, _): &(usize, _)| !index.is_multiple_of(3);
+                let kept = objects.clone().into_iter().enumerate().filter(forgotten);
+                ok(&listing(&kept.map(|(_, object)| object).collect(), query))
+            }
             Method::Get if is_bucket => ok(&listing(&objects, query)),
             Method::Put if query.starts_with("partNumber=") => {
                 let upload = objects.entry(path).or_default();
@@ -190,17 +198,42 @@ impl State {
     }
 }
 
+/// A page; the token is the last entry of the page before.
 fn listing(objects: &BTreeMap<String, Vec<u8>>, query: &str) -> String {
-    let (_, start) = query.split_once("start-after=").unwrap();
-    let keys: Vec<&str> = objects
-        .keys()
-        .filter_map(|path| path[1..].split_once('/').map(|(_, key)| key))
-        .filter(|key| *key > start)
-        .take(1000)
+    let parameter = |name: &str| {
+        let value = query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
+        value.map(|value| value.replace("%2F", "/"))
+    };
+    let start = parameter("continuation-token").or_else(|| parameter("start-after"));
+    let (start, prefix) = (start.unwrap_or_default(), parameter("prefix").unwrap_or_default());
+    let page_size: usize = parameter("max-keys").map_or(1000, |size| size.parse().unwrap());
+    let keys = objects.keys().filter_map(|path| path[1..].split_once('/').map(|(_, key)| key));
+    let mut entries: Vec<&str> = keys
+        .filter_map(|key| {
+            let rest = key.strip_prefix(&prefix)?;
+            let rolled = parameter("delimiter").and_then(|delimiter| rest.find(&delimiter));
+            Some(rolled.map_or(key, |at| &key[..=prefix.len() + at]))
+        })
+        .filter(|entry| **entry > *start)
         .collect();
-    let contents: String =
-        keys.iter().flat_map(|key| ["<Contents><Key>", key, "</Key></Contents>"]).collect();
-    format!("<ListBucketResult><KeyCount>{}</KeyCount>{contents}</ListBucketResult>", keys.len())
+    entries.dedup();
+    let truncated = entries.len() > page_size;
+    entries.truncate(page_size);
+    let token = if truncated { entries.last().copied().unwrap_or_default() } else { "" };
+    let token = format!("<NextContinuationToken>{token}</NextContinuationToken>");
+    let contents: String = entries
+        .iter()
+        .map(|entry| match entry.strip_suffix('/') {
+            Some(_) => format!("<CommonPrefixes><Prefix>{entry}</Prefix></CommonPrefixes>"),
+            None => format!("<Contents><Key>{entry}</Key></Contents>"),
+        })
+        .collect();
+    format!(
+        "<ListBucketResult><KeyCount>{}</KeyCount>{contents}{}<IsTruncated>{truncated}</IsTruncated>\
+         </ListBucketResult>",
+        entries.len(),
+        if truncated { &token } else { "" }
+    )
 }
 
 /// The next request with its body; nothing when the client has gone.
