@@ -44,6 +44,8 @@ setup-build:
 setup-test:
 	@.ci/setup test
 
-# Side by side with fio and nginx, in one run; BENCHMARKS.md says what each figure means.
-compare: setup-build
-	bench/compare.sh
+# Side by side with the limits of the machine (fio, nginx) and every other object store on the PATH, in turns; then the
+# report, BENCHMARKS.md, which says what each figure means. Some minutes a round and server.
+compare: bench
+	target/release/bench-compare
+	target/release/bench-report --add target/compare.jsonl

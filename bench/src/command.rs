@@ -60,7 +60,7 @@ fn named_loads(run: &Run) -> Result<Command, Failure> {
     let named = named::find(&run.name).ok_or_else(unknown)?;
     let wanted = |role| match role {
         Role::Fill => !run.filled,
-        Role::Measured => !run.only_fill,
+        Role::Warm | Role::Measured => !run.only_fill,
     };
     let phases = named.phases.iter().filter(|phase| wanted(phase.role));
     let loads = phases.map(|phase| {
@@ -69,6 +69,10 @@ fn named_loads(run: &Run) -> Result<Command, Failure> {
         let mut arguments = Arguments::parse_from(words);
         if arguments.label.is_empty() {
             arguments.label = named.label(phase.line);
+        }
+        if phase.role != Role::Measured {
+            // These go to their last key, as fast as that is possible.
+            (arguments.seconds, arguments.rate, arguments.warm_up) = (None, None, None);
         }
         Load { arguments, role: phase.role }
     });
@@ -96,7 +100,8 @@ mod tests {
             assert!(loads.iter().any(|load| load.role == Role::Measured), "{}", named.name);
             for load in &loads {
                 load.arguments.check().unwrap();
-                assert_eq!(load.arguments.seconds, Some(1.0), "{}", named.name);
+                let seconds = (load.role == Role::Measured).then_some(1.0);
+                assert_eq!(load.arguments.seconds, seconds, "{}", named.name);
                 let first = &loads[0].arguments;
                 assert_eq!(load.arguments.prefix, first.prefix, "{}: the filled keys", named.name);
                 assert!(load.arguments.keys <= first.keys, "{}", named.name);
@@ -114,6 +119,9 @@ mod tests {
             assert_eq!(load.arguments.label, "list-full");
         }
         assert_eq!(loads("run list-full --filled --json").len(), 1);
+        let cached = loads("run get-1k --filled --seconds 60");
+        let roles: Vec<Role> = cached.iter().map(|load| load.role).collect();
+        assert_eq!(roles, [Role::Warm, Role::Measured]);
         let fills = loads("run list-full --only-fill --keys 5");
         assert!(fills.iter().all(|load| load.role == Role::Fill));
         let labels: Vec<String> = loads("run small-objects --seed 3")

@@ -8,6 +8,8 @@
 pub enum Role {
     /// Writes what the others need.
     Fill,
+    /// Brings what the others read into the server's caches; never measured, and never left out.
+    Warm,
     /// Is measured.
     Measured,
 }
@@ -36,6 +38,10 @@ const fn fill(line: &'static str) -> Phase {
     Phase { role: Role::Fill, line }
 }
 
+const fn warm(line: &'static str) -> Phase {
+    Phase { role: Role::Warm, line }
+}
+
 const fn measured(line: &'static str) -> Phase {
     Phase { role: Role::Measured, line }
 }
@@ -55,6 +61,13 @@ const FILL_10M: Phase =
     fill("put --sequential --concurrency 4 --size 10MiB --keys 16 --prefix 10m-");
 const FILL_100M: Phase =
     fill("multipart --sequential --concurrency 4 --size 100MiB --keys 4 --prefix 100m-");
+const WARM_1K: Phase =
+    warm("get --sequential --concurrency 16 --size 1KiB --keys 10000 --prefix 1k-");
+const WARM_4K: Phase =
+    warm("get --sequential --concurrency 16 --size 4KiB --keys 10000 --prefix 4k-");
+const WARM_64K: Phase =
+    warm("get --sequential --concurrency 16 --size 64KiB --keys 1000 --prefix 64k-");
+const WARM_1M: Phase = warm("get --sequential --concurrency 16 --size 1MiB --keys 64 --prefix 1m-");
 /// More of them than the block cache holds.
 const FILL_1K_COLD: Phase =
     fill("put --sequential --concurrency 64 --size 1KiB --keys 400000 --prefix cold-1k-");
@@ -89,17 +102,21 @@ pub const NAMED: &[Named] = &[
     named(
         "get-1k",
         "GETs of 10,000 objects of 1 KiB, from cache",
-        &[FILL_1K, measured("get --concurrency 64 --size 1KiB --keys 10000 --prefix 1k-")],
+        &[FILL_1K, WARM_1K, measured("get --concurrency 64 --size 1KiB --keys 10000 --prefix 1k-")],
     ),
     named(
         "get-4k",
         "GETs of 10,000 objects of 4 KiB, from cache",
-        &[FILL_4K, measured("get --concurrency 64 --size 4KiB --keys 10000 --prefix 4k-")],
+        &[FILL_4K, WARM_4K, measured("get --concurrency 64 --size 4KiB --keys 10000 --prefix 4k-")],
     ),
     named(
         "get-64k",
         "GETs of 1,000 objects of 64 KiB, from cache",
-        &[FILL_64K, measured("get --concurrency 64 --size 64KiB --keys 1000 --prefix 64k-")],
+        &[
+            FILL_64K,
+            WARM_64K,
+            measured("get --concurrency 64 --size 64KiB --keys 1000 --prefix 64k-"),
+        ],
     ),
     named(
         "put-1m",
@@ -119,7 +136,7 @@ pub const NAMED: &[Named] = &[
     named(
         "get-1m",
         "GETs of 64 objects of 1 MiB, from cache",
-        &[FILL_1M, measured("get --concurrency 16 --size 1MiB --keys 64 --prefix 1m-")],
+        &[FILL_1M, WARM_1M, measured("get --concurrency 16 --size 1MiB --keys 64 --prefix 1m-")],
     ),
     named(
         "get-10m",
@@ -150,7 +167,11 @@ pub const NAMED: &[Named] = &[
     named(
         "head-1k",
         "HEADs of 10,000 objects of 1 KiB",
-        &[FILL_1K, measured("head --concurrency 16 --size 1KiB --keys 10000 --prefix 1k-")],
+        &[
+            FILL_1K,
+            WARM_1K,
+            measured("head --concurrency 16 --size 1KiB --keys 10000 --prefix 1k-"),
+        ],
     ),
     named(
         "delete-1k",
@@ -286,6 +307,7 @@ pub const NAMED: &[Named] = &[
         "GETs of 1 KiB from cache, 5,000 due a second (--rate)",
         &[
             FILL_1K,
+            WARM_1K,
             measured("get --rate 5000 --concurrency 256 --size 1KiB --keys 10000 --prefix 1k-"),
         ],
     ),
@@ -315,7 +337,11 @@ impl Named {
 /// All names, what they do and how.
 pub fn table() -> String {
     let line = |phase: &Phase| {
-        let role = if phase.role == Role::Fill { "fill" } else { "run " };
+        let role = match phase.role {
+            Role::Fill => "fill",
+            Role::Warm => "warm",
+            Role::Measured => "run ",
+        };
         format!("    {role}  anode-bench {}\n", phase.line)
     };
     let entry = |named: &Named| {
