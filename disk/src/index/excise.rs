@@ -73,7 +73,8 @@ pub struct Gap {
 impl Gap {
     /// Whether a key may have been in it.
     pub fn may_hold(&self, key: &[u8]) -> bool {
-        let is_within = self.after.as_ref().is_none_or(|after| key > after) && key <= self.upto;
+        let is_behind = self.after.as_ref().is_none_or(|after| key > after);
+        let is_within = is_behind && key >= self.first && key <= self.upto;
         let hash = filter::key_hash(key);
         is_within && self.filter.as_ref().is_none_or(|bits| filter::may_hold(bits, hash))
     }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{Model, check_live, contents, key, open, page_of, rig, write};
 use crate::{
     device::{Device, Directory, Durability, Fill},
-    index::{Batch, Entry, Excision, Index, Payload, pace::FlatOut},
+    index::{Batch, Entry, Excision, Gap, Index, Payload, pace::FlatOut},
     owner::Unknowing,
     testing::{Random, SimDirectory, SimDisk, block_on},
 };
@@ -41,7 +41,8 @@ fn damage(disk: &SimDisk, random: &mut Random, part: &str, count: u64) {
 fn may_be_gone(excision: &Excision<SimDirectory>) -> impl Fn(&[u8]) -> bool + use<> {
     let lost: BTreeSet<Bytes> = excision.lost.iter().map(|(key, _)| key.clone()).collect();
     let gaps = excision.gaps.clone();
-    move |key| lost.contains(key) || gaps.iter().any(|gap| gap.may_hold(key))
+    let is_in = |gap: &Gap, key: &[u8]| gap.first <= key && key <= gap.upto && gap.may_hold(key);
+    move |key| lost.contains(key) || gaps.iter().any(|gap| is_in(gap, key))
 }
 
 /// Excises, and says how many keys are gone for it.
