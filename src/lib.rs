@@ -1,6 +1,7 @@
 //! The node: wiring between the network, the shards and the disk. The only crate that sees everything.
 
 pub mod config;
+pub mod layout;
 pub mod limits;
 pub mod preflight;
 pub mod credentials;

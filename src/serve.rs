@@ -19,7 +19,8 @@ use anode::{
     config::{Settings, TlsFiles},
     credentials::Credentials,
     host::glommio::{Cores, run_alone, run_shards},
-    node::{self, Event, Layout, Supervisor},
+    layout::{self, Layout},
+    node::{self, Event, Supervisor},
     observe, preflight,
     scrub::Damage,
     shard,
@@ -168,7 +169,7 @@ fn note_failed_volume(
 fn prepare(volumes: &[String], shard_count: usize) -> Result<Layout, String> {
     let volumes = volumes.to_vec();
     let prepared =
-        run_alone(move |host| async move { node::prepare(&host, &volumes, shard_count).await });
+        run_alone(move |host| async move { layout::prepare(&host, &volumes, shard_count).await });
     prepared.map_err(|error| format!("io_uring can't be used: {error}"))?
 }
 

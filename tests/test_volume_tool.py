@@ -327,6 +327,8 @@ def test_a_table_without_footer_or_file_is_served_around_and_set_aside(make_node
     assert refused and len(served) > len(before) // 4, (len(served), len(refused))
     said = [line for line in node.log().splitlines() if "a table of the index is damaged" in line]
     assert len(said) == 1 and table.name in said[0], node.log_tail()
+    waits = [line.partition(" WARN ")[2] for line in node.log().splitlines() if "reclaiming waits" in line]
+    assert len(waits) == len(set(waits)), "each reason is said once"
     assert node.stop() == 0
 
     status, report = check(node, "--set-aside")

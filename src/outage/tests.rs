@@ -19,7 +19,6 @@ use futures::FutureExt as _;
 use super::Volumes;
 use crate::{
     credentials::Credentials,
-    node,
     shard::META_GROUP,
     sim::{
         Owner, World,
@@ -310,7 +309,7 @@ impl Rig {
 
     fn volume_with(&self, group: GroupId) -> String {
         let layout = self.node.layout().unwrap();
-        let id = node::ring(&layout).unwrap().shards_of(group)[0];
+        let id = layout.ring().unwrap().shards_of(group)[0];
         let (_, volume) = layout.shards.iter().find(|(known, _)| *known == id).unwrap();
         self.node.volumes()[*volume].clone()
     }

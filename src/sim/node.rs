@@ -19,8 +19,9 @@ use rustls::ServerConfig;
 use super::{Owner, SimHost, World, network::Network};
 use crate::{
     credentials::Credentials,
+    layout::{self, Layout},
     metrics::Exposure,
-    node::{self, Event, Layout, Supervisor},
+    node::{self, Event, Supervisor},
     scrub::ScrubPlan,
     shard::Settings,
 };
@@ -163,7 +164,7 @@ impl SimNode {
         let (number, shard_count) = (self.options.number, self.options.shard_count);
         let main = async move {
             let alone = SimHost::node(&world, &network, &disk, number, 1).remove(0);
-            let layout = match node::prepare(&alone, &settings.volumes, shard_count).await {
+            let layout = match layout::prepare(&alone, &settings.volumes, shard_count).await {
                 Ok(layout) => Arc::new(layout),
                 Err(reason) => return Watcher(life).report(Event::Failed { shard: 0, reason }),
             };

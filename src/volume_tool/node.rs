@@ -14,7 +14,7 @@ use anode_disk::{
 use nix::fcntl::Flock;
 
 use super::plain::PlainDirectory;
-use crate::{node, preflight, shard::META_GROUP};
+use crate::{layout::Layout, preflight, shard::META_GROUP};
 
 /// The data directories that were named.
 #[derive(Debug)]
@@ -70,8 +70,8 @@ impl StoppedNode {
         let identities: Vec<_> =
             self.volumes.iter().map(|volume| volume.identity.clone()).collect();
         let paths = self.volumes.iter().map(|volume| volume.path.display().to_string());
-        let layout = node::layout(&identities, &paths.collect::<Vec<_>>())?;
-        let ring = node::ring(&layout)?;
+        let layout = Layout::of(&identities, &paths.collect::<Vec<_>>())?;
+        let ring = layout.ring()?;
         let groups = META_GROUP..=ring.group_count();
         Ok(groups.filter(|group| ring.shards_of(*group).contains(&shard)).collect())
     }

@@ -5,8 +5,8 @@ use anode_shards::group::Timing;
 
 use super::*;
 use crate::{
+    layout::Layout,
     metrics::Exposure,
-    node::{Layout, ring},
     shard::{Account, Phase, Settings},
     sim::{World, host::SimHost, network::Network},
 };
@@ -32,7 +32,7 @@ fn shards(world: &World) -> Vec<Shard<SimHost>> {
     let hosts = SimHost::node(world, &Network::new(world), &SimDisk::new(1), 0, 2);
     let shard = |host: SimHost| {
         let known = (layout.shards.as_slice(), Account::of(layout.cluster));
-        Shard::new(host, Arc::clone(&settings), ring(&layout).unwrap(), known)
+        Shard::new(host, Arc::clone(&settings), layout.ring().unwrap(), known)
     };
     hosts.into_iter().map(shard).collect()
 }

@@ -3,7 +3,7 @@
 use anode_disk::volume::VolumeIdentity;
 use anode_shards::ring::PLACEMENT_VERSION;
 
-use super::layout;
+use super::Layout;
 
 fn identity(placement: u32) -> VolumeIdentity {
     VolumeIdentity {
@@ -22,7 +22,7 @@ fn identity(placement: u32) -> VolumeIdentity {
 #[test]
 fn another_placement_is_refused_by_name() {
     let paths = ["/data".to_owned()];
-    let layout_of = |placement| layout(&[identity(placement)], &paths);
+    let layout_of = |placement| Layout::of(&[identity(placement)], &paths);
     assert_eq!(layout_of(PLACEMENT_VERSION).unwrap().shards.len(), 1);
     let refused = layout_of(PLACEMENT_VERSION - 1).unwrap_err();
     assert!(
