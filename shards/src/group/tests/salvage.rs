@@ -194,17 +194,20 @@ fn is_damaged(disk: &SimDisk) -> bool {
     })
 }
 
+/// A filled disk with a damaged log, and what was written there; none where what was struck is not needed.
+fn damaged(seed: u64) -> Option<(SimDisk, Vec<Written>)> {
+    let disk = SimDisk::new(seed);
+    let mut random = Random::new(seed);
+    let written = testing::run(seed, fill(&disk, &mut random));
+    damage(&disk, &mut random);
+    is_damaged(&disk).then_some((disk, written))
+}
+
 #[test]
 fn the_state_is_one_that_was_and_the_group_goes_on() {
     let (mut mended, mut gone) = (0, 0);
     for seed in 0..60 {
-        let disk = SimDisk::new(seed);
-        let mut random = Random::new(seed);
-        let written = testing::run(seed, fill(&disk, &mut random));
-        damage(&disk, &mut random);
-        if !is_damaged(&disk) {
-            continue;
-        }
+        let Some((disk, written)) = damaged(seed) else { continue };
         mended += 1;
         let before = testing::run(seed, positions(&disk));
         let standings = testing::run(seed, mend(&disk)).unwrap();
@@ -232,13 +235,7 @@ fn the_state_is_one_that_was_and_the_group_goes_on() {
 fn whatever_is_crashed_on_the_way_another_try_ends_it_the_same() {
     let mut crashes = 0;
     for seed in 0..6 {
-        let disk = SimDisk::new(seed);
-        let mut random = Random::new(seed);
-        let written = testing::run(seed, fill(&disk, &mut random));
-        damage(&disk, &mut random);
-        if !is_damaged(&disk) {
-            continue;
-        }
+        let Some((disk, written)) = damaged(seed) else { continue };
         let whole = disk.copy(seed);
         testing::run(seed, mend(&whole)).unwrap();
         let expected = testing::run(seed, positions(&whole));
