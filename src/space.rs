@@ -107,3 +107,6 @@ fn tell<H: Host>(shard: &Shard<H>, storage: &Storage<H::Directory>) {
         tracing::info!(shard, %free, "the data directory has space again: writes are accepted");
     }
 }
+
+#[cfg(test)]
+mod tests;

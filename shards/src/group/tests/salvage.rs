@@ -239,7 +239,7 @@ fn whatever_is_crashed_on_the_way_another_try_ends_it_the_same() {
         let whole = disk.copy(seed);
         testing::run(seed, mend(&whole)).unwrap();
         let expected = testing::run(seed, positions(&whole));
-        let mut nth_io = 0;
+        let (mut random, mut nth_io) = (Random::new(seed), 0);
         loop {
             let copy = disk.copy(seed ^ nth_io);
             copy.crash_at(copy.io_count() + nth_io);
