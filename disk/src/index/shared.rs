@@ -234,9 +234,13 @@ impl<D: Directory> Shared<D> {
         };
         manifest.commit(&self.directory, &edit).await.map_err(|error| self.note(error))?;
         // No await from here on: memory follows the manifest in one step.
-        self.install(install, &hidden);
+        let flushed = self.install(install, &hidden);
         drop(manifest);
         self.moved.notify();
+        // Where a scan still reads it, its memory goes with the scan.
+        if let Some(memtable) = flushed.and_then(Rc::into_inner) {
+            memtable.dissolve().await;
+        }
         Ok(())
     }
 
@@ -246,7 +250,8 @@ impl<D: Directory> Shared<D> {
         manifest.verify(&self.directory).await
     }
 
-    fn install(&self, install: Install<D>, hidden: &Hidden) {
+    /// Returns the memtable that the tables stand for from now on.
+    fn install(&self, install: Install<D>, hidden: &Hidden) -> Option<Rc<Memtable>> {
         let mut state = self.state.borrow_mut();
         let removed: BTreeSet<u32> = install.removed.iter().map(|table| table.meta.id).collect();
         state.version = Rc::new(state.version.changed(&removed, &install.added, hidden));
@@ -268,15 +273,17 @@ impl<D: Directory> Shared<D> {
             }
             state.retired.push_back(Retired { tables, freed });
         }
-        if install.flushed {
-            let memtable = state.frozen.pop_front().expect("the flushed memtable is still frozen");
-            if memtable.released_bytes > 0 {
-                state.released.extend(added.iter().map(|id| (*id, memtable.released_bytes)));
-            }
-            for extent in memtable.extents() {
-                self.segments.unpin(extent);
-            }
+        if !install.flushed {
+            return None;
         }
+        let memtable = state.frozen.pop_front().expect("the flushed memtable is still frozen");
+        if memtable.released_bytes > 0 {
+            state.released.extend(added.iter().map(|id| (*id, memtable.released_bytes)));
+        }
+        for extent in memtable.extents() {
+            self.segments.unpin(extent);
+        }
+        Some(memtable)
     }
 
     /// Removes retired tables that nobody holds, then the segments that nothing refers to.
