@@ -124,7 +124,11 @@ impl ResponseHead {
 /// Writes a header so that it is one header, whatever is in it.
 pub(super) fn put_field(text: &mut BytesMut, name: &str, value: &str) {
     text.reserve(name.len() + value.len() + 4);
-    text.extend(name.bytes().map(|byte| if is_token_byte(byte) { byte } else { b'_' }));
+    if name.bytes().all(is_token_byte) {
+        text.put_slice(name.as_bytes());
+    } else {
+        text.extend(name.bytes().map(|byte| if is_token_byte(byte) { byte } else { b'_' }));
+    }
     text.put_slice(b": ");
     if value.bytes().all(is_value_byte) {
         text.put_slice(value.as_bytes());

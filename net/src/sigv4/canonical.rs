@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::encoding::{folded, push_path, push_query, query_pairs};
+use super::encoding::{folded, push_hex, push_path, push_query, query_pairs};
 use super::{ALGORITHM, Error, RequestParts, Scope, Timestamp};
 
 /// The canonical request over `signed_headers`: lower-case names, sorted, each once.
@@ -24,7 +24,9 @@ pub(super) fn canonical_request(
         push_header(&mut canonical, parts, name)?;
     }
     canonical.push('\n');
-    canonical.push_str(&signed_headers.join(";"));
+    for (at, name) in signed_headers.iter().enumerate() {
+        canonical.extend([if at > 0 { ";" } else { "" }, name]);
+    }
     canonical.push('\n');
     canonical.push_str(payload);
     Ok(canonical)
@@ -36,8 +38,11 @@ pub(super) fn string_to_sign(
     scope: &Scope,
     canonical_request: &str,
 ) -> String {
-    let digest = hex::encode(Sha256::digest(canonical_request.as_bytes()));
-    format!("{ALGORITHM}\n{}\n{scope}\n{digest}", timestamp.as_str())
+    let mut text = String::with_capacity(192);
+    text.extend([ALGORITHM, "\n", timestamp.as_str(), "\n"]);
+    text.extend([&scope.date, "/", &scope.region, "/", &scope.service, "/aws4_request\n"]);
+    push_hex(&mut text, &Sha256::digest(canonical_request.as_bytes()));
+    text
 }
 
 fn push_header(canonical: &mut String, parts: &RequestParts<'_>, name: &str) -> Result<(), Error> {

@@ -73,6 +73,16 @@ pub(super) fn folded(value: &str) -> Cow<'_, str> {
     Cow::Owned(words.join(" "))
 }
 
+/// Bytes as lower-case digits.
+pub(super) fn push_hex(target: &mut String, bytes: &[u8]) {
+    const LOWER: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    for byte in bytes {
+        target.push(LOWER[usize::from(byte >> 4)]);
+        target.push(LOWER[usize::from(byte & 0x0f)]);
+    }
+}
+
 fn push_encoded(target: &mut String, byte: u8) {
     if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
         target.push(char::from(byte));

@@ -4,6 +4,8 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 use time::{OffsetDateTime, PrimitiveDateTime};
 
+use crate::http::date;
+
 const BASIC: &[BorrowedFormatItem<'_>] =
     format_description!("[year][month][day]T[hour][minute][second]Z");
 const EXTENDED: &[BorrowedFormatItem<'_>] =
@@ -32,15 +34,8 @@ impl Timestamp {
 
     /// Reads `20130524T000000Z`.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let bytes = text.as_bytes();
-        let shaped = bytes.len() == 16
-            && bytes.iter().enumerate().all(|(at, byte)| match at {
-                8 => *byte == b'T',
-                15 => *byte == b'Z',
-                _ => byte.is_ascii_digit(),
-            });
-        let time = shaped.then(|| PrimitiveDateTime::parse(text, BASIC).ok())??;
-        Some(Self { seconds: time.assume_utc().unix_timestamp(), text: text.to_owned() })
+        let seconds = (text.len() == 16).then(|| date::parse_amz(text))??;
+        Some(Self { seconds, text: text.to_owned() })
     }
 
     /// Reads the value of a `Date` header: an HTTP date, or the form of [`Timestamp::parse`].
