@@ -17,6 +17,7 @@ use anode_shards::{
     reclaim::Pin,
     staging::Staging,
     state::State,
+    version::WantedVersion,
 };
 use bytes::Bytes;
 use futures::channel::oneshot;
@@ -170,18 +171,18 @@ impl<H: Host> Holdings<H> {
     async fn object(
         &self,
         group: GroupId,
-        (bucket, key): (BucketId, &str),
-        access: Access,
+        name: (BucketId, &str),
+        (version, access): (WantedVersion, Access),
     ) -> Result<Option<Box<ObjectFound>>, AskError> {
         let state = self.state(group).await?;
         if access == Access::Record {
-            let object = state.object(bucket, key).await.map_err(of_storage)?;
+            let object = state.version(name, version).await.map_err(of_storage)?;
             let found = |object| Box::new(ObjectFound { object, inline: Bytes::new(), pin: None });
             return Ok(object.map(found));
         }
         // The ticket is taken before the record is read: what is condemned after this waits for it.
         let ticket = state.pins().begin();
-        let found = state.object_inline(bucket, key).await.map_err(of_storage)?;
+        let found = state.version_inline(name, version).await.map_err(of_storage)?;
         let Some((object, inline)) = found else { return Ok(None) };
         let mut bodies = object.bodies().map(|(body, _)| body).peekable();
         let pin = bodies.peek().is_some().then(|| self.hold(ticket.pin(bodies)));
@@ -252,8 +253,8 @@ impl<H: Host> Shard<H> {
                 }
                 Ok(Answer::Applied(reply))
             }
-            Ask::Object { bucket, key, access } => {
-                let found = holdings.object(group, (bucket, &key), access).await?;
+            Ask::Object { bucket, key, version, access } => {
+                let found = holdings.object(group, (bucket, &key), (version, access)).await?;
                 Ok(Answer::Object(found))
             }
             Ask::Unpin { pin } => {
@@ -281,9 +282,11 @@ impl<H: Host> Shard<H> {
                 holdings.staging.discard(group, body);
                 Ok(Answer::Done)
             }
-            Ask::List { .. } | Ask::Uploads { .. } | Ask::Upload { .. } | Ask::Parts { .. } => {
-                listing(&holdings, group, ask).await
-            }
+            Ask::List { .. }
+            | Ask::ListVersions { .. }
+            | Ask::Uploads { .. }
+            | Ask::Upload { .. }
+            | Ask::Parts { .. } => listing(&holdings, group, ask).await,
         }
     }
 
@@ -321,6 +324,9 @@ async fn listing<H: Host>(
     match ask {
         Ask::List { bucket, query } => {
             Ok(Answer::List(state.list(bucket, &query).await.map_err(of_storage)?))
+        }
+        Ask::ListVersions { bucket, query } => {
+            Ok(Answer::List(state.list_versions(bucket, &query).await.map_err(of_storage)?))
         }
         Ask::Uploads { bucket, query } => {
             Ok(Answer::Uploads(state.uploads(bucket, &query).await.map_err(of_storage)?))

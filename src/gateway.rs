@@ -12,6 +12,7 @@ pub mod get;
 pub mod health;
 pub mod ingest;
 pub mod list;
+pub mod list_versions;
 pub mod metrics;
 pub mod multipart;
 pub mod multipart_list;
@@ -20,6 +21,8 @@ pub mod put;
 pub mod read;
 pub mod record;
 pub mod refusal;
+mod version;
+pub mod versioning;
 
 use anode_net::{
     http::ResponseHead,
@@ -95,8 +98,11 @@ async fn dispatch<H: Host>(
         Operation::HeadBucket(of) => bucket::head(&shard, &of.bucket),
         Operation::DeleteBucket(of) => bucket::delete(&shard, &of.bucket).await,
         Operation::GetBucketLocation(of) => bucket::location(&shard, &of.bucket),
+        Operation::GetBucketVersioning(of) => versioning::get(&shard, &of.bucket),
+        Operation::PutBucketVersioning(put) => versioning::put(exchange, caller, put).await,
         Operation::ListObjects(query) => list::list_v1(&shard, query).await,
         Operation::ListObjectsV2(query) => list::list_v2(&shard, query).await,
+        Operation::ListObjectVersions(query) => list_versions::list(&shard, query).await,
         Operation::ListMultipartUploads(query) => multipart_list::uploads(&shard, query).await,
         Operation::DeleteObjects(delete) => delete::many(exchange, caller, delete).await,
         Operation::PutObject(put) => put::put(exchange, caller, put).await,
@@ -130,6 +136,9 @@ fn error_response<H: Host>(exchange: &Exchange<'_, H>, error: &s3::Error) -> Res
         tracing::warn!(%request_id, path, code, message = error.message(), "refused");
     }
     let mut head = ResponseHead::new(status);
+    for (name, value) in error.headers() {
+        head = head.header(name, value);
+    }
     if status == 503 {
         head = head.header("Retry-After", "1");
     }

@@ -11,6 +11,7 @@ use anode_shards::{
     object::{BodyId, BucketId, Object, Upload, UploadId},
     staging::Cut,
     state::{ListPage, ListQuery, PartPage, UploadListed},
+    version::WantedVersion,
 };
 use bytes::Bytes;
 
@@ -96,6 +97,8 @@ pub enum Ask {
         bucket: BucketId,
         /// Its key.
         key: String,
+        /// Which version; the answer may be a delete marker.
+        version: WantedVersion,
         /// What for.
         access: Access,
     },
@@ -129,6 +132,13 @@ pub enum Ask {
     },
     /// A page of objects.
     List {
+        /// The bucket.
+        bucket: BucketId,
+        /// Which page.
+        query: ListQuery,
+    },
+    /// A page of objects with all their versions.
+    ListVersions {
         /// The bucket.
         bucket: BucketId,
         /// Which page.
@@ -174,7 +184,7 @@ pub enum Answer {
     Object(Option<Box<ObjectFound>>),
     /// To [`Ask::Chunk`].
     Chunk(Bytes),
-    /// To [`Ask::List`].
+    /// To [`Ask::List`] and [`Ask::ListVersions`].
     List(ListPage<Object>),
     /// To [`Ask::Uploads`].
     Uploads(ListPage<UploadListed>),

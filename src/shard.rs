@@ -411,6 +411,11 @@ impl<H: Host> Shard<H> {
         u128::from(self.0.host.random()) << 64 | u128::from(self.0.host.random())
     }
 
+    /// 64 random bits.
+    pub fn random_u64(&self) -> u64 {
+        self.0.host.random()
+    }
+
     /// The group of an object key.
     pub fn group_of(&self, bucket: BucketId, key: &str) -> GroupId {
         self.0.ring.group_of(bucket, key)

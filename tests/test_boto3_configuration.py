@@ -30,11 +30,9 @@ EMPTY = {
     "get_bucket_versioning": "Status",
 }
 NOT_IMPLEMENTED = [
-    ("GET", "versions"),
     ("GET", "inventory"),
     ("GET", "metrics"),
     ("GET", "analytics"),
-    ("PUT", "versioning"),
     ("PUT", "policy"),
     ("PUT", "cors"),
     ("PUT", "lifecycle"),

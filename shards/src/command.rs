@@ -12,8 +12,9 @@ use minicbor::{Decode, Encode};
 use crate::object::{
     Body, BodyId, BucketId, Checksum, ContentId, Credential, Object, Part, Upload, UploadId,
 };
+use crate::version::{Versioning, WantedVersion};
 
-pub use reply::{Refusal, Reply, Stored};
+pub use reply::{Deleted, Refusal, Reply, Stored};
 
 mod reply;
 
@@ -62,6 +63,9 @@ pub enum Command {
     /// Removes chunks of condemned bodies.
     #[n(13)]
     Reclaim(#[n(0)] Vec<ReclaimStep>),
+    /// Has a bucket keep versions, or not any more, in the three steps of [`VersioningStep`].
+    #[n(14)]
+    SetVersioning(#[n(0)] SetVersioning),
 }
 
 /// See [`Command::CreateBucket`].
@@ -121,6 +125,10 @@ pub struct PutObject {
     /// What the chunks of [`Body::Whole`] hold, in order.
     #[n(4)]
     pub contents: Vec<ContentId>,
+    /// Half of the id of its version, chosen at random.
+    #[n(5)]
+    #[cbor(default)]
+    pub nonce: u64,
     /// The bytes of [`Body::Inline`]: the body of the log's record.
     #[cbor(skip)]
     pub inline: Bytes,
@@ -141,6 +149,47 @@ pub struct DeleteObject {
     /// The proposer's time in milliseconds since the epoch.
     #[n(3)]
     pub now_ms: u64,
+    /// Which version; without one, what is current is hidden or removed, as the bucket's versioning has it.
+    #[n(4)]
+    #[cbor(default)]
+    pub version: WantedVersion,
+    /// Half of the id of the delete marker that it makes, chosen at random.
+    #[n(5)]
+    #[cbor(default)]
+    pub nonce: u64,
+}
+
+/// See [`Command::SetVersioning`].
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct SetVersioning {
+    /// The bucket's name.
+    #[n(0)]
+    pub name: String,
+    /// Its id: a bucket made again meanwhile stays as it is.
+    #[n(1)]
+    pub bucket: BucketId,
+    /// What it shall do; never [`Versioning::Off`].
+    #[n(2)]
+    pub versioning: Versioning,
+    /// Which step.
+    #[n(3)]
+    pub step: VersioningStep,
+}
+
+/// The steps of a change of a bucket's versioning. Of two at once, the later one is what all groups have in the end: they
+/// know it by its number, which the meta group gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub enum VersioningStep {
+    /// Meta group: gives the change a number, in [`crate::object::Bucket::versioning_change`].
+    #[default]
+    #[n(0)]
+    Begin,
+    /// Each object group: from now on writes are what the change has them be, unless there was a later one.
+    #[n(1)]
+    Apply(#[n(0)] u64),
+    /// Meta group: all object groups do so, unless a later change has begun.
+    #[n(2)]
+    Commit(#[n(0)] u64),
 }
 
 /// See [`Command::CreateUpload`].
@@ -337,6 +386,9 @@ impl fmt::Display for Command {
             Self::SealBucket(bucket) => write!(f, "SealBucket {bucket}"),
             Self::UnsealBucket(bucket) => write!(f, "UnsealBucket {bucket}"),
             Self::Reclaim(steps) => write!(f, "Reclaim, {} bodies", steps.len()),
+            Self::SetVersioning(set) => {
+                write!(f, "SetVersioning {:?} {:?} {:?}", set.name, set.versioning, set.step)
+            }
         }
     }
 }

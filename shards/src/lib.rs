@@ -14,3 +14,4 @@ pub mod reclaim;
 pub mod ring;
 pub mod staging;
 pub mod state;
+pub mod version;

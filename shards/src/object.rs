@@ -11,7 +11,10 @@ use minicbor::{
     encode::{Error as EncodeError, Write},
 };
 
-use crate::limits::CHUNK_BYTES_MAX;
+use crate::{
+    limits::CHUNK_BYTES_MAX,
+    version::{ObjectVersion, VersionId, VersionName, Versioning},
+};
 
 /// Names a bucket for good: a bucket made again under the same name has another id.
 pub type BucketId = u64;
@@ -53,7 +56,7 @@ impl fmt::Display for UploadId {
     }
 }
 
-/// The current version of an object, all but its bytes.
+/// A version of an object, all but its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
 pub struct Object {
     /// Its length in bytes.
@@ -80,6 +83,9 @@ pub struct Object {
     /// The upload that made it, so that a completion that is sent again finds it done.
     #[n(7)]
     pub upload: Option<UploadId>,
+    /// Which version it is; none where it was written before its bucket kept versions: then it is the null version.
+    #[n(8)]
+    pub version: Option<ObjectVersion>,
     /// The parts of [`Body::Parts`], in order. They are kept beside the record: a listing leaves them out.
     #[cbor(skip)]
     pub parts: Vec<ObjectPart>,
@@ -211,6 +217,14 @@ pub struct Bucket {
     /// The location constraint that it was made with.
     #[n(4)]
     pub location: Option<String>,
+    /// Whether it keeps versions, as all object groups do by now.
+    #[n(5)]
+    #[cbor(default)]
+    pub versioning: Versioning,
+    /// The number of the last change of its versioning that was begun.
+    #[n(6)]
+    #[cbor(default)]
+    pub versioning_change: u64,
 }
 
 /// An access key with its secret, in the meta group.
@@ -258,6 +272,22 @@ pub fn chunk_count(bytes: u64) -> u32 {
 }
 
 impl Object {
+    /// Which version it is. That of an object from before its bucket kept versions is older than all others.
+    pub fn version(&self) -> ObjectVersion {
+        let first = ObjectVersion { id: VersionId::default(), is_null: true, is_marker: false };
+        self.version.unwrap_or(first)
+    }
+
+    /// What clients call its version.
+    pub fn version_name(&self) -> VersionName {
+        self.version().name()
+    }
+
+    /// Whether it is a delete marker.
+    pub fn is_marker(&self) -> bool {
+        self.version().is_marker
+    }
+
     /// The bodies of it with their lengths in bytes, in order.
     pub fn bodies(&self) -> impl Iterator<Item = (BodyId, u64)> {
         let whole = match self.body {

@@ -51,6 +51,7 @@ mod pending;
 mod put;
 mod read;
 mod reclaim;
+mod versions;
 #[cfg(test)]
 mod tests;
 
@@ -154,10 +155,11 @@ impl<D: Directory> State<D> {
             Command::AbortUpload(abort) => self.abort_upload(abort, draft).await,
             Command::SealBucket(bucket) => self.seal_bucket(*bucket, draft).await,
             Command::UnsealBucket(bucket) => {
-                draft.delete(keys::seal(self.group, *bucket));
+                self.unseal_bucket(*bucket, draft).await?;
                 Ok(Ok(Reply::Done))
             }
             Command::Reclaim(steps) => self.reclaim(steps, draft).await,
+            Command::SetVersioning(set) => self.set_versioning(set, draft).await,
         }
     }
 }

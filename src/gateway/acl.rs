@@ -8,15 +8,11 @@ use anode_net::{
     s3::{self, ErrorCode, parameters::PutAcl, xml},
 };
 
-use super::{
-    find_bucket, get,
-    payload::{Expectation, Payload},
-};
+use super::{find_bucket, get, payload};
 use crate::{
     authorize::Caller,
     exchange::{Exchange, Response},
     host::Host,
-    limits,
 };
 
 /// Accepts the owner's full control, by name or as a document, on what exists.
@@ -28,12 +24,9 @@ pub async fn put<H: Host>(
     let shard = exchange.shard.clone();
     find_bucket(&shard, &put.bucket)?;
     if let Some(key) = &put.key {
-        get::find(&shard, &put.bucket, key, get::Want::Head).await?;
+        get::find(&shard, (&put.bucket, key), &put.version, get::Want::Head).await?;
     }
-    let expectation =
-        Expectation { md5: put.md5, checksum: put.checksum, ..Expectation::default() };
-    let payload = Payload::new(exchange, caller, expectation)?;
-    let body = payload.whole(exchange, limits::XML_BODY_BYTES_MAX).await?;
+    let body = payload::document(exchange, caller, put.md5, put.checksum).await?;
     match (put.is_canned, body.is_empty()) {
         (true, true) => {}
         (false, false) => xml::acl::check(&body, &shard.owner())?,

@@ -14,7 +14,7 @@ use anode_shards::object::{ChecksumKind, Object};
 
 use super::{
     get::{self, Want},
-    record,
+    record, version,
 };
 use crate::{exchange::Response, host::Host, shard::Shard};
 
@@ -23,8 +23,8 @@ pub async fn attributes<H: Host>(
     shard: &Shard<H>,
     query: &GetObjectAttributes,
 ) -> Result<Response<H>, s3::Error> {
-    let found = get::find(shard, &query.bucket, &query.key, Want::Head).await?;
-    query.version.check_readable(&query.key)?;
+    let name = (query.bucket.as_str(), query.key.as_str());
+    let found = get::find(shard, name, &query.version, Want::Head).await?;
     let object = &found.object;
     let seconds = record::signed_ms(object.last_modified_ms).div_euclid(1000);
     match query.conditions.evaluate(&record::validators(object)) {
@@ -48,6 +48,7 @@ pub async fn attributes<H: Host>(
         size_bytes: query.wants(Attribute::Size).then_some(object.size),
     });
     let head = ResponseHead::new(200).header("Last-Modified", &date::format_http(seconds));
+    let head = version::head_with(head, found.version);
     Ok(Response::full(head, "application/xml", document))
 }
 

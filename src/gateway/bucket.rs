@@ -7,6 +7,7 @@ use anode_net::{
         listing::encode_token,
         not_configured::NotConfigured,
         parameters::ListBuckets,
+        version::Version,
         xml::{lists, requests},
     },
 };
@@ -169,7 +170,7 @@ pub async fn not_configured<H: Host>(
     let bucket = address.bucket().unwrap_or_default();
     find_bucket(shard, bucket)?;
     if let Some(key) = address.key() {
-        get::find(shard, bucket, key, get::Want::Head).await?;
+        get::find(shard, (bucket, key), &Version::Current, get::Want::Head).await?;
     }
     let body = kind.answer(bucket, &shard.owner())?;
     Ok(if body.is_empty() { Response::empty(ResponseHead::new(200)) } else { Response::xml(body) })

@@ -4,15 +4,16 @@ use std::ops::Range;
 
 use anode_net::{
     checksum::{Algorithm, Hasher, Md5},
+    http::ResponseHead,
     s3::{
-        self,
+        self, ErrorCode,
         copy::{CopySource, check_size},
         headers::ObjectHeaders,
         parameters::{self, Directive},
         xml::objects,
     },
 };
-use anode_shards::{command::PutObject, object::Object};
+use anode_shards::{command::PutObject, object::Object, version::VersionName};
 
 use super::{
     find_bucket,
@@ -22,7 +23,7 @@ use super::{
     payload::Proof,
     put::{Target, commit},
     read::{ObjectReader, Stretch},
-    record,
+    record, version,
 };
 use crate::{exchange::Response, host::Host, shard::Shard};
 
@@ -39,6 +40,7 @@ pub async fn object<H: Host>(
     let group = shard.group_of(bucket.id, &copy.key);
     let ingest = Ingest::new(shard, group, Placement::Inline);
     let headers = target_headers(copy, &found.object);
+    let source_version = found.version;
     let size = found.object.size;
     let (proof, ingested) = transfer(found, 0..size, (ingest, Some(algorithm))).await?;
     let object = Object {
@@ -57,17 +59,29 @@ pub async fn object<H: Host>(
         object,
         condition: record::write_condition(&copy.condition),
         contents: ingested.0.contents.clone(),
+        nonce: shard.random_u64(),
         inline: ingested.0.inline.clone(),
     };
     let target = Target { bucket: &copy.bucket, key: &copy.key };
     let stored = commit(shard, &target, command, ingested).await?;
     let checksum = stored.checksum.as_ref();
-    Ok(Response::xml(objects::copied(&objects::Copied {
+    let document = objects::copied(&objects::Copied {
         etag: &stored.etag,
         modified_ms: record::signed_ms(stored.last_modified_ms),
         checksum: checksum.and_then(record::shown_checksum),
         checksum_kind: checksum.map(|checksum| record::shown_kind(checksum.kind)),
-    })))
+    });
+    let head = version::head_with(source_head(source_version), stored.version);
+    Ok(Response::full(head, "application/xml", document))
+}
+
+/// Names the version that was copied.
+fn source_head(version: Option<VersionName>) -> ResponseHead {
+    let head = ResponseHead::new(200);
+    match version {
+        Some(version) => head.header("x-amz-copy-source-version-id", &version.to_string()),
+        None => head,
+    }
 }
 
 /// Copies an object, or a range of it, into a part.
@@ -79,7 +93,7 @@ pub async fn part<H: Host>(
     let place = find_upload(shard, &target, &copy.upload).await?;
     let found = source(shard, &copy.source).await?;
     copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
-    let size = found.object.size;
+    let (size, source_version) = (found.object.size, found.version);
     let range = if let Some(range) = copy.range {
         range.check_within(size)?;
         range.first..range.last + 1
@@ -92,18 +106,27 @@ pub async fn part<H: Host>(
     let ingest = Ingest::new(shard, place.group, Placement::Chunks);
     let (proof, ingested) = transfer(found, range, (ingest, algorithm)).await?;
     let stored = put_part(shard, &place, (&target, copy.part), (&proof, ingested)).await?;
-    Ok(Response::xml(objects::copied_part(&objects::Copied {
+    let document = objects::copied_part(&objects::Copied {
         etag: &stored.etag,
         modified_ms: record::signed_ms(stored.last_modified_ms),
         checksum: stored.checksum.as_ref().and_then(record::shown_checksum),
         checksum_kind: None,
-    })))
+    });
+    Ok(Response::full(source_head(source_version), "application/xml", document))
 }
 
 async fn source<H: Host>(shard: &Shard<H>, source: &CopySource) -> Result<Found<H>, s3::Error> {
-    let found = get::find(shard, &source.bucket, &source.key, Want::Body).await?;
-    source.version.check_readable(&source.key)?;
-    Ok(found)
+    let name = (source.bucket.as_str(), source.key.as_str());
+    let found = get::find(shard, name, &source.version, Want::Body).await;
+    found.map_err(|error| {
+        if error.code() != ErrorCode::MethodNotAllowed {
+            return error;
+        }
+        s3::Error::with_message(
+            ErrorCode::InvalidRequest,
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        )
+    })
 }
 
 fn source_algorithm(object: &Object) -> Algorithm {

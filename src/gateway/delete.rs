@@ -2,26 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use anode_net::{
-    http::ResponseHead,
-    s3::{
-        self, parameters,
-        version::Version,
-        xml::{objects, requests},
-    },
+use anode_net::s3::{
+    self, parameters,
+    xml::{objects, requests},
 };
-use anode_shards::command::{Command, DeleteObject, Refusal, Reply};
+use anode_shards::command::{Command, DeleteObject, Deleted, Refusal, Reply};
 
-use super::{
-    find_bucket,
-    payload::{Expectation, Payload},
-    record, refusal,
-};
+use super::{find_bucket, payload, record, refusal, version};
 use crate::{
     authorize::Caller,
     exchange::{Exchange, Response},
     host::Host,
-    limits,
     mesh::AskError,
     shard::Shard,
 };
@@ -44,21 +35,25 @@ pub async fn one<H: Host>(
     delete: &parameters::DeleteObject,
 ) -> Result<Response<H>, s3::Error> {
     let bucket = find_bucket(shard, &delete.bucket)?;
-    if matches!(delete.version, Version::Unknown(_)) {
-        // A version that does not exist is deleted already.
-        return Ok(Response::empty(ResponseHead::new(204)));
-    }
+    let sent = delete.version.sent();
+    // A version that no version here could be is deleted already.
+    let Some(version) = version::wanted(&delete.version) else {
+        return Ok(Response::empty(version::deletion_head(sent, false)));
+    };
     let command = DeleteObject {
         bucket: bucket.id,
         key: delete.key.clone(),
         if_match: record::if_match(&delete.condition),
         now_ms: shard.now_ms(),
+        version,
+        nonce: shard.random_u64(),
     };
     let group = shard.group_of(bucket.id, &delete.key);
     let reply = shard.propose(group, Command::DeleteObject(command), None).await?;
     let reply = refusal::accepted(reply, &delete.bucket, &delete.key)?;
-    let Reply::Deleted { .. } = reply else { return Err(refusal::unexpected(&reply)) };
-    Ok(Response::empty(ResponseHead::new(204)))
+    let Reply::Deleted(deleted) = reply else { return Err(refusal::unexpected(&reply)) };
+    let made = deleted.version.map(|version| version.to_string());
+    Ok(Response::empty(version::deletion_head(sent.or(made.as_deref()), deleted.is_marker)))
 }
 
 /// Deletes up to 1,000 objects: a command a group, and an answer a key.
@@ -69,23 +64,23 @@ pub async fn many<H: Host>(
 ) -> Result<Response<H>, s3::Error> {
     let shard = exchange.shard.clone();
     let bucket = find_bucket(&shard, &delete.bucket)?;
-    let expectation =
-        Expectation { md5: delete.md5, checksum: delete.checksum, ..Expectation::default() };
-    let payload = Payload::new(exchange, caller, expectation)?;
-    let body = payload.whole(exchange, limits::XML_BODY_BYTES_MAX).await?;
+    let body = payload::document(exchange, caller, delete.md5, delete.checksum).await?;
     let request = requests::delete(&body)?;
-    let mut errors: Vec<Option<s3::Error>> = vec![None; request.objects.len()];
+    let mut outcomes: Vec<Result<Deleted, s3::Error>> =
+        vec![Ok(Deleted::default()); request.objects.len()];
     let mut batches: BTreeMap<u32, Batch> = BTreeMap::new();
     for (nth, object) in request.objects.iter().enumerate() {
         match &object.deletion {
-            Err(error) => errors[nth] = Some(error.clone()),
-            Ok(deletion) if matches!(deletion.version, Version::Unknown(_)) => {}
+            Err(error) => outcomes[nth] = Err(error.clone()),
             Ok(deletion) => {
+                let Some(version) = version::wanted(&deletion.version) else { continue };
                 let command = DeleteObject {
                     bucket: bucket.id,
                     key: object.key.clone(),
                     if_match: record::if_match(&deletion.condition),
                     now_ms: shard.now_ms(),
+                    version,
+                    nonce: shard.random_u64(),
                 };
                 batches
                     .entry(shard.group_of(bucket.id, &object.key))
@@ -97,7 +92,7 @@ pub async fn many<H: Host>(
     let batches = batches.into_iter().map(|(group, batch)| delete_batch(&shard, group, batch));
     for (nth, outcome) in futures::future::join_all(batches).await.into_iter().flatten() {
         let key = &request.objects[nth].key;
-        errors[nth] = outcome.err().map(|failed| match failed {
+        outcomes[nth] = outcome.map_err(|failed| match failed {
             BatchError::Refused(refused) => refusal::of_command(&refused, &delete.bucket, key),
             BatchError::Unanswered(error) => error.into(),
         });
@@ -105,14 +100,20 @@ pub async fn many<H: Host>(
     let deletions: Vec<objects::Deletion<'_>> = request
         .objects
         .iter()
-        .zip(errors)
-        .map(|(object, error)| objects::Deletion {
+        .zip(outcomes)
+        .map(|(object, outcome)| objects::Deletion {
             key: &object.key,
             version: object.version_id.as_deref(),
-            error,
+            marker: outcome.as_ref().ok().and_then(marker),
+            error: outcome.err(),
         })
         .collect();
     Ok(Response::xml(objects::deleted(&deletions, request.quiet)))
+}
+
+/// The delete marker that was made or removed.
+fn marker(deleted: &Deleted) -> Option<String> {
+    deleted.version.filter(|_| deleted.is_marker).map(|version| version.to_string())
 }
 
 /// Deletes the keys of one group; the outcome of each by its place in the request.
@@ -120,7 +121,7 @@ async fn delete_batch<H: Host>(
     shard: &Shard<H>,
     group: u32,
     batch: Batch,
-) -> Vec<(usize, Result<bool, BatchError>)> {
+) -> Vec<(usize, Result<Deleted, BatchError>)> {
     let (places, commands): (Vec<usize>, Vec<DeleteObject>) = batch.into_iter().unzip();
     let count = places.len();
     let outcomes = match shard.propose(group, Command::DeleteObjects(commands), None).await {

@@ -8,15 +8,16 @@ use anode_net::{
         self, ErrorCode,
         conditions::{self, Outcome},
         parameters::ReadObject,
+        version::Version,
     },
 };
-use anode_shards::object::Object;
+use anode_shards::{object::Object, version::VersionName};
 use bytes::Bytes;
 
 use super::{
     find_bucket,
     read::{ObjectReader, Source, Stretch},
-    record,
+    record, version,
 };
 use crate::{
     authorize::Caller,
@@ -39,6 +40,8 @@ pub enum Want {
 #[derive(Debug)]
 pub(crate) struct Found<H: Host> {
     pub(crate) object: Object,
+    /// Its version, where its bucket keeps them, or did.
+    pub(crate) version: Option<VersionName>,
     pub(crate) source: Source<H>,
 }
 
@@ -57,12 +60,11 @@ pub async fn get<H: Host>(
     read: &ReadObject,
     want: Want,
 ) -> Result<Response<H>, s3::Error> {
-    let found = find(shard, &read.bucket, &read.key, want).await?;
-    read.version.check_readable(&read.key)?;
+    let found = find(shard, (&read.bucket, &read.key), &read.version, want).await?;
     let object = &found.object;
     match read.conditions.evaluate(&record::validators(object)) {
         Outcome::Proceed => {}
-        Outcome::NotModified => return Ok(Response::empty(validator_head(304, object))),
+        Outcome::NotModified => return Ok(Response::empty(validator_head(304, &found))),
         failed @ Outcome::Failed(_) => {
             return Err(failed.error().unwrap_or_else(|| ErrorCode::PreconditionFailed.into()));
         }
@@ -90,11 +92,11 @@ pub(crate) fn tell<H: Host>(shard: &Shard<H>, object: &str, error: &AskError) {
     }
 }
 
-/// The object under a key, its bodies pinned where their bytes are wanted.
+/// A version of an object, its bodies pinned where their bytes are wanted. A delete marker is an error.
 pub(crate) async fn find<H: Host>(
     shard: &Shard<H>,
-    bucket_name: &str,
-    key: &str,
+    (bucket_name, key): (&str, &str),
+    named: &Version,
     want: Want,
 ) -> Result<Found<H>, s3::Error> {
     let bucket = find_bucket(shard, bucket_name)?;
@@ -103,14 +105,18 @@ pub(crate) async fn find<H: Host>(
         Want::Body => Access::Bytes,
         Want::Head => Access::Record,
     };
-    let ask = Ask::Object { bucket: bucket.id, key: key.to_owned(), access };
+    let missing = || version::missing(&bucket, key, named);
+    let version = version::wanted(named).ok_or_else(missing)?;
+    let ask = Ask::Object { bucket: bucket.id, key: key.to_owned(), version, access };
     let answer = shard.ask(group, ask).await;
     let answer = answer.inspect_err(|error| tell(shard, &format!("{bucket_name}/{key}"), error))?;
-    let Answer::Object(Some(found)) = answer else {
-        return Err(s3::Error::no_such_key(key));
-    };
+    let Answer::Object(Some(found)) = answer else { return Err(missing()) };
+    if found.object.is_marker() {
+        return Err(version::hidden(key, named, &found.object));
+    }
     let source = Source::new(shard, group, &found);
-    Ok(Found { object: found.object, source })
+    let version = version::shown(&bucket, &found.object);
+    Ok(Found { object: found.object, version, source })
 }
 
 fn select(read: &ReadObject, object: &Object) -> Result<Selection, s3::Error> {
@@ -153,11 +159,13 @@ fn select_part(number: u16, object: &Object) -> Result<Selection, s3::Error> {
 }
 
 /// The headers that tell a client whether its copy is current.
-fn validator_head(status: u16, object: &Object) -> ResponseHead {
+fn validator_head<H: Host>(status: u16, found: &Found<H>) -> ResponseHead {
+    let object = &found.object;
     let seconds = record::signed_ms(object.last_modified_ms).div_euclid(1000);
     let head = ResponseHead::new(status)
         .header("ETag", &record::quoted(&object.etag))
         .header("Last-Modified", &date::format_http(seconds));
+    let head = version::head_with(head, found.version);
     // RFC 9110, 15.4.5: a 304 repeats the headers that govern caches.
     let kept = ["cache-control", "expires"];
     let kept = object.headers.iter().filter(|(name, _)| kept.contains(&name.as_str()));
@@ -168,8 +176,14 @@ fn validator_head(status: u16, object: &Object) -> ResponseHead {
     }
 }
 
-fn object_head(status: u16, read: &ReadObject, object: &Object, whole: bool) -> ResponseHead {
-    let mut head = validator_head(status, object).header("Accept-Ranges", "bytes");
+fn object_head<H: Host>(
+    status: u16,
+    read: &ReadObject,
+    found: &Found<H>,
+    whole: bool,
+) -> ResponseHead {
+    let object = &found.object;
+    let mut head = validator_head(status, found).header("Accept-Ranges", "bytes");
     let headers = record::object_headers(&object.headers, &object.metadata);
     for (name, value) in headers.emit(&read.overrides) {
         head = head.header(&name, &value);
@@ -191,48 +205,50 @@ fn respond<H: Host>(
     selection: &Selection,
     want: Want,
 ) -> Response<H> {
-    let Found { object, source } = found;
     match selection {
         Selection::Whole => {
-            let head = object_head(200, read, &object, true).length(object.size);
-            deliver(head, source, want, vec![Stretch::Object(0..object.size)])
+            let size = found.object.size;
+            let head = object_head(200, read, &found, true).length(size);
+            deliver(head, found.source, want, vec![Stretch::Object(0..size)])
         }
-        Selection::Range(range) => partial(read, &object, source, (range, want)),
+        Selection::Range(range) => partial(read, found, (range, want)),
         Selection::Part { range, count } => {
-            let head = part_head(read, &object, range)
+            let head = part_head(read, &found, range)
                 .number("x-amz-mp-parts-count", u64::try_from(*count).unwrap_or(u64::MAX));
-            deliver(head, source, want, vec![Stretch::Object(range.clone())])
+            deliver(head, found.source, want, vec![Stretch::Object(range.clone())])
         }
-        Selection::Ranges(ranges) => several(read, &object, source, (ranges, want)),
+        Selection::Ranges(ranges) => several(read, found, (ranges, want)),
     }
 }
 
-fn part_head(read: &ReadObject, object: &Object, range: &Range<u64>) -> ResponseHead {
-    object_head(206, read, object, *range == (0..object.size))
-        .header("Content-Range", &range::content_range(range, object.size))
+fn part_head<H: Host>(read: &ReadObject, found: &Found<H>, range: &Range<u64>) -> ResponseHead {
+    let size = found.object.size;
+    object_head(206, read, found, *range == (0..size))
+        .header("Content-Range", &range::content_range(range, size))
         .length(range.end - range.start)
 }
 
 fn partial<H: Host>(
     read: &ReadObject,
-    object: &Object,
-    source: Source<H>,
+    found: Found<H>,
     (range, want): (&Range<u64>, Want),
 ) -> Response<H> {
     if range.is_empty() {
         // partNumber=1 of an empty object: there is no byte that a Content-Range could name.
-        return deliver(object_head(200, read, object, true).length(0), source, want, Vec::new());
+        let head = object_head(200, read, &found, true).length(0);
+        return deliver(head, found.source, want, Vec::new());
     }
-    deliver(part_head(read, object, range), source, want, vec![Stretch::Object(range.clone())])
+    let head = part_head(read, &found, range);
+    deliver(head, found.source, want, vec![Stretch::Object(range.clone())])
 }
 
 /// RFC 9110, 14.6: several ranges as multipart/byteranges.
 fn several<H: Host>(
     read: &ReadObject,
-    object: &Object,
-    source: Source<H>,
+    found: Found<H>,
     (ranges, want): (&[Range<u64>], Want),
 ) -> Response<H> {
+    let object = &found.object;
     let headers = record::object_headers(&object.headers, &object.metadata);
     let content_type = headers.content_type.as_deref().unwrap_or(s3::headers::CONTENT_TYPE_DEFAULT);
     // The ETag is a digest of the content: the content does not contain it by chance.
@@ -253,7 +269,8 @@ fn several<H: Host>(
         ..read.overrides.clone()
     };
     let read = ReadObject { overrides: overridden, ..read.clone() };
-    deliver(object_head(206, &read, object, false).length(length), source, want, stretches)
+    let head = object_head(206, &read, &found, false).length(length);
+    deliver(head, found.source, want, stretches)
 }
 
 fn deliver<H: Host>(

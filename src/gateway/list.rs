@@ -197,7 +197,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-fn object_entry<'a>(key: &'a str, object: &'a Object) -> lists::ObjectEntry<'a> {
+pub(crate) fn object_entry<'a>(key: &'a str, object: &'a Object) -> lists::ObjectEntry<'a> {
     let class = object.headers.iter().find(|(name, _)| name == "x-amz-storage-class");
     let checksum = object.checksum.as_ref().and_then(|checksum| {
         let shown = record::shown_checksum(checksum)?;

@@ -18,7 +18,7 @@ use super::{
     ingest::{Ingest, Placement, Taken},
     payload::{Expectation, Payload, Proof},
     put::{Target, stored, stored_head},
-    record, refusal,
+    record, refusal, version,
 };
 use crate::{
     authorize::Caller,
@@ -359,5 +359,6 @@ fn completed<H: Host>(
         checksum: checksum.and_then(record::shown_checksum),
         checksum_kind: checksum.map(|checksum| record::shown_kind(checksum.kind)),
     });
-    Response::xml(document)
+    let head = version::head_with(ResponseHead::new(200), stored.version);
+    Response::full(head, "application/xml", document)
 }

@@ -36,6 +36,18 @@ pub struct Proof {
     pub checksum: Option<Checksum>,
 }
 
+/// All bytes of the document that a request brings.
+pub(crate) async fn document<H: Host>(
+    exchange: &mut Exchange<'_, H>,
+    caller: &Caller,
+    md5: Option<[u8; 16]>,
+    checksum: Option<Declared>,
+) -> Result<Bytes, s3::Error> {
+    let expectation = Expectation { md5, checksum, ..Expectation::default() };
+    let payload = Payload::new(exchange, caller, expectation)?;
+    payload.whole(exchange, limits::XML_BODY_BYTES_MAX).await
+}
+
 /// A payload being read.
 #[derive(Debug)]
 pub struct Payload {

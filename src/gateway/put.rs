@@ -10,7 +10,7 @@ use super::{
     find_bucket,
     ingest::{Ingest, Placement, Taken},
     payload::{Expectation, Payload},
-    record, refusal,
+    record, refusal, version,
 };
 use crate::{
     authorize::Caller,
@@ -57,6 +57,7 @@ pub async fn put<H: Host>(
         object,
         condition: record::write_condition(&put.condition),
         contents: ingested.0.contents.clone(),
+        nonce: shard.random_u64(),
         inline: ingested.0.inline.clone(),
     };
     let target = Target { bucket: &put.bucket, key: &put.key };
@@ -93,6 +94,7 @@ pub(crate) fn stored(reply: Reply, target: &Target<'_>) -> Result<Stored, s3::Er
 /// The head that tells what was stored.
 pub(crate) fn stored_head(stored: &Stored) -> ResponseHead {
     let head = ResponseHead::new(200).header("ETag", &record::quoted(&stored.etag));
+    let head = version::head_with(head, stored.version);
     let Some(checksum) = &stored.checksum else { return head };
     let Some(shown) = record::shown_checksum(checksum) else { return head };
     head.header(shown.algorithm.header(), &shown.value)

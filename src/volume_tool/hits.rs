@@ -85,7 +85,10 @@ pub(super) fn describe(key: &[u8], buckets: &Buckets) -> String {
         Named::Chunk(body, chunk) => format!("chunk {chunk} of body {body}"),
         Named::Content(content) => format!("what chunks hold under the name {content}"),
         Named::Shared(content) => format!("the count of chunks that hold {content}"),
-        Named::Seal(bucket) => format!("the seal of {}", buckets.name(bucket)),
+        Named::BucketState(bucket) => format!("the state of {}", buckets.name(bucket)),
+        Named::NullVersion(bucket, key) => {
+            format!("the null version of {}/{key}", buckets.name(bucket))
+        }
         Named::Condemned(body) => format!("body {body}, to be reclaimed"),
         Named::Unknown => "an unknown key".to_owned(),
     };

@@ -238,6 +238,7 @@ fn of_key(command: &Command, bucket: BucketId, key: &str) -> Option<String> {
         | Command::AbortUpload(_)
         | Command::SealBucket(_)
         | Command::UnsealBucket(_)
+        | Command::SetVersioning(_)
         | Command::Reclaim(_) => None,
     }
 }

@@ -20,7 +20,14 @@ use crate::s3::xml::write::Document;
 pub struct Error {
     code: ErrorCode,
     message: Cow<'static, str>,
+    details: Option<Box<Details>>,
+}
+
+/// What few errors have.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Details {
     fields: Vec<(&'static str, String)>,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// What an error's body says about the request besides the error.
@@ -37,12 +44,12 @@ pub struct ErrorContext<'a> {
 impl Error {
     /// An error with the code's own message.
     pub fn new(code: ErrorCode) -> Self {
-        Self { code, message: Cow::Borrowed(code.message()), fields: Vec::new() }
+        Self { code, message: Cow::Borrowed(code.message()), details: None }
     }
 
     /// An error that says what was wrong with this request.
     pub fn with_message(code: ErrorCode, message: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, message: message.into(), fields: Vec::new() }
+        Self { code, message: message.into(), details: None }
     }
 
     /// `InvalidArgument` about one named argument.
@@ -84,7 +91,14 @@ impl Error {
     /// Adds an element to the body, for instance `BucketName`.
     #[must_use]
     pub fn field(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.fields.push((name, value.into()));
+        self.details.get_or_insert_default().fields.push((name, value.into()));
+        self
+    }
+
+    /// Adds a header to the response, for instance `x-amz-delete-marker`.
+    #[must_use]
+    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.details.get_or_insert_default().headers.push((name, value.into()));
         self
     }
 
@@ -105,7 +119,12 @@ impl Error {
 
     /// The elements beside code and message, in order.
     pub fn fields(&self) -> &[(&'static str, String)] {
-        &self.fields
+        self.details.as_ref().map_or(&[], |details| &details.fields)
+    }
+
+    /// The headers of the response that it has of its own, in order.
+    pub fn headers(&self) -> &[(&'static str, String)] {
+        self.details.as_ref().map_or(&[], |details| &details.headers)
     }
 
     /// The body of the response. Responses to HEAD and with status 304 go without it.
@@ -114,7 +133,7 @@ impl Error {
         document.open("Error");
         document.text("Code", self.code.name());
         document.text("Message", &self.message);
-        for (name, value) in &self.fields {
+        for (name, value) in self.fields() {
             document.text(name, value);
         }
         document.text("Resource", context.resource);
@@ -160,7 +179,7 @@ mod tests {
 
     #[test]
     fn an_error_is_small_and_says_its_code() {
-        assert!(size_of::<Error>() <= 64);
+        assert!(size_of::<Error>() <= 40);
         let error = Error::argument("bad", "max-keys", "x");
         assert_eq!((error.status(), error.to_string().as_str()), (400, "InvalidArgument: bad"));
         assert_eq!(error.fields()[1], ("ArgumentValue", "x".to_owned()));

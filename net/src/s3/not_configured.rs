@@ -52,8 +52,6 @@ pub enum NotConfigured {
     Retention,
     /// `GetObjectLegalHold`.
     LegalHold,
-    /// `GetBucketVersioning`.
-    Versioning,
 }
 
 impl NotConfigured {
@@ -77,7 +75,6 @@ impl NotConfigured {
             Self::Logging => Ok(empty("BucketLoggingStatus")),
             Self::Accelerate => Ok(empty("AccelerateConfiguration")),
             Self::Notification => Ok(empty("NotificationConfiguration")),
-            Self::Versioning => Ok(empty("VersioningConfiguration")),
             Self::RequestPayment => Ok(request_payment()),
             Self::ObjectTagging => Ok(tagging()),
             Self::Acl => Ok(acl(owner)),
@@ -160,7 +157,6 @@ mod tests {
                 NotConfigured::Notification,
                 "<NotificationConfiguration @></NotificationConfiguration>",
             ),
-            (NotConfigured::Versioning, "<VersioningConfiguration @></VersioningConfiguration>"),
             (NotConfigured::ObjectTagging, "<Tagging @><TagSet/></Tagging>"),
             (
                 NotConfigured::RequestPayment,

@@ -10,10 +10,10 @@ use crate::s3::address::{self, Address};
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::not_configured::NotConfigured;
 use crate::s3::parameters::{
-    AbortMultipartUpload, CompleteMultipartUpload, CopyObject, CreateMultipartUpload, DeleteObject,
-    DeleteObjects, GetObjectAttributes, ListBuckets, ListMultipartUploads, ListObjects,
-    ListObjectsV2, ListParts, OfBucket, PutAcl, PutObject, ReadObject, UploadPart, UploadPartCopy,
-    multipart,
+    AbortMultipartUpload, BucketDocument, CompleteMultipartUpload, CopyObject,
+    CreateMultipartUpload, DeleteObject, DeleteObjects, GetObjectAttributes, ListBuckets,
+    ListMultipartUploads, ListObjectVersions, ListObjects, ListObjectsV2, ListParts, OfBucket,
+    PutAcl, PutObject, ReadObject, UploadPart, UploadPartCopy, multipart,
 };
 use crate::s3::query::Query;
 use crate::s3::request::{Headers, Request};
@@ -42,8 +42,11 @@ pub enum Operation {
     HeadBucket(OfBucket),
     DeleteBucket(OfBucket),
     GetBucketLocation(OfBucket),
+    GetBucketVersioning(OfBucket),
+    PutBucketVersioning(BucketDocument),
     ListObjects(ListObjects),
     ListObjectsV2(ListObjectsV2),
+    ListObjectVersions(ListObjectVersions),
     ListMultipartUploads(ListMultipartUploads),
     DeleteObjects(DeleteObjects),
     PutObject(Box<PutObject>),
@@ -113,8 +116,15 @@ impl Routed {
             Kind::HeadBucket => Operation::HeadBucket(bucket()),
             Kind::DeleteBucket => Operation::DeleteBucket(bucket()),
             Kind::GetBucketLocation => Operation::GetBucketLocation(bucket()),
+            Kind::GetBucketVersioning => Operation::GetBucketVersioning(bucket()),
+            Kind::PutBucketVersioning => {
+                Operation::PutBucketVersioning(BucketDocument::parse(address, headers)?)
+            }
             Kind::ListObjects => Operation::ListObjects(ListObjects::parse(address, query)?),
             Kind::ListObjectsV2 => Operation::ListObjectsV2(ListObjectsV2::parse(address, query)?),
+            Kind::ListObjectVersions => {
+                Operation::ListObjectVersions(ListObjectVersions::parse(address, query)?)
+            }
             Kind::ListMultipartUploads => {
                 Operation::ListMultipartUploads(ListMultipartUploads::parse(address, query)?)
             }

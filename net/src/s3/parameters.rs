@@ -8,6 +8,9 @@ pub mod acl;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::checksum::Declared;
+use crate::s3::address::Address;
+use crate::s3::checksums;
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::limits::{PART_NUMBER_MAX, PUT_BYTES_MAX, UPLOAD_ID_BYTES_MAX};
 use crate::s3::query::Query;
@@ -15,7 +18,8 @@ use crate::s3::request::Headers;
 
 pub use acl::PutAcl;
 pub use listings::{
-    ListBuckets, ListMultipartUploads, ListObjects, ListObjectsV2, ListParts, Token,
+    ListBuckets, ListMultipartUploads, ListObjectVersions, ListObjects, ListObjectsV2, ListParts,
+    Token,
 };
 pub use multipart::{
     AbortMultipartUpload, CompleteMultipartUpload, CreateMultipartUpload, UploadPart,
@@ -31,6 +35,25 @@ pub use objects::{
 pub struct OfBucket {
     /// The bucket's name.
     pub bucket: String,
+}
+
+/// A request that brings a document about a bucket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BucketDocument {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The MD5 that the document must have.
+    pub md5: Option<[u8; 16]>,
+    /// The checksum that the document must have.
+    pub checksum: Option<Declared>,
+}
+
+impl BucketDocument {
+    /// Reads them.
+    pub fn parse(address: &Address, headers: Headers<'_>) -> Result<Self, Error> {
+        let (md5, checksum) = (content_md5(headers)?, checksums::of_body(headers)?);
+        Ok(Self { bucket: multipart::bucket(address), md5, checksum })
+    }
 }
 
 /// The length of the object or part that a request's body brings, in bytes; none where the body is

@@ -1,4 +1,4 @@
-//! The version that a request asks for. Buckets have no versioning yet: each object has one version, `null`.
+//! The version that a request asks for.
 
 use crate::s3::error::{Error, ErrorCode};
 
@@ -8,11 +8,10 @@ pub enum Version {
     /// The newest: no version was named.
     #[default]
     Current,
-    /// The null version, the only one of a bucket without versioning.
+    /// The null version: what was written without versioning.
     Null,
-    /// One that has the form of a version id. It doesn't exist here: reading it fails, and
-    /// deleting it succeeds and changes nothing.
-    Unknown(String),
+    /// One that has the form of a version id.
+    Id(String),
 }
 
 impl Version {
@@ -24,19 +23,25 @@ impl Version {
             Some("") => {
                 Err(Error::argument("Version id cannot be the empty string", "versionId", ""))
             }
-            Some(id) if is_version_id(id) => Ok(Self::Unknown(id.to_owned())),
+            Some(id) if is_version_id(id) => Ok(Self::Id(id.to_owned())),
             Some(id) => Err(Error::argument("Invalid version id specified", "versionId", id)),
         }
     }
 
-    /// Refuses a version that does not exist.
-    pub fn check_readable(&self, key: &str) -> Result<(), Error> {
+    /// As it was sent; none where none was.
+    pub fn sent(&self) -> Option<&str> {
         match self {
-            Self::Current | Self::Null => Ok(()),
-            Self::Unknown(id) => Err(Error::new(ErrorCode::NoSuchVersion)
-                .field("Key", key)
-                .field("VersionId", id.as_str())),
+            Self::Current => None,
+            Self::Null => Some("null"),
+            Self::Id(id) => Some(id),
         }
+    }
+
+    /// `NoSuchVersion`, naming it.
+    pub fn missing(&self, key: &str) -> Error {
+        Error::new(ErrorCode::NoSuchVersion)
+            .field("Key", key)
+            .field("VersionId", self.sent().unwrap_or_default())
     }
 }
 
@@ -55,13 +60,13 @@ mod tests {
         let id = "3HL4kqtJvjVBH40Nrjfkd3sTvzSf.abc";
         assert_eq!(Version::parse(None), Ok(Version::Current));
         assert_eq!(Version::parse(Some("null")), Ok(Version::Null));
-        assert_eq!(Version::parse(Some(id)), Ok(Version::Unknown(id.to_owned())));
+        assert_eq!(Version::parse(Some(id)), Ok(Version::Id(id.to_owned())));
         for bad in ["", "x", "NULL", "3HL4kqtJvjVBH40Nrjfkd3sTvzSf.ab/"] {
             let error = Version::parse(Some(bad)).unwrap_err();
             assert_eq!(error.code(), ErrorCode::InvalidArgument, "{bad}");
         }
-        let error = Version::Unknown(id.to_owned()).check_readable("k").unwrap_err();
+        let error = Version::Id(id.to_owned()).missing("k");
         assert_eq!((error.code(), error.status()), (ErrorCode::NoSuchVersion, 404));
-        assert_eq!(Version::Null.check_readable("k"), Ok(()));
+        assert_eq!(error.fields()[1], ("VersionId", id.to_owned()));
     }
 }

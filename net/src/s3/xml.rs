@@ -7,6 +7,7 @@ pub mod lists;
 pub mod multipart;
 pub mod objects;
 pub mod requests;
+pub mod versions;
 
 use crate::checksum::{Algorithm, Checksum};
 

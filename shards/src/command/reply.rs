@@ -1,27 +1,39 @@
 //! What a command answers once it is applied: an effect, or a refusal that changed nothing.
 
-use crate::object::{Bucket, Checksum};
+use crate::{
+    object::{Bucket, Checksum},
+    version::VersionName,
+};
 
 /// The answer to a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// It is done, and there is nothing to say. `RemoveBucket`, credentials, `CreateUpload`, `AbortUpload`, seals,
-    /// `Reclaim`.
+    /// `Reclaim`, `SetVersioning`.
     Done,
-    /// `CreateBucket`: the bucket, with its id.
+    /// `CreateBucket`, the meta group's steps of `SetVersioning`: the bucket.
     Bucket(Bucket),
     /// `PutObject`, `PutPart`, `CompleteUpload`: it is stored. A completion that is sent again gets what the first
     /// one got.
     Stored(Stored),
     /// `DeleteObject`: it is not there any more.
-    Deleted {
-        /// Whether it was there.
-        found: bool,
-    },
-    /// `DeleteObjects`: for each key in order, whether it was there, or why it stays.
-    DeletedEach(Vec<Result<bool, Refusal>>),
+    Deleted(Deleted),
+    /// `DeleteObjects`: for each key in order, what became of it, or why it stays.
+    DeletedEach(Vec<Result<Deleted, Refusal>>),
     /// Nothing was changed.
     Refused(Refusal),
+}
+
+/// What became of a deletion.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Deleted {
+    /// Whether what was to be deleted was there.
+    pub found: bool,
+    /// The version that was removed, or the delete marker that was made. None where the bucket never kept versions, or
+    /// the version was not there.
+    pub version: Option<VersionName>,
+    /// Whether that is a delete marker.
+    pub is_marker: bool,
 }
 
 /// What became of a write.
@@ -35,6 +47,8 @@ pub struct Stored {
     pub last_modified_ms: u64,
     /// Its checksum.
     pub checksum: Option<Checksum>,
+    /// Its version; none where the bucket never kept versions, and for parts.
+    pub version: Option<VersionName>,
 }
 
 /// Why a command changed nothing.

@@ -1,5 +1,8 @@
 use super::*;
-use crate::object::{ChecksumKind, Secret};
+use crate::{
+    object::{ChecksumKind, Secret},
+    version::ObjectVersion,
+};
 
 fn put(bytes: &'static [u8]) -> Command {
     Command::PutObject(Box::new(PutObject {
@@ -18,10 +21,12 @@ fn put(bytes: &'static [u8]) -> Command {
             }),
             body: Body::Inline(u32::try_from(bytes.len()).unwrap()),
             upload: Some(UploadId(u128::MAX - 1)),
+            version: Some(ObjectVersion { is_marker: true, ..ObjectVersion::default() }),
             parts: Vec::new(),
         },
         condition: WriteCondition { if_none_match_any: true, if_match: Some("x".to_owned()) },
         contents: vec![ContentId([5; 32])],
+        nonce: 7,
         inline: Bytes::from_static(bytes),
     }))
 }
@@ -54,6 +59,10 @@ fn every() -> Vec<Command> {
         Command::SealBucket(1),
         Command::UnsealBucket(1),
         Command::Reclaim(vec![ReclaimStep { body: BodyId(5), start: 0, end: 3, since_ms: 8 }]),
+        Command::SetVersioning(SetVersioning {
+            versioning: Versioning::Enabled,
+            ..SetVersioning::default()
+        }),
     ]
 }
 

@@ -5,8 +5,9 @@ use bytes::Bytes;
 
 use super::{State, draft::Draft, keys};
 use crate::{
-    command::{CreateBucket, Refusal, RemoveBucket, Reply},
+    command::{CreateBucket, Refusal, RemoveBucket, Reply, SetVersioning, VersioningStep},
     object::{Bucket, BucketId, Credential},
+    version::{BucketState, Versioning},
 };
 
 const BUCKET_FIRST: BucketId = 1;
@@ -44,6 +45,7 @@ impl<D: Directory> State<D> {
             created_ms: create.now_ms,
             owner: create.owner.clone(),
             location: create.location.clone(),
+            ..Bucket::default()
         };
         draft.put(keys::next_bucket(self.group), &(id + 1));
         draft.put(keys::bucket(self.group, &create.name), &bucket);
@@ -94,12 +96,75 @@ impl<D: Directory> State<D> {
         bucket: BucketId,
         draft: &mut Draft,
     ) -> Result<Result<Reply, Refusal>, Error> {
-        for prefix in [keys::objects(self.group, bucket), keys::uploads(self.group, bucket)] {
+        let all = [
+            keys::objects(self.group, bucket),
+            keys::versions(self.group, bucket),
+            keys::uploads(self.group, bucket),
+        ];
+        for prefix in all {
             if !self.is_empty(prefix).await? {
                 return Ok(Err(Refusal::BucketNotEmpty));
             }
         }
-        draft.put(keys::seal(self.group, bucket), &());
+        let state = BucketState { is_open: false, ..self.bucket_state(bucket).await? };
+        draft.put(keys::bucket_state(self.group, bucket), &state);
+        Ok(Ok(Reply::Done))
+    }
+
+    pub(super) async fn unseal_bucket(
+        &self,
+        bucket: BucketId,
+        draft: &mut Draft,
+    ) -> Result<(), Error> {
+        let state = BucketState { is_open: true, ..self.bucket_state(bucket).await? };
+        let key = keys::bucket_state(self.group, bucket);
+        if state == BucketState::OPEN {
+            draft.delete(key);
+        } else {
+            draft.put(key, &state);
+        }
+        Ok(())
+    }
+
+    pub(super) async fn set_versioning(
+        &self,
+        set: &SetVersioning,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        if set.versioning == Versioning::Off {
+            return Ok(Err(Refusal::Malformed("versioning can be suspended, not undone")));
+        }
+        if let VersioningStep::Apply(change) = set.step {
+            return self.apply_versioning(set, change, draft).await;
+        }
+        let found = self.bucket(&set.name).await?.filter(|bucket| bucket.id == set.bucket);
+        let Some(mut bucket) = found else { return Ok(Err(Refusal::NoSuchBucket)) };
+        match set.step {
+            VersioningStep::Commit(change) if change == bucket.versioning_change => {
+                bucket.versioning = set.versioning;
+            }
+            VersioningStep::Begin => bucket.versioning_change += 1,
+            VersioningStep::Commit(_) | VersioningStep::Apply(_) => {}
+        }
+        draft.put(keys::bucket(self.group, &set.name), &bucket);
+        Ok(Ok(Reply::Bucket(bucket)))
+    }
+
+    async fn apply_versioning(
+        &self,
+        set: &SetVersioning,
+        change: u64,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        let state = self.bucket_state(set.bucket).await?;
+        if !state.is_open {
+            return Ok(Err(Refusal::BucketSealed));
+        }
+        if change > state.versioning_change {
+            let (versioning, versioning_change) = (set.versioning, change);
+            let state = BucketState { versioning, versioning_change, ..state };
+            draft.put(keys::bucket_state(self.group, set.bucket), &state);
+        }
         Ok(Ok(Reply::Done))
     }
 

@@ -64,7 +64,7 @@ impl<D: Directory> State<D> {
     /// Turns a draft into a batch: a chunk of each content passes from staging to the index, in the place of an older
     /// copy if there is one, and what nothing refers to any more is removed.
     pub(super) fn claim(&self, draft: Draft, mut counts: Counts) -> Result<Batch, Refusal> {
-        let Draft { mut batch, claims, condemned: _counted, released: _counted_too } = draft;
+        let Draft { mut batch, claims, condemned: _counted, released: _counted_too, .. } = draft;
         for claim in &claims {
             let found = self.staging.find(self.group, claim.body, claim.chunk);
             let is_it = |found: &(_, ContentId)| found.1 == claim.content;

@@ -1,6 +1,9 @@
 //! What an index key is to people: whose bytes are struck when something under it is damaged.
 
+use std::ops::Range;
+
 use anode_disk::{Directory, Error, index::ScanLimit, wal::GroupId};
+use bytes::Bytes;
 
 use super::{State, keys, read::decode};
 use crate::object::{Body, BodyId, BucketId, ContentId, Object, Part, UploadId};
@@ -51,7 +54,19 @@ impl<D: Directory> State<D> {
     /// Who has the bytes of a body: an object, or an upload under way; `None` where it waits to be reclaimed. Looks at
     /// every object of the group, so ask seldom.
     pub async fn owner_of(&self, body: BodyId) -> Result<Option<Struck>, Error> {
-        let mut range = keys::all_objects(self.group);
+        for range in [keys::all_objects(self.group), keys::all_versions(self.group)] {
+            if let Some(owner) = self.object_with(body, range).await? {
+                return Ok(Some(owner));
+            }
+        }
+        self.upload_with(body).await
+    }
+
+    async fn object_with(
+        &self,
+        body: BodyId,
+        mut range: Range<Bytes>,
+    ) -> Result<Option<Struck>, Error> {
         loop {
             let page = self.storage.index.scan(range.clone(), PAGE).await?;
             for (key, entry) in &page.entries {
@@ -69,10 +84,9 @@ impl<D: Directory> State<D> {
                     return Ok(Some(Struck::of(key)));
                 }
             }
-            let Some(next) = page.next else { break };
+            let Some(next) = page.next else { return Ok(None) };
             range.start = next;
         }
-        self.upload_with(body).await
     }
 
     /// Chunks that hold a content, up to `count_max`. Looks at every chunk's entry of the group, so ask seldom.
@@ -121,6 +135,7 @@ mod tests {
         let object = keys::object(3, 9, "a/\0b");
         assert_eq!(Struck::of(&object), Struck::Object { bucket: 9, key: "a/\0b".to_owned() });
         assert_eq!(group_of(&object), Some(3));
+        assert_eq!(Struck::of(&keys::version(3, 9, "a/\0b", 4)), Struck::of(&object));
         let chunk = keys::chunk(3, BodyId(5), 7);
         assert_eq!(Struck::of(&chunk), Struck::Chunk { body: BodyId(5), chunk: 7 });
         let content = ContentId([4; 32]);
@@ -130,7 +145,12 @@ mod tests {
         assert_eq!(Struck::of(&keys::part(3, UploadId(6), 1)), upload);
         assert_eq!(Struck::of(&keys::upload(3, 9, "k", UploadId(6))), upload);
         let condemned = CondemnedId { since_ms: 4, body: BodyId(5) };
-        for other in [keys::meta(3), keys::seal(3, 9), keys::condemned(3, condemned)] {
+        for other in [
+            keys::meta(3),
+            keys::bucket_state(3, 9),
+            keys::null(3, 9, "k"),
+            keys::condemned(3, condemned),
+        ] {
             assert_eq!(Struck::of(&other), Struck::State);
         }
         for cut in 0..chunk.len() {

@@ -1,5 +1,10 @@
 //! What a command will change, gathered while it is decided.
 
+use std::{
+    collections::BTreeMap,
+    ops::{Bound, Range},
+};
+
 use anode_disk::index::{Batch, Entry, Payload};
 use bytes::Bytes;
 use minicbor::Encode;
@@ -20,6 +25,8 @@ pub(super) struct Draft {
     pub(super) released: Vec<ContentId>,
     /// What it condemns, to be added to the group's figures.
     pub(super) condemned: PendingDelete,
+    /// What it has changed so far, where the command reads that back.
+    changed: Option<BTreeMap<Bytes, Option<Entry>>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +43,31 @@ impl Draft {
     }
 
     pub(super) fn put_with(&mut self, key: Bytes, record: &impl Encode<()>, payload: Payload) {
-        self.batch.put(key, Entry { value: encode(record), payload });
+        self.put_entry(key, Entry { value: encode(record), payload });
+    }
+
+    pub(super) fn put_entry(&mut self, key: Bytes, entry: Entry) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(key.clone(), Some(entry.clone()));
+        }
+        self.batch.put(key, entry);
+    }
+
+    /// From now on [`Self::changed`] knows what is changed.
+    pub(super) fn remember(&mut self) {
+        self.changed.get_or_insert_default();
+    }
+
+    /// What has become of an index key, where it was changed: its entry, or that it is deleted.
+    pub(super) fn changed(&self, key: &Bytes) -> Option<&Option<Entry>> {
+        self.changed.as_ref()?.get(key)
+    }
+
+    /// The first index key of a range that was put and not deleted again.
+    pub(super) fn first_put(&self, range: &Range<Bytes>) -> Option<Bytes> {
+        let bounds = (Bound::Included(&range.start), Bound::Excluded(&range.end));
+        let mut changes = self.changed.as_ref()?.range::<Bytes, _>(bounds);
+        changes.find(|(_, entry)| entry.is_some()).map(|(key, _)| key.clone())
     }
 
     /// Puts a body on the list of those to be reclaimed, under `key`.
@@ -48,6 +79,9 @@ impl Draft {
     }
 
     pub(super) fn delete(&mut self, key: Bytes) {
+        if let Some(changed) = &mut self.changed {
+            changed.insert(key.clone(), None);
+        }
         self.batch.delete(key);
     }
 }

@@ -11,14 +11,18 @@
 //!   4 UPLOAD      bucket u64 | escaped key | 00 01 | upload u128    Upload
 //!   5 PART        upload u128 | number u16                    Part
 //!   6 CHUNK       body u128 | number u32                      the name of its content
-//!   7 SEAL        bucket u64                                  (empty)
+//!   7 BUCKET_STATE bucket u64                                 BucketState; nothing where it is open, without versioning
 //!   8 CONDEMNED   time u64 | body u128                        Condemned
 //!   9 CONTENT     its name, 32 bytes                          payload: the chunk
 //!  10 SHARED      name of a content                           how often it is referred to, where not once
+//!  12 VERSION     bucket u64 | escaped key | 00 01 | !sequence u64  Object, not the current one; payload as there
+//!  13 NULL        bucket u64 | escaped key | 00 01            the sequence of the null version, where it is a VERSION
 //! ```
 //!
 //! An escaped key has 00 FF for each 00, so that 00 01 behind it sorts before all that a longer key can have there, and
-//! the order of index keys is the order of object keys as bytes. The current version is 0 and sorts first.
+//! the order of index keys is the order of object keys as bytes. The current version is 0 and sorts first; the sequences
+//! of the others are inverted, so that the newest is first. Where a delete marker is the newest, it is a VERSION, and there is
+//! no OBJECT: what is an OBJECT is what a GET finds. A version lies in one place and moves there with its payload.
 
 use std::ops::Range;
 
@@ -35,10 +39,12 @@ pub(super) const OBJECT: u8 = 3;
 pub(super) const UPLOAD: u8 = 4;
 pub(super) const PART: u8 = 5;
 pub(super) const CHUNK: u8 = 6;
-pub(super) const SEAL: u8 = 7;
+pub(super) const BUCKET_STATE: u8 = 7;
 pub(super) const CONDEMNED: u8 = 8;
 pub(super) const CONTENT: u8 = 9;
 pub(super) const SHARED: u8 = 10;
+pub(super) const VERSION: u8 = 12;
+pub(super) const NULL: u8 = 13;
 
 const VERSION_CURRENT: u64 = 0;
 const KEY_END: [u8; 2] = [0x00, 0x01];
@@ -87,6 +93,28 @@ pub(crate) fn objects(group: GroupId, bucket: BucketId) -> Vec<u8> {
     [space(group, OBJECT).as_slice(), &wide(bucket)].concat()
 }
 
+/// A version that isn't the current one.
+pub(crate) fn version(group: GroupId, bucket: BucketId, key: &str, sequence: u64) -> Bytes {
+    let place = place(key);
+    Bytes::from([&versions(group, bucket), place.as_slice(), &wide(!sequence)].concat())
+}
+
+/// What the index keys of all versions of a bucket begin with that aren't current.
+pub(crate) fn versions(group: GroupId, bucket: BucketId) -> Vec<u8> {
+    [space(group, VERSION).as_slice(), &wide(bucket)].concat()
+}
+
+/// All versions of a key but the current one, the newest first.
+pub(crate) fn versions_of(group: GroupId, bucket: BucketId, key: &str) -> Range<Bytes> {
+    span([versions(group, bucket).as_slice(), &place(key)].concat())
+}
+
+/// Where the null version of a key is, if it isn't the current one.
+pub(crate) fn null(group: GroupId, bucket: BucketId, key: &str) -> Bytes {
+    let place = place(key);
+    Bytes::from([space(group, NULL).as_slice(), &wide(bucket), &place].concat())
+}
+
 pub(crate) fn upload(group: GroupId, bucket: BucketId, key: &str, upload: UploadId) -> Bytes {
     let place = place(key);
     Bytes::from([&uploads(group, bucket), place.as_slice(), &widest(upload.0)].concat())
@@ -124,8 +152,8 @@ pub(crate) fn shared(group: GroupId, content: ContentId) -> Bytes {
     Bytes::from([space(group, SHARED).as_slice(), &content.0].concat())
 }
 
-pub(crate) fn seal(group: GroupId, bucket: BucketId) -> Bytes {
-    Bytes::from([space(group, SEAL).as_slice(), &wide(bucket)].concat())
+pub(crate) fn bucket_state(group: GroupId, bucket: BucketId) -> Bytes {
+    Bytes::from([space(group, BUCKET_STATE).as_slice(), &wide(bucket)].concat())
 }
 
 /// Sorts by the time of the condemnation: the oldest is found first.
@@ -149,6 +177,11 @@ pub(crate) fn condemned_id(rest: &[u8]) -> Option<CondemnedId> {
 /// All objects of the group.
 pub(crate) fn all_objects(group: GroupId) -> Range<Bytes> {
     span(space(group, OBJECT))
+}
+
+/// All versions of the group that aren't current.
+pub(crate) fn all_versions(group: GroupId) -> Range<Bytes> {
+    span(space(group, VERSION))
 }
 
 /// All uploads of the group.
@@ -182,7 +215,7 @@ pub(crate) fn group(index_key: &[u8]) -> Option<GroupId> {
 pub(crate) fn named(index_key: &[u8]) -> Option<Struck> {
     let (space, rest) = index_key.get(4..)?.split_first()?;
     match *space {
-        OBJECT | UPLOAD => {
+        OBJECT | VERSION | UPLOAD => {
             let (bucket, rest) = rest.split_first_chunk()?;
             let (key, rest) = split_place(rest)?;
             if *space == UPLOAD {

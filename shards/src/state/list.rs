@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::{
     State, keys,
+    merge::{Merge, Want},
     page::{ListEntry, ListPage, Position, common_prefix},
     read,
 };
@@ -53,6 +54,8 @@ pub struct PartPage {
 /// After a seek this many index entries are looked at; then ever more, as long as no seek follows.
 const SCAN_ENTRIES_FIRST: usize = 7;
 const SCAN_ENTRIES_MAX: usize = 1024;
+/// A page of versions is given up after so many of what it is merged from: it says where to go on.
+const VERSION_PAGES_MAX: usize = 16;
 const SCAN_BYTES: usize = 1 << 20;
 
 const _: () = assert!((SCAN_ENTRIES_FIRST + 1) * (LIST_ENTRIES_MAX + 1) < LIST_SCAN_MAX);
@@ -70,6 +73,35 @@ impl<D: Directory> State<D> {
             Ok((Position::after_key(key), object))
         };
         self.walk(Walk::new(base, query), read).await
+    }
+
+    /// Versions of the objects of a bucket, without their parts: by key, then the newest first.
+    pub async fn list_versions(
+        &self,
+        bucket: BucketId,
+        query: &ListQuery,
+    ) -> Result<ListPage<Object>, Error> {
+        let current = keys::objects(self.group, bucket);
+        let others = keys::versions(self.group, bucket);
+        let read = |key: &str, _rest: &[u8], index_key: &[u8], entry: &Entry| {
+            let object: Object = read::decode(index_key, &entry.value)?;
+            Ok((Position::after_version(key, object.version().id.sequence), object))
+        };
+        let entries_max = query.entries_max.min(LIST_ENTRIES_MAX);
+        let mut merge = Merge::new(2, &query.start, entries_max);
+        for _ in 0..VERSION_PAGES_MAX {
+            let wanted = merge.wants();
+            for Want { place, start, entries_max } in &wanted {
+                let base = if *place == 0 { &current } else { &others };
+                let query =
+                    ListQuery { start: start.clone(), entries_max: *entries_max, ..query.clone() };
+                merge.feed(*place, self.walk(Walk::new(base.clone(), &query), read).await?);
+            }
+            if wanted.is_empty() {
+                break;
+            }
+        }
+        Ok(merge.finish())
     }
 
     /// Uploads of a bucket: by key, then by id.

@@ -11,7 +11,10 @@
 
 mod read;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use anode_disk::{
     Directory, Error,
@@ -26,6 +29,7 @@ use super::{
     keys,
     named::object_record,
     read::{condemned_id, decode},
+    versions::Lying,
 };
 use crate::{
     limits::CHUNK_BYTES_MAX,
@@ -141,7 +145,19 @@ impl<D: Directory> State<D> {
     }
 
     async fn survey_objects(&self, held: &mut Held, survey: &mut Survey) -> Result<(), Error> {
-        let mut entries = Entries::of(keys::all_objects(self.group));
+        for range in [keys::all_objects(self.group), keys::all_versions(self.group)] {
+            self.survey_versions(range, held, survey).await?;
+        }
+        self.survey_promotions(survey).await
+    }
+
+    async fn survey_versions(
+        &self,
+        range: Range<Bytes>,
+        held: &mut Held,
+        survey: &mut Survey,
+    ) -> Result<(), Error> {
+        let mut entries = Entries::of(range);
         while let Some((index_key, entry)) = entries.next(self).await? {
             let (object, has_parts) = self.with_parts(&index_key, &entry).await?;
             if has_parts && object.bodies().all(|(body, bytes)| held.is_whole(body, bytes)) {
@@ -150,6 +166,35 @@ impl<D: Directory> State<D> {
                 survey.objects.push(damaged);
                 survey.changes.push((index_key, None));
             }
+        }
+        Ok(())
+    }
+
+    /// Where what was current is lost, the newest version that is left becomes current, unless it is a delete marker.
+    async fn survey_promotions(&self, survey: &mut Survey) -> Result<(), Error> {
+        let lost: BTreeSet<Bytes> = survey.changes.iter().map(|(key, _)| key.clone()).collect();
+        let mut entries = Entries::of(keys::all_versions(self.group));
+        let mut last = None;
+        while let Some((index_key, entry)) = entries.next(self).await? {
+            let Struck::Object { bucket, key } = Struck::of(&index_key) else { continue };
+            let name = Some((bucket, key.clone()));
+            if lost.contains(&index_key) || last == name {
+                continue;
+            }
+            last = name;
+            let object_key = keys::object(self.group, bucket, &key);
+            let is_there = self.storage.index.get(&object_key).await?.is_some();
+            let object = self.object_in(&index_key, &entry).await?;
+            if (is_there && !lost.contains(&object_key)) || object.is_marker() {
+                continue;
+            }
+            if object.version().is_null {
+                survey.changes.push((keys::null(self.group, bucket, &key), None));
+            }
+            let lying = Lying { index_key: index_key.clone(), object, entry };
+            survey.changes.retain(|(changed, _)| *changed != object_key);
+            survey.changes.push((object_key, Some(self.movable(lying).await?)));
+            survey.changes.push((index_key, None));
         }
         Ok(())
     }

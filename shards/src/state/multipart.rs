@@ -28,7 +28,7 @@ impl<D: Directory> State<D> {
         if let Err(refusal) = check_key(&create.key) {
             return Ok(Err(refusal));
         }
-        if self.is_sealed(create.bucket).await? {
+        if !self.bucket_state(create.bucket).await?.is_open {
             return Ok(Err(Refusal::BucketSealed));
         }
         let key = keys::upload(self.group, create.bucket, &create.key, create.upload);
@@ -64,6 +64,7 @@ impl<D: Directory> State<D> {
             size: part.size,
             last_modified_ms: part.last_modified_ms,
             checksum: part.checksum.clone(),
+            version: None,
         })))
     }
 
@@ -72,13 +73,15 @@ impl<D: Directory> State<D> {
         complete: &CompleteUpload,
         draft: &mut Draft,
     ) -> Result<Result<Reply, Refusal>, Error> {
-        let before = self.object(complete.bucket, &complete.key).await?;
+        let name = (complete.bucket, complete.key.as_str());
+        let before = self.current(name, draft).await?;
+        let versioning = self.bucket_state(complete.bucket).await?.versioning;
         let upload = self.upload(complete.bucket, &complete.key, complete.upload).await?;
         let Some(upload) = upload else {
             // S3: a completion that is sent again answers as the first one, while its object is there.
-            let done = before.filter(|object| object.upload == Some(complete.upload));
+            let done = before.filter(|before| before.object.upload == Some(complete.upload));
             return Ok(done
-                .map(|object| Reply::Stored(stored(&object)))
+                .map(|done| Reply::Stored(stored(&done.object, versioning)))
                 .ok_or(Refusal::NoSuchUpload));
         };
         let there = self.all_parts(complete.upload).await?;
@@ -86,11 +89,11 @@ impl<D: Directory> State<D> {
             Ok(chosen) => chosen,
             Err(refusal) => return Ok(Err(refusal)),
         };
-        if let Err(refusal) = complete.condition.check(before.as_ref()) {
+        let condition = &complete.condition;
+        if let Err(refusal) = condition.check(before.as_ref().map(|before| &before.object)) {
             return Ok(Err(refusal));
         }
         let object = assemble(complete, upload, &chosen);
-        self.condemn_object(before.as_ref(), (&object, complete.now_ms), draft);
         let used: BTreeSet<u16> = chosen.iter().map(|part| part.number).collect();
         for part in &there {
             if !used.contains(&part.number) {
@@ -100,9 +103,12 @@ impl<D: Directory> State<D> {
             draft.delete(keys::part(self.group, complete.upload, part.number));
         }
         draft.delete(keys::upload(self.group, complete.bucket, &complete.key, complete.upload));
-        let key = keys::object(self.group, complete.bucket, &complete.key);
-        draft.put_with(key, &object, Payload::Inline(encode(&object.parts)));
-        Ok(Ok(Reply::Stored(stored(&object))))
+        let payload = Payload::Inline(encode(&object.parts));
+        // The lower half of an upload's id is as random as any nonce.
+        let nonce = u64::try_from(complete.upload.0 & u128::from(u64::MAX)).unwrap_or_default();
+        let place = (before, versioning, nonce);
+        let object = self.store(name, (object, payload), place, draft).await?;
+        Ok(Ok(Reply::Stored(stored(&object, versioning))))
     }
 
     pub(super) async fn abort_upload(
@@ -180,5 +186,6 @@ fn assemble(complete: &CompleteUpload, upload: Upload, chosen: &[&Part]) -> Obje
         body: Body::Parts(u32::try_from(chosen.len()).expect("part numbers are 16 bits long")),
         upload: Some(complete.upload),
         parts: chosen.iter().map(part).collect(),
+        ..Object::default()
     }
 }

@@ -23,7 +23,7 @@ pub enum Named {
     Bucket(String),
     /// A credential, by its access key.
     Credential(String),
-    /// An object.
+    /// An object: a version of it.
     Object(BucketId, String),
     /// An upload of a key.
     Upload(BucketId, String),
@@ -35,8 +35,10 @@ pub enum Named {
     Content(ContentId),
     /// How often a content is referred to.
     Shared(ContentId),
-    /// The seal of a bucket.
-    Seal(BucketId),
+    /// What the group knows of a bucket.
+    BucketState(BucketId),
+    /// Where the null version of an object is.
+    NullVersion(BucketId, String),
     /// A body that waits to be reclaimed.
     Condemned(BodyId),
     /// None of these.
@@ -59,11 +61,14 @@ impl Named {
             keys::META => Self::Applied,
             keys::BUCKET => Self::Bucket(text(rest)?),
             keys::CREDENTIAL => Self::Credential(text(rest)?),
-            keys::OBJECT | keys::UPLOAD => {
+            keys::OBJECT | keys::VERSION | keys::UPLOAD | keys::NULL => {
                 let (bucket, place) = rest.split_first_chunk::<8>()?;
                 let (key, _version) = split_place(place)?;
-                let named = if space == keys::OBJECT { Self::Object } else { Self::Upload };
-                named(wide(*bucket), key)
+                match space {
+                    keys::UPLOAD => Self::Upload(wide(*bucket), key),
+                    keys::NULL => Self::NullVersion(wide(*bucket), key),
+                    _ => Self::Object(wide(*bucket), key),
+                }
             }
             keys::PART => {
                 let (upload, part) = rest.split_first_chunk::<16>()?;
@@ -75,7 +80,7 @@ impl Named {
             }
             keys::CONTENT => Self::Content(ContentId(rest.try_into().ok()?)),
             keys::SHARED => Self::Shared(ContentId(rest.try_into().ok()?)),
-            keys::SEAL => Self::Seal(wide(rest.try_into().ok()?)),
+            keys::BUCKET_STATE => Self::BucketState(wide(rest.try_into().ok()?)),
             keys::CONDEMNED => Self::Condemned(keys::condemned_id(rest)?.body),
             _ => return None,
         })
@@ -162,7 +167,9 @@ mod tests {
             (keys::chunk(5, BodyId(8), 2), Named::Chunk(BodyId(8), 2)),
             (keys::content(5, ContentId([9; 32])), Named::Content(ContentId([9; 32]))),
             (keys::shared(5, ContentId([9; 32])), Named::Shared(ContentId([9; 32]))),
-            (keys::seal(5, 7), Named::Seal(7)),
+            (keys::version(5, 7, key, 3), Named::Object(7, key.to_owned())),
+            (keys::null(5, 7, key), Named::NullVersion(7, key.to_owned())),
+            (keys::bucket_state(5, 7), Named::BucketState(7)),
             (keys::condemned(5, condemned), Named::Condemned(BodyId(8))),
         ];
         for (index_key, named) in samples {

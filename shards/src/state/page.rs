@@ -72,6 +72,15 @@ impl Position {
         Self(Bytes::from(bytes))
     }
 
+    /// Behind a version of a key, and before all older ones of it.
+    #[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+    pub fn after_version(key: &str, sequence: u64) -> Self {
+        let mut bytes = keys::place(key);
+        bytes.extend_from_slice(&(!sequence).to_be_bytes());
+        bytes.push(0x00);
+        Self(Bytes::from(bytes))
+    }
+
     /// Where S3's `marker`, `start-after` and `key-marker` point: behind the key, or, where the marker is just a common
     /// prefix as a page before returned it, behind all that it stands for.
     pub fn after_marker(marker: &str, prefix: &str, delimiter: Option<&str>) -> Self {

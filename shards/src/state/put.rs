@@ -10,10 +10,11 @@ use super::{
     keys,
 };
 use crate::{
-    command::{DeleteObject, PutObject, Refusal, Reply, Stored, WriteCondition},
+    command::{DeleteObject, Deleted, PutObject, Refusal, Reply, Stored, WriteCondition},
     limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX, DELETE_KEYS_MAX},
-    object::{Body, BodyId, BucketId, ContentId, Object, chunk_count},
+    object::{Body, BodyId, ContentId, Object, chunk_count},
     state::reclaim::{Condemned, CondemnedId},
+    version::{Versioning, WantedVersion},
 };
 
 /// Whether a body has its name already.
@@ -32,29 +33,33 @@ impl<D: Directory> State<D> {
         if let Err(refusal) = check_key(&put.key).and_then(|()| check_body(put)) {
             return Ok(Err(refusal));
         }
-        if self.is_sealed(put.bucket).await? {
+        let state = self.bucket_state(put.bucket).await?;
+        if !state.is_open {
             return Ok(Err(Refusal::BucketSealed));
         }
-        let before = self.object(put.bucket, &put.key).await?;
-        if let Err(refusal) = put.condition.check(before.as_ref()) {
+        let name = (put.bucket, put.key.as_str());
+        let before = self.current(name, draft).await?;
+        if let Err(refusal) = put.condition.check(before.as_ref().map(|before| &before.object)) {
             return Ok(Err(refusal));
         }
+        if let Some(before) = before.as_ref().filter(|before| is_again(put, &before.object)) {
+            return Ok(Ok(Reply::Stored(stored(&before.object, state.versioning))));
+        }
         if let Body::Whole(body) = put.object.body {
-            let again = before.as_ref().is_some_and(|before| before.body == put.object.body);
+            let again = before.as_ref().is_some_and(|before| before.object.body == put.object.body);
             let named = if again { Named::Already } else { Named::New };
             let named = name_body(body, (put.object.size, &put.contents), named, draft);
             if let Err(refusal) = named {
                 return Ok(Err(refusal));
             }
         }
-        let now_ms = put.object.last_modified_ms;
-        self.condemn_object(before.as_ref(), (&put.object, now_ms), draft);
         let payload = match put.object.body {
             Body::Inline(_) => Payload::Inline(put.inline.clone()),
             Body::Empty | Body::Whole(_) | Body::Parts(_) => Payload::None,
         };
-        draft.put_with(keys::object(self.group, put.bucket, &put.key), &put.object, payload);
-        Ok(Ok(Reply::Stored(stored(&put.object))))
+        let after = (put.object.clone(), payload);
+        let object = self.store(name, after, (before, state.versioning, put.nonce), draft).await?;
+        Ok(Ok(Reply::Stored(stored(&object, state.versioning))))
     }
 
     pub(super) async fn delete_object(
@@ -63,7 +68,7 @@ impl<D: Directory> State<D> {
         draft: &mut Draft,
     ) -> Result<Result<Reply, Refusal>, Error> {
         let deleted = self.delete_one(delete, draft).await?;
-        Ok(deleted.map(|found| Reply::Deleted { found }))
+        Ok(deleted.map(Reply::Deleted))
     }
 
     pub(super) async fn delete_objects(
@@ -74,19 +79,10 @@ impl<D: Directory> State<D> {
         if deletes.len() > DELETE_KEYS_MAX {
             return Ok(Err(Refusal::Malformed("a batched delete has up to 1,000 keys")));
         }
-        let mut gone = BTreeSet::new();
+        draft.remember();
         let mut each = Vec::with_capacity(deletes.len());
         for delete in deletes {
-            // The draft isn't read back: a key that comes twice is remembered here.
-            let deleted = if gone.contains(&(delete.bucket, &delete.key)) {
-                delete.if_match.as_ref().map_or(Ok(false), |_etag| Err(Refusal::NoSuchKey))
-            } else {
-                self.delete_one(delete, draft).await?
-            };
-            if deleted.is_ok() {
-                gone.insert((delete.bucket, &delete.key));
-            }
-            each.push(deleted);
+            each.push(self.delete_one(delete, draft).await?);
         }
         Ok(Ok(Reply::DeletedEach(each)))
     }
@@ -96,17 +92,27 @@ impl<D: Directory> State<D> {
         &self,
         delete: &DeleteObject,
         draft: &mut Draft,
-    ) -> Result<Result<bool, Refusal>, Error> {
-        let before = self.object(delete.bucket, &delete.key).await?;
+    ) -> Result<Result<Deleted, Refusal>, Error> {
+        let versioning = self.bucket_state(delete.bucket).await?.versioning;
+        if versioning != Versioning::Off {
+            // Boxed, for else every command would keep room for it.
+            return Box::pin(self.delete_versioned(delete, versioning, draft)).await;
+        }
+        let before = match delete.version {
+            WantedVersion::Id(_) => None,
+            WantedVersion::Current | WantedVersion::Null => {
+                self.current((delete.bucket, &delete.key), draft).await?
+            }
+        };
         let condition =
             WriteCondition { if_none_match_any: false, if_match: delete.if_match.clone() };
-        if let Err(refusal) = condition.check(before.as_ref()) {
+        if let Err(refusal) = condition.check(before.as_ref().map(|before| &before.object)) {
             return Ok(Err(refusal));
         }
-        let Some(before) = before else { return Ok(Ok(false)) };
-        self.condemn_object(Some(&before), (&Object::default(), delete.now_ms), draft);
-        draft.delete(keys::object(self.group, delete.bucket, &delete.key));
-        Ok(Ok(true))
+        let Some(before) = before else { return Ok(Ok(Deleted::default())) };
+        self.condemn_object(Some(&before.object), (&Object::default(), delete.now_ms), draft);
+        draft.delete(before.index_key);
+        Ok(Ok(Deleted { found: true, ..Deleted::default() }))
     }
 
     /// Condemns the bodies of an object, but those that its successor names again.
@@ -129,10 +135,6 @@ impl<D: Directory> State<D> {
             let condemned = Condemned { chunks, removed: 0, bytes };
             draft.condemn(keys::condemned(self.group, id), id, condemned);
         }
-    }
-
-    pub(super) async fn is_sealed(&self, bucket: BucketId) -> Result<bool, Error> {
-        Ok(self.storage.index.get(&keys::seal(self.group, bucket)).await?.is_some())
     }
 }
 
@@ -174,8 +176,16 @@ pub(super) fn name_body(
     Ok(())
 }
 
-pub(super) fn stored(object: &Object) -> Stored {
+/// Whether a command that makes a version came twice, and made it the first time.
+fn is_again(put: &PutObject, before: &Object) -> bool {
+    let same_version = before.version.is_some_and(|version| version.id.nonce == put.nonce);
+    same_version && before.body == put.object.body
+}
+
+/// What a write answers of what it stored in a bucket of this versioning.
+pub(super) fn stored(object: &Object, versioning: Versioning) -> Stored {
     Stored {
+        version: (versioning != Versioning::Off).then(|| object.version_name()),
         etag: object.etag.clone(),
         size: object.size,
         last_modified_ms: object.last_modified_ms,

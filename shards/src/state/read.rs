@@ -9,17 +9,18 @@ use anode_disk::{
 use bytes::Bytes;
 use minicbor::Decode;
 
-use super::{State, keys, reclaim::CondemnedId};
+use super::{State, draft::Draft, keys, reclaim::CondemnedId, versions::Lying};
 use crate::{
     object::{
         Body, BodyId, Bucket, BucketId, ContentId, Credential, Object, ObjectPart, Part, Upload,
         UploadId,
     },
     reclaim::Pin,
+    version::{Versioning, WantedVersion},
 };
 
 /// An object that is overwritten while it is read is looked up again this often.
-const LOOKUPS_MAX: u8 = 8;
+pub(super) const LOOKUPS_MAX: u8 = 8;
 const PAGE: ScanLimit = ScanLimit { entries: 1000, bytes: 1 << 20 };
 
 /// An object that is being read.
@@ -34,12 +35,22 @@ pub struct ObjectRead {
 }
 
 impl<D: Directory> State<D> {
-    /// The object under a key, with its parts.
+    /// The current object under a key, with its parts; none where a delete marker is the newest version.
     pub async fn object(&self, bucket: BucketId, key: &str) -> Result<Option<Object>, Error> {
-        Ok(self.load(bucket, key).await?.map(|(object, _)| object))
+        let found = self.load(&keys::object(self.group, bucket, key)).await?;
+        Ok(found.map(|(object, _)| object))
     }
 
-    /// The object under a key, and a hold on its bodies: they are not reclaimed while it lives.
+    /// A version of an object, with its parts. It may be a delete marker, also where the current version is wanted.
+    pub async fn version(
+        &self,
+        name: (BucketId, &str),
+        wanted: WantedVersion,
+    ) -> Result<Option<Object>, Error> {
+        Ok(self.find_version(name, wanted).await?.map(|found| found.object))
+    }
+
+    /// The current object under a key, and a hold on its bodies: they are not reclaimed while it lives.
     pub async fn object_pinned(
         &self,
         bucket: BucketId,
@@ -52,38 +63,95 @@ impl<D: Directory> State<D> {
         Ok(Some((object, pin)))
     }
 
-    /// The object under a key to be read whole: with its bytes where they are inline, else with a hold on its bodies.
+    /// The current object under a key to be read whole: with its bytes where they are inline, else with a hold on its
+    /// bodies.
     pub async fn object_read(
         &self,
         bucket: BucketId,
         key: &str,
     ) -> Result<Option<ObjectRead>, Error> {
         let ticket = self.pins.begin();
-        let Some((object, inline)) = self.object_inline(bucket, key).await? else {
+        let found = self.version_inline((bucket, key), WantedVersion::Current).await?;
+        let Some((object, inline)) = found.filter(|(object, _)| !object.is_marker()) else {
             return Ok(None);
         };
         let pin = ticket.pin(object.bodies().map(|(body, _)| body));
         Ok(Some(ObjectRead { object, inline, pin }))
     }
 
-    /// The object under a key, and all its bytes where they are inline. Objects with chunks come without.
-    pub async fn object_inline(
+    /// As [`Self::version`], and all its bytes where they are inline. Objects with chunks come without.
+    pub async fn version_inline(
         &self,
-        bucket: BucketId,
-        key: &str,
+        name: (BucketId, &str),
+        wanted: WantedVersion,
     ) -> Result<Option<(Object, Option<Bytes>)>, Error> {
-        let index_key = keys::object(self.group, bucket, key);
         let mut attempts_left = LOOKUPS_MAX;
         loop {
-            let Some((object, entry)) = self.load(bucket, key).await? else { return Ok(None) };
-            let Body::Inline(bytes) = object.body else { return Ok(Some((object, None))) };
-            match self.storage.index.payload(&index_key, &entry, 0..bytes).await {
-                Ok(bytes) => return Ok(Some((object, Some(bytes)))),
-                // Overwritten since: look again.
+            let Some(found) = self.find_version(name, wanted).await? else { return Ok(None) };
+            let Body::Inline(bytes) = found.object.body else {
+                return Ok(Some((found.object, None)));
+            };
+            let (key, entry) = (&found.index_key, &found.entry);
+            match self.storage.index.payload(key, entry, 0..bytes).await {
+                Ok(bytes) => return Ok(Some((found.object, Some(bytes)))),
+                // Overwritten or moved since: look again.
                 Err(Error::Absent { .. }) if attempts_left > 0 => attempts_left -= 1,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Looks where versions lie, one place after another, and again where they moved meanwhile.
+    async fn find_version(
+        &self,
+        (bucket, key): (BucketId, &str),
+        wanted: WantedVersion,
+    ) -> Result<Option<Lying>, Error> {
+        let index_key = keys::object(self.group, bucket, key);
+        let mut attempts_left = LOOKUPS_MAX;
+        loop {
+            let current = self.load(&index_key).await?;
+            let before = current.as_ref().map(|(object, _)| object.version);
+            if let Some((object, entry)) = current
+                && (wanted == WantedVersion::Current || wanted.names(&object.version()))
+            {
+                return Ok(Some(Lying { index_key, object, entry }));
+            }
+            // Boxed, for else every read would keep room for it.
+            let others = self.find_among_others((bucket, key), wanted);
+            if let Some(found) = Box::pin(others).await? {
+                return Ok(Some(found));
+            }
+            let after = self.load(&index_key).await?.map(|(object, _)| object.version);
+            if after == before || attempts_left == 0 {
+                return Ok(None);
+            }
+            attempts_left -= 1;
+        }
+    }
+
+    /// A version that isn't the current one; for [`WantedVersion::Current`] the delete marker that is the newest.
+    async fn find_among_others(
+        &self,
+        (bucket, key): (BucketId, &str),
+        wanted: WantedVersion,
+    ) -> Result<Option<Lying>, Error> {
+        if self.bucket_state(bucket).await?.versioning == Versioning::Off {
+            return Ok(None);
+        }
+        let sequence = match wanted {
+            WantedVersion::Current => {
+                let newest = self.newest((bucket, key), &Draft::default()).await?;
+                return Ok(newest.filter(|newest| newest.object.is_marker()));
+            }
+            WantedVersion::Id(id) => Some(id.sequence),
+            WantedVersion::Null => self.record(&keys::null(self.group, bucket, key)).await?,
+        };
+        let Some(sequence) = sequence else { return Ok(None) };
+        let index_key = keys::version(self.group, bucket, key, sequence);
+        let found = self.load(&index_key).await?;
+        let found = found.filter(|(object, _)| wanted.names(&object.version()));
+        Ok(found.map(|(object, entry)| Lying { index_key, object, entry }))
     }
 
     /// Bytes of a chunk, verified. [`Error::Absent`] where it was reclaimed: hold a [`Pin`].
@@ -139,31 +207,34 @@ impl<D: Directory> State<D> {
         self.all(keys::credentials(self.group)).await
     }
 
-    pub(super) async fn load(
-        &self,
-        bucket: BucketId,
-        key: &str,
-    ) -> Result<Option<(Object, Entry)>, Error> {
-        let index_key = keys::object(self.group, bucket, key);
+    /// An object's record under an index key, with its parts, and its entry.
+    pub(super) async fn load(&self, index_key: &Bytes) -> Result<Option<(Object, Entry)>, Error> {
         let mut attempts_left = LOOKUPS_MAX;
         loop {
-            let Some(entry) = self.storage.index.get(&index_key).await? else { return Ok(None) };
-            let mut object: Object = decode(&index_key, &entry.value)?;
-            let Body::Parts(count) = object.body else { return Ok(Some((object, entry))) };
-            match self.parts_of(&index_key, &entry).await {
+            let Some(entry) = self.storage.index.get(index_key).await? else { return Ok(None) };
+            match self.object_in(index_key, &entry).await {
                 // Overwritten since: look again.
                 Err(Error::Absent { .. }) if attempts_left > 0 => attempts_left -= 1,
                 Err(error) => return Err(error),
-                Ok(parts) if u32::try_from(parts.len()) == Ok(count) => {
-                    object.parts = parts;
-                    return Ok(Some((object, entry)));
-                }
-                Ok(parts) => {
-                    let finding = format!("{} parts where there are {count}", parts.len());
-                    return Err(corrupt(&index_key, finding));
-                }
+                Ok(object) => return Ok(Some((object, entry))),
             }
         }
+    }
+
+    /// The object of an index entry, with its parts.
+    pub(super) async fn object_in(
+        &self,
+        index_key: &Bytes,
+        entry: &Entry,
+    ) -> Result<Object, Error> {
+        let mut object: Object = decode(index_key, &entry.value)?;
+        let Body::Parts(count) = object.body else { return Ok(object) };
+        object.parts = self.parts_of(index_key, entry).await?;
+        if u32::try_from(object.parts.len()) == Ok(count) {
+            return Ok(object);
+        }
+        let finding = format!("{} parts where there are {count}", object.parts.len());
+        Err(corrupt(index_key, finding))
     }
 
     pub(super) async fn record<T: for<'b> Decode<'b, ()>>(

@@ -13,10 +13,11 @@ use anode_disk::testing::{Random, SimDisk};
 use crate::{
     command::{
         AbortUpload, Command, CompleteUpload, CreateUpload, DeleteObject, NamedPart, ReclaimStep,
-        Reply, WriteCondition,
+        Reply, SetVersioning, VersioningStep, WriteCondition,
     },
     object::{BucketId, Upload, UploadId, chunk_count},
     state::{ListQuery, Position},
+    version::{ObjectVersion, VersionId, VersionName, Versioning, WantedVersion},
 };
 use model::Model;
 use rig::{Rig, run};
@@ -55,7 +56,7 @@ struct Script {
 
 impl Script {
     async fn step(&mut self, rig: &Rig) {
-        match self.random.below(16) {
+        match self.random.below(17) {
             0..4 => self.put_object(rig).await,
             4..6 => self.delete(rig).await,
             6 => self.delete_several(rig).await,
@@ -65,10 +66,13 @@ impl Script {
             12 => self.abort(rig).await,
             13 => self.seal(rig).await,
             14 => rig.flush().await,
+            15 => self.set_versioning(rig).await,
             _ => rig.reclaim().await,
         }
-        if self.random.below(4) == 0 {
-            self.list(rig).await;
+        match self.random.below(8) {
+            0 => self.list(rig).await,
+            1 => self.list_versions(rig).await,
+            _ => {}
         }
     }
 
@@ -93,10 +97,21 @@ impl Script {
         let delete = self.one_delete();
         let reply = rig.propose(&Command::DeleteObject(delete.clone())).await;
         let expected = match self.model.delete(&delete) {
-            Ok(found) => Reply::Deleted { found },
+            Ok(deleted) => Reply::Deleted(deleted),
             Err(refusal) => Reply::Refused(refusal),
         };
         assert_eq!(reply, expected, "{delete:?}");
+    }
+
+    /// Bucket 3 never keeps versions.
+    async fn set_versioning(&mut self, rig: &Rig) {
+        let bucket = 1 + self.random.below(2);
+        let versioning =
+            if self.random.coin() { Versioning::Enabled } else { Versioning::Suspended };
+        let step = VersioningStep::Apply(self.draw());
+        let set = SetVersioning { bucket, versioning, step, ..SetVersioning::default() };
+        let reply = rig.propose(&Command::SetVersioning(set)).await;
+        assert_eq!(reply, self.model.set_versioning(bucket, versioning));
     }
 
     async fn delete_several(&mut self, rig: &Rig) {
@@ -206,7 +221,33 @@ impl Script {
         assert_eq!(pages, expected.len().div_ceil(entries_max).max(1), "a page more than needed");
     }
 
+    async fn list_versions(&mut self, rig: &Rig) {
+        let bucket = self.bucket();
+        let entries_max = usize::try_from(1 + self.random.below(4)).unwrap();
+        let mut start = Some(Position::start());
+        let mut found = Vec::new();
+        while let Some(from) = start {
+            let query = ListQuery { start: from, entries_max, ..ListQuery::default() };
+            let page = rig.state.list_versions(bucket, &query).await.unwrap();
+            assert!(page.entries.len() <= entries_max);
+            for entry in page.entries {
+                let super::Listed::Item { key, value } = entry.listed else { unreachable!() };
+                found.push((key, value.version()));
+            }
+            start = page.next;
+        }
+        let expected = self.model.versions().filter(|(name, _)| name.0 == bucket);
+        let expected: Vec<_> = expected.map(|((_, key), one)| (key.clone(), one.version)).collect();
+        assert_eq!(found, expected);
+    }
+
     async fn check(&mut self, rig: &Rig) {
+        for ((bucket, key), expected) in self.model.versions() {
+            let version = expected.version;
+            let (object, bytes) = rig.read_version(*bucket, key, wanted(version)).await;
+            assert_eq!((object.version(), &object.etag), (version, &expected.etag));
+            assert!(bytes == expected.bytes, "other bytes: {object:?}");
+        }
         for ((bucket, key), expected) in self.model.objects() {
             let object =
                 rig.state.object(*bucket, key).await.unwrap().expect("it was acknowledged");
@@ -235,8 +276,9 @@ impl Script {
     async fn check_references(&mut self, rig: &Rig) {
         let references: u64 = rig.references().await.values().sum();
         let mut chunks = 0;
-        for ((bucket, key), _) in self.model.objects() {
-            let object = rig.state.object(*bucket, key).await.unwrap().unwrap();
+        for ((bucket, key), one) in self.model.versions() {
+            let wanted = wanted(one.version);
+            let object = rig.state.version((*bucket, key), wanted).await.unwrap().unwrap();
             chunks += object.bodies().map(|(_, bytes)| chunk_count(bytes)).sum::<u32>();
         }
         for (_, _, upload) in self.model.every_upload() {
@@ -254,12 +296,16 @@ impl Script {
         for bucket in [2, 3] {
             rig.propose(&Command::UnsealBucket(bucket)).await;
         }
-        let objects: Vec<_> = self.model.objects().map(|(name, _)| name.clone()).collect();
-        for (bucket, key) in objects {
-            let delete = DeleteObject { bucket, key, if_match: None, now_ms: self.draw() };
-            let reply = rig.propose(&Command::DeleteObject(delete)).await;
-            assert_eq!(reply, Reply::Deleted { found: true });
+        let versions: Vec<_> = self.model.versions().collect();
+        let mut deletes = Vec::new();
+        for ((bucket, key), one) in versions {
+            let (bucket, key, version) = (*bucket, key.clone(), wanted(one.version));
+            let now_ms = 1 + u64::try_from(deletes.len()).unwrap();
+            deletes.push(DeleteObject { bucket, key, now_ms, version, ..DeleteObject::default() });
         }
+        let reply = rig.propose(&Command::DeleteObjects(deletes)).await;
+        let Reply::DeletedEach(each) = reply else { unreachable!("{reply:?}") };
+        assert!(each.iter().all(|deleted| deleted.as_ref().is_ok_and(|deleted| deleted.found)));
         for bucket in 1..4 {
             for (key, upload) in self.model.uploads(bucket) {
                 let abort = AbortUpload { bucket, key, upload, now_ms: self.draw() };
@@ -268,7 +314,7 @@ impl Script {
         }
         rig.reclaim().await;
         rig.flush().await;
-        assert_eq!(rig.left_over().await, 0);
+        assert_eq!(rig.left_over().await, self.model.versioned_buckets());
         let figures = rig.storage.index.segments().figures();
         assert_eq!(figures.pinned_bytes, 0, "an extent that nothing lets go of");
     }
@@ -276,7 +322,14 @@ impl Script {
     fn one_delete(&mut self) -> DeleteObject {
         let (bucket, key) = (self.bucket(), self.key());
         let if_match = self.condition(bucket, &key).if_match;
-        DeleteObject { bucket, key, if_match, now_ms: self.draw() }
+        let named = self.model.versions().filter(|(name, _)| **name == (bucket, key.clone()));
+        let mut named: Vec<_> = named.map(|(_, one)| wanted(one.version)).collect();
+        named.extend([WantedVersion::Current, WantedVersion::Current, WantedVersion::Null]);
+        named.push(WantedVersion::Id(VersionId { sequence: 1, nonce: u64::MAX }));
+        let drawn = self.random.below(u64::try_from(named.len()).unwrap());
+        let version = named[usize::try_from(drawn).unwrap()];
+        let now_ms = self.draw();
+        DeleteObject { bucket, key, if_match, now_ms, version, nonce: now_ms }
     }
 
     fn condition(&mut self, bucket: BucketId, key: &str) -> WriteCondition {
@@ -332,5 +385,12 @@ impl Script {
     fn draw(&mut self) -> u64 {
         self.drawn += 1;
         self.drawn
+    }
+}
+
+fn wanted(version: ObjectVersion) -> WantedVersion {
+    match version.name() {
+        VersionName::Null => WantedVersion::Null,
+        VersionName::Id(id) => WantedVersion::Id(id),
     }
 }

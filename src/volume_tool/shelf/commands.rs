@@ -143,6 +143,7 @@ fn deeds(command: &Command) -> Vec<Deed<'_>> {
         }
         Command::SealBucket(bucket) => vec![Deed::new("seal bucket", *bucket, "", None)],
         Command::UnsealBucket(bucket) => vec![Deed::new("unseal bucket", *bucket, "", None)],
+        Command::SetVersioning(set) => vec![Deed::new("set versioning", set.bucket, "", None)],
         // Of the meta group, whose log is not cut off; or upkeep, which is done again.
         Command::CreateBucket(_)
         | Command::RemoveBucket(_)
@@ -175,6 +176,7 @@ impl Shelf {
             | Command::AbortUpload(_)
             | Command::SealBucket(_)
             | Command::UnsealBucket(_)
+            | Command::SetVersioning(_)
             | Command::Reclaim(_) => None,
         };
         for Deed { name, bucket, key, time_ms } in deeds(command) {

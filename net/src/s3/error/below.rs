@@ -19,8 +19,9 @@ impl From<checksum::Error> for Error {
 
 impl From<sigv4::Error> for Error {
     fn from(error: sigv4::Error) -> Self {
-        let fields = error.fields.into_vec();
-        Self { fields, ..Self::with_message(named(error.code), error.message) }
+        let said = Self::with_message(named(error.code), error.message);
+        let fields = error.fields.into_vec().into_iter();
+        fields.fold(said, |said, (name, value)| said.field(name, value))
     }
 }
 

@@ -23,6 +23,7 @@ pub enum ErrorCode {
     ExpiredToken,
     HttpVersionNotSupported,
     IllegalLocationConstraintException,
+    IllegalVersioningConfigurationException,
     IncompleteBody,
     InsufficientStorage,
     InternalError,
@@ -124,7 +125,7 @@ const fn row(code: ErrorCode, name: &'static str, status: u16, message: &'static
 }
 
 /// In the order of [`ErrorCode`].
-static ROWS: [Row; 76] = [
+static ROWS: [Row; 77] = [
     row(
         ErrorCode::AccessControlListNotSupported,
         "AccessControlListNotSupported",
@@ -216,6 +217,12 @@ static ROWS: [Row; 76] = [
         "IllegalLocationConstraintException",
         400,
         "The specified location-constraint is not valid",
+    ),
+    row(
+        ErrorCode::IllegalVersioningConfigurationException,
+        "IllegalVersioningConfigurationException",
+        400,
+        "The versioning configuration specified in the request is invalid.",
     ),
     row(
         ErrorCode::IncompleteBody,

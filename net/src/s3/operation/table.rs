@@ -71,8 +71,11 @@ pub enum Kind {
     HeadBucket,
     DeleteBucket,
     GetBucketLocation,
+    GetBucketVersioning,
+    PutBucketVersioning,
     ListObjects,
     ListObjectsV2,
+    ListObjectVersions,
     ListMultipartUploads,
     DeleteObjects,
     PutObject,
@@ -217,7 +220,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("GET", "replication", "GetBucketReplication", "s3:GetReplicationConfiguration", Answer::NotConfigured(NotConfigured::Replication)),
     bucket("GET", "requestPayment", "GetBucketRequestPayment", "s3:GetBucketRequestPayment", Answer::NotConfigured(NotConfigured::RequestPayment)),
     bucket("GET", "tagging", "GetBucketTagging", "s3:GetBucketTagging", Answer::NotConfigured(NotConfigured::BucketTagging)),
-    bucket("GET", "versioning", "GetBucketVersioning", "s3:GetBucketVersioning", Answer::NotConfigured(NotConfigured::Versioning)),
+    bucket("GET", "versioning", "GetBucketVersioning", "s3:GetBucketVersioning", Answer::Served(Kind::GetBucketVersioning)),
     bucket("GET", "website", "GetBucketWebsite", "s3:GetBucketWebsite", Answer::NotConfigured(NotConfigured::Website)),
     bucket("PUT", "acl", "PutBucketAcl", "s3:PutBucketAcl", Answer::Served(Kind::PutBucketAcl)),
     bucket("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::NotConfigured(NotConfigured::Preflight)),
@@ -233,7 +236,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("GET", "metrics", "GetBucketMetricsConfiguration", "s3:GetMetricsConfiguration", Answer::NotImplemented).when(With::Parameter("id")),
     bucket("GET", "metrics", "ListBucketMetricsConfigurations", "s3:GetMetricsConfiguration", Answer::NotImplemented),
     bucket("GET", "session", "CreateSession", "s3:CreateSession", Answer::NotImplemented),
-    bucket("GET", "versions", "ListObjectVersions", "s3:ListBucketVersions", Answer::NotImplemented),
+    bucket("GET", "versions", "ListObjectVersions", "s3:ListBucketVersions", Answer::Served(Kind::ListObjectVersions)),
     bucket("PUT", "abac", "PutBucketAbac", "s3:PutBucketAbac", Answer::NotImplemented),
     bucket("PUT", "accelerate", "PutBucketAccelerateConfiguration", "s3:PutAccelerateConfiguration", Answer::NotImplemented),
     bucket("PUT", "analytics", "PutBucketAnalyticsConfiguration", "s3:PutAnalyticsConfiguration", Answer::NotImplemented),
@@ -255,7 +258,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("PUT", "replication", "PutBucketReplication", "s3:PutReplicationConfiguration", Answer::NotImplemented),
     bucket("PUT", "requestPayment", "PutBucketRequestPayment", "s3:PutBucketRequestPayment", Answer::NotImplemented),
     bucket("PUT", "tagging", "PutBucketTagging", "s3:PutBucketTagging", Answer::NotImplemented),
-    bucket("PUT", "versioning", "PutBucketVersioning", "s3:PutBucketVersioning", Answer::NotImplemented),
+    bucket("PUT", "versioning", "PutBucketVersioning", "s3:PutBucketVersioning", Answer::Served(Kind::PutBucketVersioning)),
     bucket("PUT", "website", "PutBucketWebsite", "s3:PutBucketWebsite", Answer::NotImplemented),
     bucket("POST", "", "PostObject", "s3:PutObject", Answer::NotImplemented),
     bucket("POST", "metadataConfiguration", "CreateBucketMetadataConfiguration", "s3:CreateBucketMetadataConfiguration", Answer::NotImplemented),
@@ -346,7 +349,7 @@ mod tests {
             .collect();
         kinds.sort_unstable();
         assert!(kinds.is_sorted_by(|a, b| a < b));
-        assert_eq!(kinds.len(), 23);
+        assert_eq!(kinds.len(), 26);
         assert_eq!(kinds.last(), Some(&Kind::AbortMultipartUpload));
     }
 }

@@ -158,7 +158,6 @@ fn configuration_and_missing_operations_are_told_apart() {
         ("/bucket?acl", NotConfigured::Acl),
         ("/bucket/key?acl", NotConfigured::Acl),
         ("/bucket?object-lock", NotConfigured::ObjectLock),
-        ("/bucket?versioning", NotConfigured::Versioning),
         ("/bucket/key?retention", NotConfigured::Retention),
         ("/bucket/key?legal-hold", NotConfigured::LegalHold),
     ] {

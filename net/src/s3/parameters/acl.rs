@@ -16,6 +16,8 @@ pub struct PutAcl {
     pub bucket: String,
     /// The object key; none for the ACL of the bucket.
     pub key: Option<String>,
+    /// Which version of the object.
+    pub version: Version,
     /// Whether `x-amz-acl` names the ACL; else it is in the body.
     pub is_canned: bool,
     /// The MD5 that the body must have.
@@ -27,13 +29,10 @@ pub struct PutAcl {
 impl PutAcl {
     /// Reads them.
     pub fn parse(address: &Address, query: &Query, headers: Headers<'_>) -> Result<Self, Error> {
-        let key = address.key().map(str::to_owned);
-        if let Some(key) = &key {
-            Version::parse(query.get("versionId"))?.check_readable(key)?;
-        }
         Ok(Self {
             bucket: address.bucket().unwrap_or_default().to_owned(),
-            key,
+            key: address.key().map(str::to_owned),
+            version: Version::parse(query.get("versionId"))?,
             is_canned: headers.get("x-amz-acl").is_some_and(|name| !name.is_empty()),
             md5: content_md5(headers)?,
             checksum: checksums::of_body(headers)?,

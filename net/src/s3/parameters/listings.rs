@@ -6,6 +6,7 @@ use crate::s3::limits::{BUCKET_PAGE_COUNT_MAX, PAGE_COUNT_MAX};
 use crate::s3::listing::{Encoding, decode_token};
 use crate::s3::parameters::{decimal, multipart, upload_id};
 use crate::s3::query::Query;
+use crate::s3::version::Version;
 
 /// A continuation token, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +64,25 @@ pub struct ListObjectsV2 {
     pub keys_max: u32,
     /// Whether to name the owners.
     pub fetch_owner: bool,
+    /// How keys are written.
+    pub encoding: Encoding,
+}
+
+/// `ListObjectVersions`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListObjectVersions {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Only keys that start so; empty for all.
+    pub prefix: String,
+    /// What groups keys; never empty.
+    pub delimiter: Option<String>,
+    /// The page begins behind this key or common prefix; empty for the start.
+    pub key_marker: String,
+    /// With it, the page begins behind this version of the marker's key.
+    pub version_marker: Option<Version>,
+    /// At most so many versions and common prefixes, 0 to 1,000.
+    pub keys_max: u32,
     /// How keys are written.
     pub encoding: Encoding,
 }
@@ -165,6 +185,30 @@ impl ListObjectsV2 {
             Some(token) => &token.position,
             None => self.start_after.as_deref().unwrap_or_default(),
         }
+    }
+}
+
+impl ListObjectVersions {
+    /// Reads them.
+    pub fn parse(address: &Address, query: &Query) -> Result<Self, Error> {
+        let key_marker = text(query, "key-marker");
+        let version_marker = query.filled("version-id-marker");
+        if let Some(sent) = version_marker.filter(|_| key_marker.is_empty()) {
+            return Err(Error::argument(
+                "A version-id marker cannot be specified without a key marker.",
+                "version-id-marker",
+                sent,
+            ));
+        }
+        Ok(Self {
+            bucket: multipart::bucket(address),
+            prefix: text(query, "prefix"),
+            delimiter: query.filled("delimiter").map(str::to_owned),
+            key_marker,
+            version_marker: version_marker.map(|sent| Version::parse(Some(sent))).transpose()?,
+            keys_max: page(query, "max-keys")?,
+            encoding: encoding(query)?,
+        })
     }
 }
 

@@ -27,6 +27,8 @@ pub struct Deletion<'a> {
     pub key: &'a str,
     /// The version that was named.
     pub version: Option<&'a str>,
+    /// The delete marker that was made or removed, by its version.
+    pub marker: Option<String>,
     /// Why it is still there.
     pub error: Option<Error>,
 }
@@ -94,6 +96,10 @@ pub fn deleted(deletions: &[Deletion<'_>], quiet: bool) -> Bytes {
                 document.open("Deleted");
                 document.text("Key", deletion.key);
                 document.text_if("VersionId", deletion.version);
+                if let Some(marker) = &deletion.marker {
+                    document.flag("DeleteMarker", true);
+                    document.text("DeleteMarkerVersionId", marker);
+                }
                 document.close("Deleted");
             }
             Some(error) => {
@@ -187,8 +193,13 @@ mod tests {
     #[test]
     fn a_quiet_deletion_shows_errors_only() {
         let deletions = [
-            Deletion { key: "a", version: Some("null"), error: None },
-            Deletion { key: "b", version: None, error: Some(ErrorCode::AccessDenied.into()) },
+            Deletion { key: "a", version: Some("null"), marker: None, error: None },
+            Deletion {
+                key: "b",
+                version: None,
+                marker: None,
+                error: Some(ErrorCode::AccessDenied.into()),
+            },
         ];
         let error = "<Error><Key>b</Key><Code>AccessDenied</Code>\
                      <Message>Access Denied</Message></Error>";

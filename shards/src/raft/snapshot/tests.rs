@@ -20,6 +20,7 @@ use crate::{
         types::{LeaderId, LogId, StoredMembership},
     },
     state::{group_range, meta_key},
+    version::WantedVersion,
 };
 
 const GROUP: u32 = 3;
@@ -63,7 +64,9 @@ async fn content(machine: &Machine, group: u32) -> Content {
     let mut content = Content::new();
     for number in 0..60 {
         let key = format!("key-{number}");
-        if let Some((_, bytes)) = state.object_inline(1, &key).await.unwrap() {
+        if let Some((_, bytes)) =
+            state.version_inline((1, &key), WantedVersion::Current).await.unwrap()
+        {
             content.insert(key, bytes.unwrap());
         }
     }

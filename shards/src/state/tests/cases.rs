@@ -1,16 +1,17 @@
 //! Single cases that random commands seldom meet.
 
 use anode_disk::{Error, storage::StorageOptions, testing::SimDisk};
-use bytes::Bytes;
 
 use super::rig::{Rig, content_of, run, run_with};
 use crate::{
     command::{
-        Command, CompleteUpload, CreateBucket, CreateUpload, DeleteObject, NamedPart, PutObject,
-        ReclaimStep, Refusal, RemoveBucket, Reply, WriteCondition,
+        Command, CompleteUpload, CreateBucket, CreateUpload, DeleteObject, Deleted, NamedPart,
+        PutObject, ReclaimStep, Refusal, RemoveBucket, Reply, SetVersioning, VersioningStep,
+        WriteCondition,
     },
     object::{Body, BodyId, Credential, Object, Secret, UploadId},
     state::{ListQuery, Listed, PendingDelete, Position},
+    version::Versioning,
 };
 
 pub(super) async fn put(rig: &Rig, key: &str, bytes: &[u8], id: u64) -> Reply {
@@ -20,7 +21,10 @@ pub(super) async fn put(rig: &Rig, key: &str, bytes: &[u8], id: u64) -> Reply {
 
 pub(super) async fn delete(rig: &Rig, key: &str) {
     let delete = DeleteObject { bucket: 1, key: key.to_owned(), ..DeleteObject::default() };
-    assert_eq!(rig.propose(&Command::DeleteObject(delete)).await, Reply::Deleted { found: true });
+    assert_eq!(
+        rig.propose(&Command::DeleteObject(delete)).await,
+        Reply::Deleted(Deleted { found: true, ..Deleted::default() })
+    );
 }
 
 #[test]
@@ -64,6 +68,40 @@ fn buckets_and_credentials_of_the_meta_group() {
     });
 }
 
+// Two changes at once: every group has the later one in the end, and so says the meta group.
+#[test]
+fn the_later_of_two_changes_of_versioning_stays() {
+    run(&SimDisk::new(9), async |rig| {
+        let create = CreateBucket { name: "one".to_owned(), ..CreateBucket::default() };
+        let reply = rig.propose(&Command::CreateBucket(create)).await;
+        let Reply::Bucket(bucket) = reply else { unreachable!() };
+        let set = |versioning, step| {
+            let (name, bucket) = ("one".to_owned(), bucket.id);
+            Command::SetVersioning(SetVersioning { name, bucket, versioning, step })
+        };
+        let begin = async |versioning| {
+            let Reply::Bucket(bucket) = rig.propose(&set(versioning, VersioningStep::Begin)).await
+            else {
+                unreachable!()
+            };
+            bucket.versioning_change
+        };
+        let first = begin(Versioning::Enabled).await;
+        let second = begin(Versioning::Suspended).await;
+        for (versioning, change) in [(Versioning::Suspended, second), (Versioning::Enabled, first)]
+        {
+            for step in [VersioningStep::Apply(change), VersioningStep::Commit(change)] {
+                rig.propose(&set(versioning, step)).await;
+            }
+        }
+        let stays = rig.state.bucket_state(bucket.id).await.unwrap().versioning;
+        assert_eq!(stays, Versioning::Suspended);
+        assert_eq!(rig.state.bucket("one").await.unwrap().unwrap().versioning, stays);
+        let undone = rig.propose(&set(Versioning::Off, VersioningStep::Begin)).await;
+        assert!(matches!(undone, Reply::Refused(Refusal::Malformed(_))));
+    });
+}
+
 // H14: a body is not reclaimed while a reader holds it, nor while a look-up that may find it is under way.
 #[test]
 fn what_a_reader_holds_stays() {
@@ -103,7 +141,8 @@ fn a_body_that_is_not_staged_is_refused_and_changes_nothing() {
         let object = Object { size: 5000, body, ..Object::default() };
         let (key, condition) = ("k".to_owned(), WriteCondition::default());
         let contents = vec![content_of(&[2; 5000])];
-        let theft = PutObject { bucket: 1, key, object, condition, contents, inline: Bytes::new() };
+        let theft =
+            PutObject { bucket: 1, key, object, condition, contents, ..PutObject::default() };
         let reply = rig.propose(&Command::PutObject(Box::new(theft))).await;
         assert_eq!(reply, Reply::Refused(Refusal::BodyMissing));
     });

@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     command::{
-        AbortUpload, CompleteUpload, CreateUpload, DeleteObject, PutObject, PutPart, Refusal,
-        Reply, Stored, WriteCondition,
+        AbortUpload, CompleteUpload, CreateUpload, DeleteObject, Deleted, PutObject, PutPart,
+        Refusal, Reply, Stored, WriteCondition,
     },
     object::{BucketId, UploadId},
+    version::{ObjectVersion, VersionId, Versioning, WantedVersion},
 };
 
 use super::rig::PART_BYTES_MIN;
@@ -16,15 +17,18 @@ type UploadName = (BucketId, String, UploadId);
 
 #[derive(Debug, Default)]
 pub(super) struct Model {
-    objects: BTreeMap<(BucketId, String), Version>,
+    /// The newest version last.
+    objects: BTreeMap<(BucketId, String), Vec<Version>>,
     uploads: BTreeMap<UploadName, BTreeMap<u16, Version>>,
     sealed: BTreeSet<BucketId>,
+    versioning: BTreeMap<BucketId, Versioning>,
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Version {
     pub(super) etag: String,
     pub(super) bytes: Vec<u8>,
+    pub(super) version: ObjectVersion,
     stored: Stored,
     upload: Option<UploadId>,
 }
@@ -39,16 +43,71 @@ impl Model {
         }
         let object = &put.object;
         let version = version(&object.etag, bytes.to_vec(), object.last_modified_ms, None);
-        let reply = Reply::Stored(version.stored.clone());
-        self.objects.insert((put.bucket, put.key.clone()), version);
-        reply
+        Reply::Stored(self.push((put.bucket, put.key.clone()), version, put.nonce))
     }
 
-    pub(super) fn delete(&mut self, delete: &DeleteObject) -> Result<bool, Refusal> {
-        let if_match = delete.if_match.clone();
-        let condition = WriteCondition { if_none_match_any: false, if_match };
-        self.holds(delete.bucket, &delete.key, &condition)?;
-        Ok(self.objects.remove(&(delete.bucket, delete.key.clone())).is_some())
+    /// Makes a version the newest of its key.
+    fn push(&mut self, name: (BucketId, String), mut version: Version, nonce: u64) -> Stored {
+        let versioning = self.versioning(name.0);
+        let versions = self.objects.entry(name).or_default();
+        if versioning == Versioning::Off {
+            versions.clear();
+        } else {
+            let sequence = versions.last().map_or(1, |last| last.version.id.sequence + 1);
+            let is_null = versioning == Versioning::Suspended;
+            if is_null {
+                versions.retain(|version| !version.version.is_null);
+            }
+            version.version.id = VersionId { sequence, nonce };
+            version.version.is_null = is_null;
+            version.stored.version = Some(version.version.name());
+        }
+        versions.push(version.clone());
+        version.stored
+    }
+
+    pub(super) fn versioning(&self, bucket: BucketId) -> Versioning {
+        self.versioning.get(&bucket).copied().unwrap_or_default()
+    }
+
+    pub(super) fn versioned_buckets(&self) -> usize {
+        self.versioning.len()
+    }
+
+    pub(super) fn set_versioning(&mut self, bucket: BucketId, versioning: Versioning) -> Reply {
+        if self.sealed.contains(&bucket) {
+            return Reply::Refused(Refusal::BucketSealed);
+        }
+        self.versioning.insert(bucket, versioning);
+        Reply::Done
+    }
+
+    pub(super) fn delete(&mut self, delete: &DeleteObject) -> Result<Deleted, Refusal> {
+        let name = (delete.bucket, delete.key.clone());
+        let versions = self.objects.get(&name).map_or(&[][..], Vec::as_slice);
+        let last = versions.len().checked_sub(1);
+        let versioning = self.versioning(delete.bucket);
+        let place = match delete.version {
+            WantedVersion::Current => last.filter(|last| !versions[*last].version.is_marker),
+            wanted @ (WantedVersion::Null | WantedVersion::Id(_)) => {
+                versions.iter().position(|version| wanted.names(&version.version))
+            }
+        };
+        let etag = place.map(|place| versions[place].etag.clone());
+        holds(
+            etag.as_ref(),
+            &WriteCondition { if_match: delete.if_match.clone(), ..WriteCondition::default() },
+        )?;
+        if delete.version == WantedVersion::Current && versioning != Versioning::Off {
+            let mut marker = version("", Vec::new(), delete.now_ms, None);
+            marker.version.is_marker = true;
+            let version = self.push(name, marker, delete.nonce).version;
+            return Ok(Deleted { found: place.is_some(), version, is_marker: true });
+        }
+        let Some(place) = place else { return Ok(Deleted::default()) };
+        let removed = self.objects.get_mut(&name).unwrap().remove(place).version;
+        let version = (versioning != Versioning::Off).then(|| removed.name());
+        Ok(Deleted { found: true, version, is_marker: removed.is_marker })
     }
 
     pub(super) fn create_upload(&mut self, create: &CreateUpload) -> Reply {
@@ -80,7 +139,7 @@ impl Model {
         let target = (complete.bucket, complete.key.clone());
         let name = (complete.bucket, complete.key.clone(), complete.upload);
         let Some(parts) = self.uploads.get(&name) else {
-            let done = self.objects.get(&target);
+            let done = self.current(&target);
             let done = done.filter(|version| version.upload == Some(complete.upload));
             return done.map(|version| version.stored.clone()).ok_or(Refusal::NoSuchUpload);
         };
@@ -107,9 +166,8 @@ impl Model {
         let parts = self.uploads.remove(&name).unwrap();
         let bytes = named.iter().flat_map(|name| parts[&name.number].bytes.clone()).collect();
         let version = version(&complete.etag, bytes, complete.now_ms, Some(complete.upload));
-        let stored = version.stored.clone();
-        self.objects.insert(target, version);
-        Ok(stored)
+        let nonce = u64::try_from(complete.upload.0).unwrap();
+        Ok(self.push(target, version, nonce))
     }
 
     pub(super) fn abort(&mut self, abort: &AbortUpload) -> Reply {
@@ -121,7 +179,8 @@ impl Model {
     }
 
     pub(super) fn seal(&mut self, bucket: BucketId) -> Reply {
-        let object = self.objects.keys().any(|name| name.0 == bucket);
+        let all = self.objects.iter();
+        let object = all.filter(|(name, _)| name.0 == bucket).any(|(_, all)| !all.is_empty());
         if object || !self.uploads(bucket).is_empty() {
             return Reply::Refused(Refusal::BucketNotEmpty);
         }
@@ -140,7 +199,7 @@ impl Model {
         delimiter: Option<&str>,
     ) -> Vec<String> {
         let mut names = Vec::new();
-        for (_, key) in self.objects.keys().filter(|name| name.0 == bucket) {
+        for ((_, key), _) in self.objects().filter(|(name, _)| name.0 == bucket) {
             let Some(rest) = key.strip_prefix(prefix) else { continue };
             let name = match delimiter.and_then(|delimiter| rest.split_once(delimiter)) {
                 Some((head, _)) => format!("{prefix}{head}{}", delimiter.unwrap()),
@@ -154,7 +213,16 @@ impl Model {
     }
 
     pub(super) fn objects(&self) -> impl Iterator<Item = (&(BucketId, String), &Version)> {
-        self.objects.iter()
+        self.objects.keys().filter_map(|name| Some((name, self.current(name)?)))
+    }
+
+    /// Every version of every key: by key, then the newest first, and whether it is the newest.
+    pub(super) fn versions(&self) -> impl Iterator<Item = (&(BucketId, String), &Version)> {
+        self.objects.iter().flat_map(|(name, all)| all.iter().rev().map(move |one| (name, one)))
+    }
+
+    fn current(&self, name: &(BucketId, String)) -> Option<&Version> {
+        self.objects.get(name)?.last().filter(|version| !version.version.is_marker)
     }
 
     pub(super) fn uploads(&self, bucket: BucketId) -> Vec<(String, UploadId)> {
@@ -177,25 +245,32 @@ impl Model {
     }
 
     pub(super) fn etag(&self, bucket: BucketId, key: &str) -> Option<String> {
-        self.objects.get(&(bucket, key.to_owned())).map(|version| version.etag.clone())
+        self.current(&(bucket, key.to_owned())).map(|version| version.etag.clone())
     }
 
     fn holds(&self, bucket: BucketId, key: &str, when: &WriteCondition) -> Result<(), Refusal> {
-        let etag = self.etag(bucket, key);
-        match (&when.if_match, &etag) {
-            (_, Some(_)) if when.if_none_match_any => Err(Refusal::PreconditionFailed),
-            (Some(_), None) => Err(Refusal::NoSuchKey),
-            (Some(wanted), Some(found)) if wanted != "*" && wanted != found => {
-                Err(Refusal::PreconditionFailed)
-            }
-            _ => Ok(()),
+        holds(self.etag(bucket, key).as_ref(), when)
+    }
+}
+
+fn holds(etag: Option<&String>, when: &WriteCondition) -> Result<(), Refusal> {
+    match (&when.if_match, etag) {
+        (_, Some(_)) if when.if_none_match_any => Err(Refusal::PreconditionFailed),
+        (Some(_), None) => Err(Refusal::NoSuchKey),
+        (Some(wanted), Some(found)) if wanted != "*" && wanted != found => {
+            Err(Refusal::PreconditionFailed)
         }
+        _ => Ok(()),
     }
 }
 
 fn version(etag: &str, bytes: Vec<u8>, at_ms: u64, upload: Option<UploadId>) -> Version {
-    let size = u64::try_from(bytes.len()).unwrap();
-    let etag = etag.to_owned();
-    let stored = Stored { etag: etag.clone(), size, last_modified_ms: at_ms, checksum: None };
-    Version { etag, bytes, stored, upload }
+    let stored = Stored {
+        etag: etag.to_owned(),
+        size: u64::try_from(bytes.len()).unwrap(),
+        last_modified_ms: at_ms,
+        ..Stored::default()
+    };
+    let version = ObjectVersion { is_null: true, ..ObjectVersion::default() };
+    Version { etag: etag.to_owned(), bytes, version, stored, upload }
 }

@@ -23,6 +23,7 @@ use crate::{
     reclaim::Reclaimer,
     staging::{Cut, Staging},
     state::{ListQuery, PendingDelete, State, group_range, meta_key, named::Named},
+    version::WantedVersion,
 };
 
 pub(super) const GROUP: wal::GroupId = 3;
@@ -154,7 +155,7 @@ impl Rig {
         let object = Object { size, etag, last_modified_ms: id, body, ..Object::default() };
         let key = key.to_owned();
         let contents = if inline.is_empty() { contents(bytes) } else { Vec::new() };
-        let put = PutObject { bucket, key, object, condition, contents, inline };
+        let put = PutObject { bucket, key, object, condition, contents, nonce: id, inline };
         Command::PutObject(Box::new(put))
     }
 
@@ -196,13 +197,23 @@ impl Rig {
     }
 
     pub(super) async fn read(&self, bucket: BucketId, key: &str) -> Vec<u8> {
-        let read = self.state.object_read(bucket, key).await.unwrap().unwrap();
-        let mut bytes = read.inline.unwrap_or_default().to_vec();
-        for piece in read.object.chunks(0..read.object.size) {
+        self.read_version(bucket, key, WantedVersion::Current).await.1
+    }
+
+    pub(super) async fn read_version(
+        &self,
+        bucket: BucketId,
+        key: &str,
+        wanted: WantedVersion,
+    ) -> (Object, Vec<u8>) {
+        let read = self.state.version_inline((bucket, key), wanted).await.unwrap();
+        let (object, inline) = read.expect("it was acknowledged");
+        let mut bytes = inline.unwrap_or_default().to_vec();
+        for piece in object.chunks(0..object.size) {
             let data = self.state.chunk(piece.body, piece.chunk, piece.range).await.unwrap();
             bytes.extend_from_slice(&data);
         }
-        bytes
+        (object, bytes)
     }
 
     /// What is condemned, body by body.
@@ -245,7 +256,8 @@ impl Rig {
                 | Named::Object(..)
                 | Named::Upload(..)
                 | Named::Part(..)
-                | Named::Seal(_)
+                | Named::NullVersion(..)
+                | Named::BucketState(_)
                 | Named::Condemned(_)
                 | Named::Unknown => {}
             }

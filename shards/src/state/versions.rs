@@ -1,0 +1,332 @@
+//! Where versions of objects go when another takes their place, and what takes the place of one that is removed.
+//!
+//! What a GET finds is the OBJECT of its key; all other versions are VERSIONs, delete markers always. So a bucket without
+//! versioning pays nothing, and one with versioning moves the version before with each overwrite. Where there is no OBJECT
+//! the newest VERSION is a delete marker, if there is any.
+
+use anode_disk::{
+    Directory, Error,
+    index::{Entry, Payload, ScanLimit},
+};
+use bytes::Bytes;
+
+use super::{
+    State,
+    draft::{Draft, encode},
+    keys,
+    read::{LOOKUPS_MAX, decode},
+};
+use crate::{
+    command::{DeleteObject, Deleted, Refusal, WriteCondition},
+    object::{Body, BucketId, Object},
+    version::{BucketState, ObjectVersion, VersionId, Versioning, WantedVersion},
+};
+
+/// A key of a bucket.
+pub(super) type Name<'a> = (BucketId, &'a str);
+
+/// A version where it lies.
+#[derive(Clone, Debug)]
+pub(super) struct Lying {
+    pub(super) index_key: Bytes,
+    pub(super) object: Object,
+    pub(super) entry: Entry,
+}
+
+/// Of the newest versions of a key that a draft may have changed, so many are looked at once.
+const NEWEST: ScanLimit = ScanLimit { entries: 4, bytes: 1 << 16 };
+
+impl<D: Directory> State<D> {
+    /// What the group knows of a bucket.
+    pub async fn bucket_state(&self, bucket: BucketId) -> Result<BucketState, Error> {
+        let key = keys::bucket_state(self.group, bucket);
+        Ok(self.record(&key).await?.unwrap_or(BucketState::OPEN))
+    }
+
+    /// Puts a new object under a key; what was current goes where the bucket's versioning has it go.
+    pub(super) async fn store(
+        &self,
+        (bucket, key): Name<'_>,
+        (mut object, payload): (Object, Payload),
+        (before, versioning, nonce): (Option<Lying>, Versioning, u64),
+        draft: &mut Draft,
+    ) -> Result<Object, Error> {
+        let now_ms = object.last_modified_ms;
+        if versioning == Versioning::Off {
+            let before = before.as_ref().map(|before| &before.object);
+            self.condemn_object(before, (&object, now_ms), draft);
+        } else {
+            let is_null = versioning == Versioning::Suspended;
+            // Boxed, for else every command would keep room for it.
+            let succeed = self.succeed((bucket, key), before, (is_null, now_ms), draft);
+            let id = VersionId { sequence: Box::pin(succeed).await?, nonce };
+            object.version = Some(ObjectVersion { id, is_null, is_marker: false });
+        }
+        draft.put_with(keys::object(self.group, bucket, key), &object, payload);
+        Ok(object)
+    }
+
+    /// S3: `DeleteObject` where the bucket keeps versions, or did.
+    pub(super) async fn delete_versioned(
+        &self,
+        delete: &DeleteObject,
+        versioning: Versioning,
+        draft: &mut Draft,
+    ) -> Result<Result<Deleted, Refusal>, Error> {
+        // What is newest afterwards is read while the draft knows better.
+        draft.remember();
+        let name = (delete.bucket, delete.key.as_str());
+        let condition =
+            WriteCondition { if_none_match_any: false, if_match: delete.if_match.clone() };
+        let found = match delete.version {
+            WantedVersion::Current => self.current(name, draft).await?,
+            wanted @ (WantedVersion::Null | WantedVersion::Id(_)) => {
+                self.named(name, wanted, draft).await?
+            }
+        };
+        if let Err(refusal) = condition.check(found.as_ref().map(|found| &found.object)) {
+            return Ok(Err(refusal));
+        }
+        if delete.version == WantedVersion::Current {
+            let is_null = versioning == Versioning::Suspended;
+            let marker = self.hide(name, found.clone(), (is_null, delete), draft).await?;
+            let version = Some(marker.name());
+            return Ok(Ok(Deleted { found: found.is_some(), version, is_marker: true }));
+        }
+        let Some(found) = found else { return Ok(Ok(Deleted::default())) };
+        self.remove(name, &found, delete.now_ms, draft).await?;
+        self.promote(name, draft).await?;
+        let (version, is_marker) = (Some(found.object.version_name()), found.object.is_marker());
+        Ok(Ok(Deleted { found: true, version, is_marker }))
+    }
+
+    /// What a GET finds under a key.
+    pub(super) async fn current(
+        &self,
+        (bucket, key): Name<'_>,
+        draft: &Draft,
+    ) -> Result<Option<Lying>, Error> {
+        self.lying(keys::object(self.group, bucket, key), draft).await
+    }
+
+    /// Makes a delete marker the newest version.
+    async fn hide(
+        &self,
+        name: Name<'_>,
+        current: Option<Lying>,
+        (is_null, delete): (bool, &DeleteObject),
+        draft: &mut Draft,
+    ) -> Result<ObjectVersion, Error> {
+        let (bucket, key) = name;
+        let was_there = current.is_some();
+        let sequence = self.succeed(name, current, (is_null, delete.now_ms), draft).await?;
+        let id = VersionId { sequence, nonce: delete.nonce };
+        let version = ObjectVersion { id, is_null, is_marker: true };
+        if was_there {
+            draft.delete(keys::object(self.group, bucket, key));
+        }
+        let version_of = Some(version);
+        let last_modified_ms = delete.now_ms;
+        let marker = Object { last_modified_ms, version: version_of, ..Object::default() };
+        draft.put(keys::version(self.group, bucket, key, sequence), &marker);
+        if is_null {
+            draft.put(keys::null(self.group, bucket, key), &sequence);
+        }
+        Ok(version)
+    }
+
+    /// Before a new version is made, of which this is the sequence: what is current becomes one of the others, and a null
+    /// version goes where the new one is the null version.
+    async fn succeed(
+        &self,
+        name: Name<'_>,
+        current: Option<Lying>,
+        (is_null, now_ms): (bool, u64),
+        draft: &mut Draft,
+    ) -> Result<u64, Error> {
+        let nothing = Object::default();
+        let sequence = self.next_sequence(name, current.as_ref(), draft).await?;
+        if is_null {
+            match &current {
+                Some(current) if current.object.version().is_null => {
+                    self.condemn_object(Some(&current.object), (&nothing, now_ms), draft);
+                    return Ok(sequence);
+                }
+                Some(_) | None => {
+                    if let Some(null) = self.named(name, WantedVersion::Null, draft).await? {
+                        self.remove(name, &null, now_ms, draft).await?;
+                    }
+                }
+            }
+        }
+        if let Some(current) = current {
+            self.retire(name, current, draft).await?;
+        }
+        Ok(sequence)
+    }
+
+    /// Takes a version away: it is gone when the draft is written.
+    async fn remove(
+        &self,
+        (bucket, key): Name<'_>,
+        version: &Lying,
+        now_ms: u64,
+        draft: &mut Draft,
+    ) -> Result<(), Error> {
+        self.condemn_object(Some(&version.object), (&Object::default(), now_ms), draft);
+        draft.delete(version.index_key.clone());
+        let null = keys::null(self.group, bucket, key);
+        if version.object.version().is_null && self.entry(&null, draft).await?.is_some() {
+            draft.delete(null);
+        }
+        Ok(())
+    }
+
+    /// Moves the current version among the others. The OBJECT stays in the draft's way: its caller replaces or deletes it.
+    async fn retire(
+        &self,
+        (bucket, key): Name<'_>,
+        current: Lying,
+        draft: &mut Draft,
+    ) -> Result<(), Error> {
+        let version = current.object.version();
+        let sequence = version.id.sequence;
+        let entry = self.movable(current).await?;
+        draft.put_entry(keys::version(self.group, bucket, key, sequence), entry);
+        if version.is_null {
+            draft.put(keys::null(self.group, bucket, key), &sequence);
+        }
+        Ok(())
+    }
+
+    /// Where nothing is current, makes the newest version current, unless it is a delete marker.
+    async fn promote(&self, name: Name<'_>, draft: &mut Draft) -> Result<(), Error> {
+        let (bucket, key) = name;
+        let object_key = keys::object(self.group, bucket, key);
+        if self.entry(&object_key, draft).await?.is_some() {
+            return Ok(());
+        }
+        let Some(newest) = self.newest(name, draft).await? else { return Ok(()) };
+        let version = newest.object.version();
+        if version.is_marker {
+            return Ok(());
+        }
+        draft.delete(newest.index_key.clone());
+        if version.is_null {
+            draft.delete(keys::null(self.group, bucket, key));
+        }
+        draft.put_entry(object_key, self.movable(newest).await?);
+        Ok(())
+    }
+
+    /// A version's entry with its payload, to be put elsewhere.
+    pub(super) async fn movable(&self, mut version: Lying) -> Result<Entry, Error> {
+        let payload = match version.object.body {
+            Body::Empty | Body::Whole(_) => Payload::None,
+            Body::Parts(_) => Payload::Inline(encode(&version.object.parts)),
+            Body::Inline(bytes) => {
+                let index = &self.storage.index;
+                let mut attempts_left = LOOKUPS_MAX;
+                loop {
+                    match index.payload(&version.index_key, &version.entry, 0..bytes).await {
+                        Ok(bytes) => break Payload::Inline(bytes),
+                        // Upkeep has moved it since: look again.
+                        Err(Error::Absent { .. }) if attempts_left > 0 => attempts_left -= 1,
+                        Err(error) => return Err(error),
+                    }
+                    if let Some(entry) = index.get(&version.index_key).await? {
+                        version.entry = entry;
+                    }
+                }
+            }
+        };
+        Ok(Entry { value: version.entry.value, payload })
+    }
+
+    /// The number of the next version of a key.
+    async fn next_sequence(
+        &self,
+        name: Name<'_>,
+        current: Option<&Lying>,
+        draft: &Draft,
+    ) -> Result<u64, Error> {
+        let newest = match current {
+            Some(current) => Some(current.object.version()),
+            None => self.newest(name, draft).await?.map(|newest| newest.object.version()),
+        };
+        Ok(newest.map_or(1, |newest| newest.id.sequence + 1))
+    }
+
+    /// The newest version but the current one.
+    pub(super) async fn newest(
+        &self,
+        (bucket, key): Name<'_>,
+        draft: &Draft,
+    ) -> Result<Option<Lying>, Error> {
+        let range = keys::versions_of(self.group, bucket, key);
+        let mut found = draft.first_put(&range);
+        let mut start = Some(range.start);
+        'scan: while let Some(from) = start {
+            let page = self.storage.index.scan(from..range.end.clone(), NEWEST).await?;
+            for (index_key, _) in page.entries {
+                if draft.changed(&index_key).is_none() {
+                    found = found.into_iter().chain([index_key]).min();
+                    break 'scan;
+                }
+            }
+            start = page.next;
+        }
+        match found {
+            Some(index_key) => self.lying(index_key, draft).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The version of a key that is named.
+    async fn named(
+        &self,
+        name: Name<'_>,
+        wanted: WantedVersion,
+        draft: &Draft,
+    ) -> Result<Option<Lying>, Error> {
+        let (bucket, key) = name;
+        let is_named = |lying: &Lying| wanted.names(&lying.object.version());
+        let current = self.current(name, draft).await?.filter(is_named);
+        if current.is_some() {
+            return Ok(current);
+        }
+        let sequence = match wanted {
+            WantedVersion::Current => None,
+            WantedVersion::Id(id) => Some(id.sequence),
+            WantedVersion::Null => {
+                let null = keys::null(self.group, bucket, key);
+                let entry = self.entry(&null, draft).await?;
+                entry.map(|entry| decode(&null, &entry.value)).transpose()?
+            }
+        };
+        let Some(sequence) = sequence else { return Ok(None) };
+        let index_key = keys::version(self.group, bucket, key, sequence);
+        Ok(self.lying(index_key, draft).await?.filter(is_named))
+    }
+
+    /// An index entry as the draft leaves it.
+    async fn entry(&self, key: &Bytes, draft: &Draft) -> Result<Option<Entry>, Error> {
+        match draft.changed(key) {
+            Some(changed) => Ok(changed.clone()),
+            None => self.storage.index.get(key).await,
+        }
+    }
+
+    /// A version with its parts.
+    async fn lying(&self, index_key: Bytes, draft: &Draft) -> Result<Option<Lying>, Error> {
+        let found = match draft.changed(&index_key) {
+            None => self.load(&index_key).await?,
+            Some(None) => None,
+            Some(Some(entry)) => {
+                let object = self.object_in(&index_key, entry).await?;
+                Some((object, entry.clone()))
+            }
+        };
+        Ok(found.map(|(object, entry)| Lying { index_key, object, entry }))
+    }
+}
