@@ -13,7 +13,7 @@ use anode_disk::{Error, scrub::Progress, storage::Storage, wal::GroupId};
 use anode_shards::{
     command::{Command, Reply},
     group::{Group, GroupError},
-    object::{BodyId, BucketId, Credential},
+    object::{BodyId, BucketId},
     reclaim::Pin,
     staging::Staging,
     state::State,
@@ -27,7 +27,7 @@ use crate::{
     host::Host,
     limits,
     mesh::{Access, Answer, Ask, AskError, Message, ObjectFound, PinId},
-    meta::MetaView,
+    meta::{MetaRecords, MetaView},
     scrub,
     shard::{META_GROUP, Shard},
 };
@@ -295,9 +295,12 @@ impl<H: Host> Shard<H> {
         let mut version = holdings.publication.lock().await;
         *version += 1;
         let state = holdings.state(META_GROUP).await?;
-        let buckets = state.buckets().await.map_err(of_storage)?;
-        let credentials: Vec<Credential> = state.credentials().await.map_err(of_storage)?;
-        let view = Arc::new(MetaView::new(*version, buckets, credentials));
+        let records = MetaRecords {
+            buckets: state.buckets().await.map_err(of_storage)?,
+            configurations: state.configurations().await.map_err(of_storage)?,
+            credentials: state.credentials().await.map_err(of_storage)?,
+        };
+        let view = Arc::new(MetaView::new(*version, records, &self.meta()));
         let (sender, receiver) = oneshot::channel();
         let others = self.host().shard_count() - 1;
         if others > 0 {

@@ -6,7 +6,9 @@
 pub mod acl;
 pub mod attributes;
 pub mod bucket;
+pub mod configuration;
 pub mod copy;
+pub mod cors;
 pub mod delete;
 pub mod get;
 pub mod health;
@@ -21,18 +23,26 @@ pub mod put;
 pub mod read;
 pub mod record;
 pub mod refusal;
+pub mod tagging;
 mod version;
 pub mod versioning;
 
+use std::sync::Arc;
+
 use anode_net::{
     http::ResponseHead,
-    s3::{self, Headers, Operation, error::ErrorContext},
+    s3::{
+        self, Headers, Operation,
+        error::ErrorContext,
+        operation::{Answer, Kind},
+    },
 };
 
 use crate::{
     authorize::{self, Caller},
     exchange::{Exchange, Response},
     host::Host,
+    meta::BucketView,
     metrics::Counted,
     shard::Shard,
 };
@@ -48,10 +58,11 @@ pub async fn respond<H: Host>(exchange: &mut Exchange<'_, H>) -> Response<H> {
         // Boxed, for else every connection would keep room for the figures.
         return Box::pin(metrics::respond(exchange)).await;
     }
-    match perform(exchange).await {
+    let response = match perform(exchange).await {
         Ok(response) => response,
         Err(error) => error_response(exchange, &error),
-    }
+    };
+    cors::stamp(exchange, response)
 }
 
 async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>, s3::Error> {
@@ -67,15 +78,8 @@ async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>,
     };
     let routed = s3::route(&request, exchange.shard.settings().domain.as_deref())?;
     exchange.counted = Counted::of(routed.route.answer);
-    // A browser's preflight carries no signature; what it is told is no secret.
-    if let s3::operation::Answer::NotConfigured(
-        kind @ s3::not_configured::NotConfigured::Preflight,
-    ) = routed.route.answer
-    {
-        return Err(kind
-            .answer("", &exchange.shard.owner())
-            .err()
-            .unwrap_or_else(|| s3::ErrorCode::AccessForbidden.into()));
+    if routed.route.answer == Answer::Served(Kind::OptionsObject) {
+        return cors::preflight(&exchange.shard, &routed.address, headers);
     }
     let caller = authorize::authorize(&exchange.shard, &request, routed.route)?;
     s3::headers::check_expected_owner(headers, exchange.shard.account())?;
@@ -111,6 +115,9 @@ async fn dispatch<H: Host>(
         Operation::DeleteObject(delete) => delete::one(&shard, delete).await,
         Operation::CopyObject(copy) => copy::object(&shard, copy).await,
         Operation::GetObjectAttributes(query) => attributes::attributes(&shard, query).await,
+        Operation::GetObjectTagging(of) => tagging::get(&shard, of).await,
+        Operation::PutObjectTagging(put) => tagging::put(exchange, caller, put).await,
+        Operation::DeleteObjectTagging(of) => tagging::delete(&shard, of).await,
         Operation::CreateMultipartUpload(create) => multipart::create(&shard, caller, create).await,
         Operation::UploadPart(part) => multipart::upload_part(exchange, caller, part).await,
         Operation::UploadPartCopy(part) => copy::part(&shard, part).await,
@@ -119,6 +126,9 @@ async fn dispatch<H: Host>(
             multipart::complete(exchange, caller, complete).await
         }
         Operation::AbortMultipartUpload(abort) => multipart::abort(&shard, abort).await,
+        Operation::Configuration(asked) => configuration::answer(exchange, caller, asked).await,
+        // Answered before authorization.
+        Operation::OptionsObject => Err(s3::ErrorCode::AccessForbidden.into()),
         Operation::NotConfigured(kind) => bucket::not_configured(exchange, *kind).await,
         Operation::NotImplemented(name) => Err(s3::Error::operation_not_implemented(name)),
     }
@@ -149,7 +159,7 @@ fn error_response<H: Host>(exchange: &Exchange<'_, H>, error: &s3::Error) -> Res
 pub(crate) fn find_bucket<H: Host>(
     shard: &Shard<H>,
     name: &str,
-) -> Result<anode_shards::object::Bucket, s3::Error> {
+) -> Result<Arc<BucketView>, s3::Error> {
     let meta = shard.meta();
     meta.buckets.get(name).cloned().ok_or_else(|| s3::Error::no_such_bucket(name))
 }

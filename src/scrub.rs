@@ -268,9 +268,9 @@ impl<'a, H: Host> Names<'a, H> {
         match struck {
             Struck::Object { bucket, key } => {
                 let meta = self.shard.meta();
-                let named = meta.buckets.values().find(|known| known.id == *bucket);
+                let named = meta.buckets.values().find(|known| known.record.id == *bucket);
                 match named {
-                    Some(named) => format!("object {}/{}", named.name, key.escape_debug()),
+                    Some(named) => format!("object {}/{}", named.record.name, key.escape_debug()),
                     None => format!("object {} of a bucket that is gone", key.escape_debug()),
                 }
             }

@@ -34,24 +34,16 @@ NOT_IMPLEMENTED = [
     ("GET", "metrics"),
     ("GET", "analytics"),
     ("PUT", "policy"),
-    ("PUT", "cors"),
     ("PUT", "lifecycle"),
-    ("PUT", "tagging"),
     ("PUT", "encryption"),
     ("PUT", "website"),
     ("PUT", "notification"),
     ("PUT", "replication"),
     ("PUT", "object-lock"),
-    ("PUT", "publicAccessBlock"),
-    ("PUT", "ownershipControls"),
     ("DELETE", "policy"),
-    ("DELETE", "cors"),
-    ("DELETE", "tagging"),
 ]
 NOT_IMPLEMENTED_OF_OBJECTS = [
     ("GET", "torrent"),
-    ("PUT", "tagging"),
-    ("DELETE", "tagging"),
     ("PUT", "retention"),
     ("PUT", "legal-hold"),
     ("POST", "restore"),
@@ -133,10 +125,44 @@ def test_an_acl_comes_in_one_way(node: Node, signer: Signer, bucket: str) -> Non
         assert wire.exchange(node.port, signer.sign(put)).refusal == refusal
 
 
-def test_a_preflight_without_rules_is_forbidden(node: Node, bucket: str) -> None:
-    headers = {"host": node.address, "origin": "https://example.org", "access-control-request-method": "PUT"}
-    answer = wire.exchange(node.port, Request("OPTIONS", f"/{bucket}/k", headers=headers))
-    assert answer.refusal == (403, "AccessForbidden")
+def test_what_is_configured_is_shown_until_it_is_deleted(s3: BaseClient, bucket: str) -> None:
+    block = {"BlockPublicAcls": True, "IgnorePublicAcls": False, "BlockPublicPolicy": True, "RestrictPublicBuckets": False}
+    s3.put_public_access_block(Bucket=bucket, PublicAccessBlockConfiguration=block)
+    assert s3.get_public_access_block(Bucket=bucket)["PublicAccessBlockConfiguration"] == block
+    s3.delete_public_access_block(Bucket=bucket)
+    with pytest.raises(ClientError, match="NoSuchPublicAccessBlockConfiguration"):
+        s3.get_public_access_block(Bucket=bucket)
+    rules = {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]}
+    s3.put_bucket_ownership_controls(Bucket=bucket, OwnershipControls=rules)
+    assert s3.get_bucket_ownership_controls(Bucket=bucket)["OwnershipControls"] == rules
+    s3.delete_bucket_ownership_controls(Bucket=bucket)
+    s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Requester"})
+    assert s3.get_bucket_request_payment(Bucket=bucket)["Payer"] == "Requester"
+    s3.put_bucket_accelerate_configuration(Bucket=bucket, AccelerateConfiguration={"Status": "Enabled"})
+    assert s3.get_bucket_accelerate_configuration(Bucket=bucket)["Status"] == "Enabled"
+    logging = {"TargetBucket": bucket, "TargetPrefix": "log/"}
+    s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={"LoggingEnabled": logging})
+    assert s3.get_bucket_logging(Bucket=bucket)["LoggingEnabled"] == logging
+    s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus={})
+    assert "LoggingEnabled" not in s3.get_bucket_logging(Bucket=bucket)
+
+
+def test_a_configuration_that_can_not_be_is_refused(s3: BaseClient, bucket: str) -> None:
+    logging = {"LoggingEnabled": {"TargetBucket": "no-such-bucket", "TargetPrefix": ""}}
+    with pytest.raises(ClientError, match="InvalidTargetBucketForLogging"):
+        s3.put_bucket_logging(Bucket=bucket, BucketLoggingStatus=logging)
+    with pytest.raises(ClientError, match="MalformedXML"):
+        s3.put_bucket_request_payment(Bucket=bucket, RequestPaymentConfiguration={"Payer": "Nobody"})
+    with pytest.raises(ClientError, match="NoSuchBucket"):
+        s3.put_public_access_block(Bucket="no-such-bucket", PublicAccessBlockConfiguration={})
+
+
+def test_a_bucket_made_again_is_configured_anew(s3: BaseClient, bucket: str) -> None:
+    s3.put_bucket_tagging(Bucket=bucket, Tagging={"TagSet": [{"Key": "a", "Value": "1"}]})
+    s3.delete_bucket(Bucket=bucket)
+    s3.create_bucket(Bucket=bucket)
+    with pytest.raises(ClientError, match="NoSuchTagSet"):
+        s3.get_bucket_tagging(Bucket=bucket)
 
 
 @pytest.mark.parametrize(("method", "subresource"), NOT_IMPLEMENTED)

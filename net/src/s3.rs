@@ -20,6 +20,8 @@ pub mod checksums;
 pub mod etag;
 pub mod conditions;
 pub mod not_configured;
+pub mod configuration;
+pub mod tags;
 pub mod xml;
 
 pub use error::{Error, ErrorCode};

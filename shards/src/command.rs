@@ -12,7 +12,10 @@ use minicbor::{Decode, Encode};
 use crate::object::{
     Body, BodyId, BucketId, Checksum, ContentId, Credential, Object, Part, Upload, UploadId,
 };
-use crate::version::{Versioning, WantedVersion};
+use crate::{
+    lock::{Leave, Retention},
+    version::{Versioning, WantedVersion},
+};
 
 pub use reply::{Deleted, Refusal, Reply, Stored};
 
@@ -66,6 +69,12 @@ pub enum Command {
     /// Has a bucket keep versions, or not any more, in the three steps of [`VersioningStep`].
     #[n(14)]
     SetVersioning(#[n(0)] SetVersioning),
+    /// Meta group: sets or removes a configuration of a bucket.
+    #[n(15)]
+    Configure(#[n(0)] Configure),
+    /// Changes what is kept beside the bytes of a version.
+    #[n(16)]
+    Amend(#[n(0)] Box<Amend>),
 }
 
 /// See [`Command::CreateBucket`].
@@ -157,6 +166,66 @@ pub struct DeleteObject {
     #[n(5)]
     #[cbor(default)]
     pub nonce: u64,
+    /// Whether retention in governance mode keeps nothing.
+    #[n(6)]
+    #[cbor(default)]
+    pub bypasses_governance: bool,
+}
+
+impl DeleteObject {
+    /// Who asks, and when.
+    pub fn leave(&self) -> Leave {
+        Leave { now_ms: self.now_ms, bypasses_governance: self.bypasses_governance }
+    }
+}
+
+/// See [`Command::Configure`].
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Configure {
+    /// The bucket's name.
+    #[n(0)]
+    pub name: String,
+    /// Its id: a bucket made again meanwhile stays as it is.
+    #[n(1)]
+    pub bucket: BucketId,
+    /// Which configuration, by a number that means nothing here.
+    #[n(2)]
+    pub kind: u8,
+    /// The configuration, up to [`crate::limits::CONFIGURATION_BYTES_MAX`]; none removes it.
+    #[n(3)]
+    #[cbor(with = "minicbor::bytes")]
+    pub document: Option<Vec<u8>>,
+}
+
+/// See [`Command::Amend`].
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub struct Amend {
+    /// Of this bucket,
+    #[n(0)]
+    pub bucket: BucketId,
+    /// this key,
+    #[n(1)]
+    pub key: String,
+    /// this version.
+    #[n(2)]
+    pub version: WantedVersion,
+    /// What becomes of it.
+    #[n(3)]
+    pub change: Amendment,
+}
+
+/// What can be changed of a version.
+#[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
+pub enum Amendment {
+    /// It has these tags.
+    #[n(0)]
+    Tags(#[n(0)] Vec<(String, String)>),
+    /// It has this retention, or none, if what it has lets whoever asks.
+    #[n(1)]
+    Retention(#[n(0)] Option<Retention>, #[n(1)] Leave),
+    /// Its legal hold is on or off.
+    #[n(2)]
+    LegalHold(#[n(0)] bool),
 }
 
 /// See [`Command::SetVersioning`].
@@ -389,6 +458,8 @@ impl fmt::Display for Command {
             Self::SetVersioning(set) => {
                 write!(f, "SetVersioning {:?} {:?} {:?}", set.name, set.versioning, set.step)
             }
+            Self::Configure(set) => write!(f, "Configure {:?} {}", set.name, set.kind),
+            Self::Amend(amend) => write!(f, "Amend {}/{:?}", amend.bucket, amend.key),
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod command;
 pub mod group;
 pub mod keeper;
 pub mod limits;
+pub mod lock;
 pub mod object;
 pub mod raft;
 pub mod reclaim;

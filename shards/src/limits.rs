@@ -44,3 +44,6 @@ const _: () = {
     assert!(LIST_SCAN_MAX > LIST_ENTRIES_MAX, "a page of plain keys is never cut by its work");
     assert!(GROUP_COUNT_MIN.is_power_of_two() && GROUP_COUNT_MAX.is_power_of_two());
 };
+
+/// The longest configuration of a bucket, in bytes.
+pub const CONFIGURATION_BYTES_MAX: usize = 256 << 10;

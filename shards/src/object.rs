@@ -13,6 +13,7 @@ use minicbor::{
 
 use crate::{
     limits::CHUNK_BYTES_MAX,
+    lock::Lock,
     version::{ObjectVersion, VersionId, VersionName, Versioning},
 };
 
@@ -86,6 +87,13 @@ pub struct Object {
     /// Which version it is; none where it was written before its bucket kept versions: then it is the null version.
     #[n(8)]
     pub version: Option<ObjectVersion>,
+    /// Its tags, in order: key, value.
+    #[n(9)]
+    #[cbor(default)]
+    pub tags: Vec<(String, String)>,
+    /// What keeps it from being removed, where anything ever did.
+    #[n(10)]
+    pub lock: Option<Lock>,
     /// The parts of [`Body::Parts`], in order. They are kept beside the record: a listing leaves them out.
     #[cbor(skip)]
     pub parts: Vec<ObjectPart>,
@@ -174,6 +182,13 @@ pub struct Upload {
     /// Of what the checksum will be.
     #[n(5)]
     pub checksum_kind: Option<ChecksumKind>,
+    /// The tags of the object to be.
+    #[n(6)]
+    #[cbor(default)]
+    pub tags: Vec<(String, String)>,
+    /// What will keep the object to be.
+    #[n(7)]
+    pub lock: Option<Lock>,
 }
 
 /// A part of an upload in progress.

@@ -24,6 +24,7 @@ use crate::{
     staging::Staging,
 };
 
+pub use bucket::Configuration;
 pub use damage::{Struck, group_of};
 pub use keys::group_range;
 pub use list::{ListQuery, PartPage, UploadListed};
@@ -160,6 +161,8 @@ impl<D: Directory> State<D> {
             }
             Command::Reclaim(steps) => self.reclaim(steps, draft).await,
             Command::SetVersioning(set) => self.set_versioning(set, draft).await,
+            Command::Configure(set) => self.configure(set, draft).await,
+            Command::Amend(amend) => Box::pin(self.amend(amend, draft)).await,
         }
     }
 }

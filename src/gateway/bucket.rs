@@ -4,6 +4,7 @@ use anode_net::{
     http::ResponseHead,
     s3::{
         self, ErrorCode,
+        configuration::ConfigurationKind,
         listing::encode_token,
         not_configured::NotConfigured,
         parameters::ListBuckets,
@@ -17,7 +18,7 @@ use anode_shards::{
 };
 
 use super::{
-    find_bucket, get,
+    configuration, find_bucket, get,
     payload::{Expectation, Payload},
     record, refusal,
 };
@@ -40,15 +41,17 @@ pub fn list<H: Host>(shard: &Shard<H>, list: &ListBuckets) -> Response<H> {
     let page_max = usize::try_from(list.buckets_max).unwrap_or(usize::MAX);
     let wanted = list.region.as_deref().is_none_or(|wanted| wanted == region);
     let mut found = meta.buckets.values().filter(|bucket| {
-        wanted && bucket.name.starts_with(&list.prefix) && bucket.name.as_str() > after
+        wanted
+            && bucket.record.name.starts_with(&list.prefix)
+            && bucket.record.name.as_str() > after
     });
     let page: Vec<_> = found.by_ref().take(page_max).collect();
-    let next = found.next().and_then(|_| page.last()).map(|last| encode_token(&last.name));
+    let next = found.next().and_then(|_| page.last()).map(|last| encode_token(&last.record.name));
     let buckets = page
         .iter()
         .map(|bucket| lists::BucketEntry {
-            name: &bucket.name,
-            created_ms: record::signed_ms(bucket.created_ms),
+            name: &bucket.record.name,
+            created_ms: record::signed_ms(bucket.record.created_ms),
             region: list.region.as_deref(),
         })
         .collect();
@@ -67,17 +70,22 @@ pub async fn create<H: Host>(
     let shard = exchange.shard.clone();
     let payload = Payload::new(exchange, caller, Expectation::default())?;
     let body = payload.whole(exchange, limits::XML_BODY_BYTES_MAX).await?;
-    let location = if body.is_empty() { None } else { requests::create_bucket(&body)?.location };
-    check_location(&shard, location.as_deref())?;
+    let asked = requests::create_bucket(&body)?;
+    check_location(&shard, asked.location.as_deref())?;
     let command = CreateBucket {
         name: name.to_owned(),
         owner: caller.access_key.clone(),
-        location,
+        location: asked.location,
         now_ms: shard.now_ms(),
     };
     let reply = shard.propose(META_GROUP, Command::CreateBucket(command), None).await?;
     let reply = refusal::accepted(reply, name, "")?;
     let Reply::Bucket(_) = reply else { return Err(refusal::unexpected(&reply)) };
+    if let Some(tags) = asked.tags.filter(|tags| !tags.pairs().is_empty()) {
+        let bucket = find_bucket(&shard, name)?;
+        let kind = ConfigurationKind::Tagging;
+        configuration::set(&shard, &bucket, kind, Some(&tags.document())).await?;
+    }
     Ok(Response::empty(ResponseHead::new(200).header("Location", &format!("/{name}"))))
 }
 
@@ -109,7 +117,7 @@ pub fn head<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3::Er
 /// Answers `GetBucketLocation`.
 pub fn location<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3::Error> {
     let bucket = find_bucket(shard, name)?;
-    let location = bucket.location.unwrap_or_else(|| region(shard));
+    let location = bucket.record.location.clone().unwrap_or_else(|| region(shard));
     // AWS: us-east-1 is the empty constraint.
     let shown = if location == REGION_DEFAULT { "" } else { location.as_str() };
     Ok(Response::xml(lists::location(shown)))
@@ -120,14 +128,14 @@ pub async fn delete<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>
     let bucket = find_bucket(shard, name)?;
     // What can't be sealed everywhere isn't sealed anywhere.
     shard.check_all_places()?;
-    if let Err(refused) = seal(shard, bucket.id).await {
-        unseal(shard, bucket.id).await;
+    if let Err(refused) = seal(shard, bucket.record.id).await {
+        unseal(shard, bucket.record.id).await;
         return Err(match refused {
             SealError::Refused(refused) => refusal::of_command(&refused, name, ""),
             SealError::Other(error) => error,
         });
     }
-    let command = RemoveBucket { name: name.to_owned(), bucket: bucket.id };
+    let command = RemoveBucket { name: name.to_owned(), bucket: bucket.record.id };
     let reply = shard.propose(META_GROUP, Command::RemoveBucket(command), None).await?;
     refusal::accepted(reply, name, "")?;
     Ok(Response::empty(ResponseHead::new(204)))

@@ -37,9 +37,13 @@ pub async fn object<H: Host>(
     copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
     check_size(found.object.size)?;
     let algorithm = copy.checksum.unwrap_or_else(|| source_algorithm(&found.object));
-    let group = shard.group_of(bucket.id, &copy.key);
+    let group = shard.group_of(bucket.record.id, &copy.key);
     let ingest = Ingest::new(shard, group, Placement::Inline);
     let headers = target_headers(copy, &found.object);
+    let tags = match copy.tags_directive {
+        Directive::Copy => found.object.tags.clone(),
+        Directive::Replace => copy.tags.pairs().to_vec(),
+    };
     let source_version = found.version;
     let size = found.object.size;
     let (proof, ingested) = transfer(found, 0..size, (ingest, Some(algorithm))).await?;
@@ -51,10 +55,11 @@ pub async fn object<H: Host>(
         metadata: headers.metadata.clone(),
         checksum: proof.checksum.as_ref().map(record::full_checksum),
         body: ingested.0.body,
+        tags,
         ..Object::default()
     };
     let command = PutObject {
-        bucket: bucket.id,
+        bucket: bucket.record.id,
         key: copy.key.clone(),
         object,
         condition: record::write_condition(&copy.condition),

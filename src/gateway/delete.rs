@@ -41,14 +41,15 @@ pub async fn one<H: Host>(
         return Ok(Response::empty(version::deletion_head(sent, false)));
     };
     let command = DeleteObject {
-        bucket: bucket.id,
+        bucket: bucket.record.id,
         key: delete.key.clone(),
         if_match: record::if_match(&delete.condition),
         now_ms: shard.now_ms(),
         version,
         nonce: shard.random_u64(),
+        bypasses_governance: delete.bypasses_governance,
     };
-    let group = shard.group_of(bucket.id, &delete.key);
+    let group = shard.group_of(bucket.record.id, &delete.key);
     let reply = shard.propose(group, Command::DeleteObject(command), None).await?;
     let reply = refusal::accepted(reply, &delete.bucket, &delete.key)?;
     let Reply::Deleted(deleted) = reply else { return Err(refusal::unexpected(&reply)) };
@@ -75,15 +76,16 @@ pub async fn many<H: Host>(
             Ok(deletion) => {
                 let Some(version) = version::wanted(&deletion.version) else { continue };
                 let command = DeleteObject {
-                    bucket: bucket.id,
+                    bucket: bucket.record.id,
                     key: object.key.clone(),
                     if_match: record::if_match(&deletion.condition),
                     now_ms: shard.now_ms(),
                     version,
                     nonce: shard.random_u64(),
+                    bypasses_governance: delete.bypasses_governance,
                 };
                 batches
-                    .entry(shard.group_of(bucket.id, &object.key))
+                    .entry(shard.group_of(bucket.record.id, &object.key))
                     .or_default()
                     .push((nth, command));
             }

@@ -100,14 +100,14 @@ pub(crate) async fn find<H: Host>(
     want: Want,
 ) -> Result<Found<H>, s3::Error> {
     let bucket = find_bucket(shard, bucket_name)?;
-    let group = shard.group_of(bucket.id, key);
+    let group = shard.group_of(bucket.record.id, key);
     let access = match want {
         Want::Body => Access::Bytes,
         Want::Head => Access::Record,
     };
-    let missing = || version::missing(&bucket, key, named);
+    let missing = || version::missing(&bucket.record, key, named);
     let version = version::wanted(named).ok_or_else(missing)?;
-    let ask = Ask::Object { bucket: bucket.id, key: key.to_owned(), version, access };
+    let ask = Ask::Object { bucket: bucket.record.id, key: key.to_owned(), version, access };
     let answer = shard.ask(group, ask).await;
     let answer = answer.inspect_err(|error| tell(shard, &format!("{bucket_name}/{key}"), error))?;
     let Answer::Object(Some(found)) = answer else { return Err(missing()) };
@@ -115,7 +115,7 @@ pub(crate) async fn find<H: Host>(
         return Err(version::hidden(key, named, &found.object));
     }
     let source = Source::new(shard, group, &found);
-    let version = version::shown(&bucket, &found.object);
+    let version = version::shown(&bucket.record, &found.object);
     Ok(Found { object: found.object, version, source })
 }
 
@@ -187,6 +187,9 @@ fn object_head<H: Host>(
     let headers = record::object_headers(&object.headers, &object.metadata);
     for (name, value) in headers.emit(&read.overrides) {
         head = head.header(&name, &value);
+    }
+    if !object.tags.is_empty() {
+        head = head.number("x-amz-tagging-count", object.tags.len() as u64);
     }
     // A checksum is that of the whole object: with a part of it, clients would compare the wrong bytes.
     if let Some(checksum) = object.checksum.as_ref().filter(|_| read.checksum_wanted && whole)

@@ -110,9 +110,9 @@ async fn page_of<H: Host>(
     bucket_name: &str,
     query: &ListQuery,
 ) -> Result<ListPage<Object>, s3::Error> {
-    let bucket = find_bucket(shard, bucket_name)?;
+    let bucket = find_bucket(shard, bucket_name)?.record.id;
     let ask = |group: GroupId, query: ListQuery| async move {
-        let answer = shard.ask(group, Ask::List { bucket: bucket.id, query }).await?;
+        let answer = shard.ask(group, Ask::List { bucket, query }).await?;
         let Answer::List(page) = answer else {
             return Err(AskError::Unavailable(format!("a page was asked for, not {answer:?}")));
         };

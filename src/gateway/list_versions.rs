@@ -29,7 +29,7 @@ pub async fn list<H: Host>(
     shard: &Shard<H>,
     list: &ListObjectVersions,
 ) -> Result<Response<H>, s3::Error> {
-    let bucket = find_bucket(shard, &list.bucket)?.id;
+    let bucket = find_bucket(shard, &list.bucket)?.record.id;
     let start = match start_version(shard, bucket, list).await? {
         Some(id) => Position::after_version(&list.key_marker, id.sequence),
         None => Position::after_marker(&list.key_marker, &list.prefix, list.delimiter.as_deref()),

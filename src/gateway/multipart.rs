@@ -54,10 +54,16 @@ pub async fn create<H: Host>(
         metadata: create.headers.metadata.clone(),
         checksum_algorithm: create.checksum.map(|checksum| checksum.algorithm.name().to_owned()),
         checksum_kind: create.checksum.map(|checksum| record::stored_kind(checksum.kind)),
+        tags: create.tags.pairs().to_vec(),
+        lock: None,
     };
-    let command =
-        CreateUpload { bucket: bucket.id, key: create.key.clone(), upload: id, record: upload };
-    let group = shard.group_of(bucket.id, &create.key);
+    let command = CreateUpload {
+        bucket: bucket.record.id,
+        key: create.key.clone(),
+        upload: id,
+        record: upload,
+    };
+    let group = shard.group_of(bucket.record.id, &create.key);
     let reply = shard.propose(group, Command::CreateUpload(Box::new(command)), None).await?;
     refusal::accepted(reply, &create.bucket, &create.key)?;
     let document = xml::multipart::created(&create.bucket, &create.key, &id.to_string());
@@ -77,7 +83,7 @@ pub(crate) async fn find_upload<H: Host>(
     sent: &str,
 ) -> Result<Place, s3::Error> {
     let missing = || s3::Error::new(ErrorCode::NoSuchUpload).field("UploadId", sent);
-    let bucket = find_bucket(shard, target.bucket)?.id;
+    let bucket = find_bucket(shard, target.bucket)?.record.id;
     let group = shard.group_of(bucket, target.key);
     let id = parse_id(sent).ok_or_else(missing)?;
     let ask = Ask::Upload { bucket, key: target.key.to_owned(), upload: id };
@@ -178,8 +184,8 @@ pub async fn abort<H: Host>(
         );
     };
     let (key, now_ms) = (abort.key.clone(), shard.now_ms());
-    let command = AbortUpload { bucket: bucket.id, key, upload, now_ms };
-    let group = shard.group_of(bucket.id, &abort.key);
+    let command = AbortUpload { bucket: bucket.record.id, key, upload, now_ms };
+    let group = shard.group_of(bucket.record.id, &abort.key);
     let reply = shard.propose(group, Command::AbortUpload(command), None).await?;
     refusal::accepted(reply, &abort.bucket, &abort.key)?;
     Ok(Response::empty(ResponseHead::new(204)))
@@ -192,7 +198,7 @@ pub async fn complete<H: Host>(
     complete: &parameters::CompleteMultipartUpload,
 ) -> Result<Response<H>, s3::Error> {
     let shard = exchange.shard.clone();
-    let bucket = find_bucket(&shard, &complete.bucket)?.id;
+    let bucket = find_bucket(&shard, &complete.bucket)?.record.id;
     let target = Target { bucket: &complete.bucket, key: &complete.key };
     let payload = Payload::new(exchange, caller, Expectation::default())?;
     let body = payload.whole(exchange, limits::XML_BODY_BYTES_MAX).await?;

@@ -71,7 +71,7 @@ pub async fn uploads<H: Host>(
     shard: &Shard<H>,
     list: &ListMultipartUploads,
 ) -> Result<Response<H>, s3::Error> {
-    let bucket = find_bucket(shard, &list.bucket)?.id;
+    let bucket = find_bucket(shard, &list.bucket)?.record.id;
     let delimiter = list.delimiter.as_deref();
     let start = match list.upload_marker.as_deref().and_then(parse_id) {
         Some(upload) => Position::after_upload(&list.key_marker, upload),

@@ -34,7 +34,7 @@ pub async fn put<H: Host>(
         checksum_default: Some(Algorithm::Crc64Nvme),
     };
     let mut payload = Payload::new(exchange, caller, expectation)?;
-    let group = shard.group_of(bucket.id, &put.key);
+    let group = shard.group_of(bucket.record.id, &put.key);
     let mut ingest = Ingest::new(&shard, group, Placement::Inline);
     while let Some(data) = payload.next(exchange).await? {
         ingest.push(data).await?;
@@ -49,10 +49,11 @@ pub async fn put<H: Host>(
         metadata: put.headers.metadata.clone(),
         checksum: proof.checksum.as_ref().map(record::full_checksum),
         body: ingested.0.body,
+        tags: put.tags.pairs().to_vec(),
         ..Object::default()
     };
     let command = PutObject {
-        bucket: bucket.id,
+        bucket: bucket.record.id,
         key: put.key.clone(),
         object,
         condition: record::write_condition(&put.condition),

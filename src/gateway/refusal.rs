@@ -10,6 +10,13 @@ pub(crate) fn of_command(refusal: &Refusal, bucket: &str, key: &str) -> s3::Erro
     match refusal {
         Refusal::PreconditionFailed => s3::Error::new(ErrorCode::PreconditionFailed),
         Refusal::NoSuchKey => s3::Error::no_such_key(key),
+        Refusal::IsMarker => s3::Error::new(ErrorCode::MethodNotAllowed)
+            .field("ResourceType", "DeleteMarker")
+            .header("x-amz-delete-marker", "true"),
+        Refusal::Locked => s3::Error::with_message(
+            ErrorCode::AccessDenied,
+            "Access Denied because object protected by object lock.",
+        ),
         Refusal::NoSuchUpload => s3::Error::new(ErrorCode::NoSuchUpload),
         Refusal::InvalidPart { number } => {
             s3::Error::new(ErrorCode::InvalidPart).field("PartNumber", number.to_string())

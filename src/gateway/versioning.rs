@@ -10,7 +10,6 @@ use anode_net::{
 };
 use anode_shards::{
     command::{Command, Reply, SetVersioning, VersioningStep},
-    object::Bucket,
     version::Versioning,
 };
 
@@ -19,12 +18,13 @@ use crate::{
     authorize::Caller,
     exchange::{Exchange, Response},
     host::Host,
+    meta::BucketView,
     shard::{META_GROUP, Shard},
 };
 
 /// Answers `GetBucketVersioning`.
 pub fn get<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3::Error> {
-    let status = match find_bucket(shard, name)?.versioning {
+    let status = match find_bucket(shard, name)?.record.versioning {
         Versioning::Off => None,
         Versioning::Enabled => Some(VersioningStatus::Enabled),
         Versioning::Suspended => Some(VersioningStatus::Suspended),
@@ -52,16 +52,16 @@ pub async fn put<H: Host>(
 /// Sets the versioning of a bucket in all groups.
 pub(crate) async fn set<H: Host>(
     shard: &Shard<H>,
-    bucket: &Bucket,
+    bucket: &BucketView,
     versioning: Versioning,
 ) -> Result<(), s3::Error> {
     // What can't be set everywhere isn't begun.
     shard.check_all_places()?;
     let step = async |group, step| {
-        let (name, bucket_id) = (bucket.name.clone(), bucket.id);
+        let (name, bucket_id) = (bucket.record.name.clone(), bucket.record.id);
         let set = SetVersioning { name, bucket: bucket_id, versioning, step };
         let reply = shard.propose(group, Command::SetVersioning(set), None).await?;
-        refusal::accepted(reply, &bucket.name, "")
+        refusal::accepted(reply, &bucket.record.name, "")
     };
     let begun = step(META_GROUP, VersioningStep::Begin).await?;
     let Reply::Bucket(begun) = begun else { return Err(refusal::unexpected(&begun)) };

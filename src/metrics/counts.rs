@@ -13,6 +13,8 @@ use anode_net::s3::operation::{Answer, Kind, ROUTES};
 pub enum Counted {
     /// An operation that Anode does.
     Served(Kind),
+    /// A configuration of a bucket.
+    Configuration,
     /// Something that AWS answers and that can't be configured here.
     NotConfigured,
     /// An operation that Anode hasn't.
@@ -30,7 +32,8 @@ const KIND_COUNT: usize = Kind::AbortMultipartUpload as usize + 1;
 /// How many values [`Counted`] has.
 pub const OPERATION_COUNT: usize = KIND_COUNT + OTHERS.len();
 /// What isn't a [`Kind`], in the order of its places, by name.
-const OTHERS: [&str; 5] = ["NotConfigured", "NotImplemented", "Health", "Metrics", "Unknown"];
+const OTHERS: [&str; 6] =
+    ["Configuration", "NotConfigured", "NotImplemented", "Health", "Metrics", "Unknown"];
 
 /// The classes of status that responses have, by name.
 pub const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
@@ -61,6 +64,7 @@ impl Counted {
     pub fn of(answer: Answer) -> Self {
         match answer {
             Answer::Served(kind) => Self::Served(kind),
+            Answer::Configuration(..) => Self::Configuration,
             Answer::NotConfigured(_) => Self::NotConfigured,
             Answer::NotImplemented => Self::NotImplemented,
         }
@@ -70,11 +74,12 @@ impl Counted {
     fn place(self) -> usize {
         match self {
             Self::Served(kind) => kind as usize,
-            Self::NotConfigured => KIND_COUNT,
-            Self::NotImplemented => KIND_COUNT + 1,
-            Self::Health => KIND_COUNT + 2,
-            Self::Metrics => KIND_COUNT + 3,
-            Self::Unknown => KIND_COUNT + 4,
+            Self::Configuration => KIND_COUNT,
+            Self::NotConfigured => KIND_COUNT + 1,
+            Self::NotImplemented => KIND_COUNT + 2,
+            Self::Health => KIND_COUNT + 3,
+            Self::Metrics => KIND_COUNT + 4,
+            Self::Unknown => KIND_COUNT + 5,
         }
     }
 

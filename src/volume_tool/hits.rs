@@ -78,6 +78,9 @@ pub(super) fn describe(key: &[u8], buckets: &Buckets) -> String {
         Named::NextBucket => "the number of the next bucket".to_owned(),
         Named::PendingDelete => "the figures of what waits to be reclaimed".to_owned(),
         Named::Bucket(name) => format!("bucket {name}"),
+        Named::Configuration(bucket, kind) => {
+            format!("configuration {kind} of {}", buckets.name(bucket))
+        }
         Named::Credential(access_key) => format!("credential {access_key}"),
         Named::Object(bucket, key) => format!("object {}/{key}", buckets.name(bucket)),
         Named::Upload(bucket, key) => format!("an upload of {}/{key}", buckets.name(bucket)),

@@ -226,6 +226,9 @@ fn of_key(command: &Command, bucket: BucketId, key: &str) -> Option<String> {
         Command::AbortUpload(abort) if is_it(abort.bucket, &abort.key) => {
             Some(format!("upload {:032x} is aborted", abort.upload.0))
         }
+        Command::Amend(amend) if is_it(amend.bucket, &amend.key) => {
+            Some(format!("amendment of {:?}", amend.version))
+        }
         Command::CreateBucket(_)
         | Command::RemoveBucket(_)
         | Command::PutCredential(_)
@@ -239,6 +242,8 @@ fn of_key(command: &Command, bucket: BucketId, key: &str) -> Option<String> {
         | Command::SealBucket(_)
         | Command::UnsealBucket(_)
         | Command::SetVersioning(_)
+        | Command::Configure(_)
+        | Command::Amend(_)
         | Command::Reclaim(_) => None,
     }
 }

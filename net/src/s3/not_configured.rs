@@ -4,6 +4,7 @@
 
 use bytes::Bytes;
 
+use crate::s3::configuration::empty;
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::unsupported;
 use crate::s3::xml::Owner;
@@ -16,34 +17,16 @@ pub enum NotConfigured {
     Policy,
     /// `GetBucketPolicyStatus`.
     PolicyStatus,
-    /// `GetBucketCors`.
-    Cors,
-    /// A CORS preflight.
-    Preflight,
     /// `GetBucketLifecycleConfiguration`.
     Lifecycle,
-    /// `GetBucketTagging`.
-    BucketTagging,
-    /// `GetObjectTagging`.
-    ObjectTagging,
     /// `GetBucketWebsite`.
     Website,
-    /// `GetBucketLogging`.
-    Logging,
-    /// `GetBucketRequestPayment`.
-    RequestPayment,
-    /// `GetBucketAccelerateConfiguration`.
-    Accelerate,
     /// `GetBucketNotificationConfiguration`.
     Notification,
     /// `GetBucketReplication`.
     Replication,
     /// `GetBucketEncryption`.
     Encryption,
-    /// `GetPublicAccessBlock`.
-    PublicAccessBlock,
-    /// `GetBucketOwnershipControls`.
-    OwnershipControls,
     /// `GetBucketAcl`, `GetObjectAcl`: the owner has all.
     Acl,
     /// `GetObjectLockConfiguration`.
@@ -61,45 +44,16 @@ impl NotConfigured {
         let missing = |code: ErrorCode| Err(Error::new(code).field("BucketName", bucket));
         match self {
             Self::Policy | Self::PolicyStatus => missing(ErrorCode::NoSuchBucketPolicy),
-            Self::Cors => missing(ErrorCode::NoSuchCORSConfiguration),
-            Self::Preflight => Err(Error::new(ErrorCode::AccessForbidden)),
             Self::Lifecycle => missing(ErrorCode::NoSuchLifecycleConfiguration),
-            Self::BucketTagging => missing(ErrorCode::NoSuchTagSet),
             Self::Website => missing(ErrorCode::NoSuchWebsiteConfiguration),
             Self::Replication => missing(ErrorCode::ReplicationConfigurationNotFoundError),
             Self::Encryption => missing(ErrorCode::ServerSideEncryptionConfigurationNotFoundError),
-            Self::PublicAccessBlock => missing(ErrorCode::NoSuchPublicAccessBlockConfiguration),
-            Self::OwnershipControls => missing(ErrorCode::OwnershipControlsNotFoundError),
             Self::ObjectLock => missing(ErrorCode::ObjectLockConfigurationNotFoundError),
             Self::Retention | Self::LegalHold => Err(unsupported::lock_missing()),
-            Self::Logging => Ok(empty("BucketLoggingStatus")),
-            Self::Accelerate => Ok(empty("AccelerateConfiguration")),
             Self::Notification => Ok(empty("NotificationConfiguration")),
-            Self::RequestPayment => Ok(request_payment()),
-            Self::ObjectTagging => Ok(tagging()),
             Self::Acl => Ok(acl(owner)),
         }
     }
-}
-
-fn empty(root: &str) -> Bytes {
-    let mut document = Document::with_root(root);
-    document.close(root);
-    document.finish()
-}
-
-fn request_payment() -> Bytes {
-    let mut document = Document::with_root("RequestPaymentConfiguration");
-    document.text("Payer", "BucketOwner");
-    document.close("RequestPaymentConfiguration");
-    document.finish()
-}
-
-fn tagging() -> Bytes {
-    let mut document = Document::with_root("Tagging");
-    document.text("TagSet", "");
-    document.close("Tagging");
-    document.finish()
 }
 
 fn acl(owner: &Owner<'_>) -> Bytes {
@@ -130,15 +84,10 @@ mod tests {
         for (kind, status, code) in [
             (NotConfigured::Policy, 404, "NoSuchBucketPolicy"),
             (NotConfigured::PolicyStatus, 404, "NoSuchBucketPolicy"),
-            (NotConfigured::Cors, 404, "NoSuchCORSConfiguration"),
-            (NotConfigured::Preflight, 403, "AccessForbidden"),
             (NotConfigured::Lifecycle, 404, "NoSuchLifecycleConfiguration"),
-            (NotConfigured::BucketTagging, 404, "NoSuchTagSet"),
             (NotConfigured::Website, 404, "NoSuchWebsiteConfiguration"),
             (NotConfigured::Replication, 404, "ReplicationConfigurationNotFoundError"),
             (NotConfigured::Encryption, 404, "ServerSideEncryptionConfigurationNotFoundError"),
-            (NotConfigured::PublicAccessBlock, 404, "NoSuchPublicAccessBlockConfiguration"),
-            (NotConfigured::OwnershipControls, 404, "OwnershipControlsNotFoundError"),
             (NotConfigured::ObjectLock, 404, "ObjectLockConfigurationNotFoundError"),
             (NotConfigured::Retention, 400, "InvalidRequest"),
             (NotConfigured::LegalHold, 400, "InvalidRequest"),
@@ -151,16 +100,9 @@ mod tests {
     #[test]
     fn empty_configurations_are_documents() {
         for (kind, rest) in [
-            (NotConfigured::Logging, "<BucketLoggingStatus @></BucketLoggingStatus>"),
-            (NotConfigured::Accelerate, "<AccelerateConfiguration @></AccelerateConfiguration>"),
             (
                 NotConfigured::Notification,
                 "<NotificationConfiguration @></NotificationConfiguration>",
-            ),
-            (NotConfigured::ObjectTagging, "<Tagging @><TagSet/></Tagging>"),
-            (
-                NotConfigured::RequestPayment,
-                "<RequestPaymentConfiguration @><Payer>BucketOwner</Payer></RequestPaymentConfiguration>",
             ),
             (
                 NotConfigured::Acl,

@@ -6,14 +6,18 @@
 
 pub mod table;
 
+use crate::checksum::Declared;
 use crate::s3::address::{self, Address};
+use crate::s3::checksums;
+use crate::s3::configuration::{ConfigurationKind, Verb};
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::not_configured::NotConfigured;
 use crate::s3::parameters::{
     AbortMultipartUpload, BucketDocument, CompleteMultipartUpload, CopyObject,
     CreateMultipartUpload, DeleteObject, DeleteObjects, GetObjectAttributes, ListBuckets,
-    ListMultipartUploads, ListObjectVersions, ListObjects, ListObjectsV2, ListParts, OfBucket,
-    PutAcl, PutObject, ReadObject, UploadPart, UploadPartCopy, multipart,
+    ListMultipartUploads, ListObjectVersions, ListObjects, ListObjectsV2, ListParts,
+    ObjectDocument, OfBucket, OfObject, PutAcl, PutObject, ReadObject, UploadPart, UploadPartCopy,
+    content_md5, multipart,
 };
 use crate::s3::query::Query;
 use crate::s3::request::{Headers, Request};
@@ -30,6 +34,21 @@ pub struct Routed {
     pub address: Address,
     /// The parameters of the query.
     pub query: Query,
+}
+
+/// A request about a configuration of a bucket; that of a PUT brings its document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Configure {
+    /// Which configuration.
+    pub kind: ConfigurationKind,
+    /// What is done with it.
+    pub verb: Verb,
+    /// The bucket's name.
+    pub bucket: String,
+    /// The MD5 that the document must have.
+    pub md5: Option<[u8; 16]>,
+    /// The checksum that the document must have.
+    pub checksum: Option<Declared>,
 }
 
 /// An operation with its parameters.
@@ -56,12 +75,19 @@ pub enum Operation {
     DeleteObject(DeleteObject),
     CopyObject(Box<CopyObject>),
     GetObjectAttributes(GetObjectAttributes),
+    GetObjectTagging(OfObject),
+    PutObjectTagging(ObjectDocument),
+    DeleteObjectTagging(OfObject),
+    /// A browser asks before a request: answered without a signature.
+    OptionsObject,
     CreateMultipartUpload(Box<CreateMultipartUpload>),
     UploadPart(UploadPart),
     UploadPartCopy(Box<UploadPartCopy>),
     ListParts(ListParts),
     CompleteMultipartUpload(CompleteMultipartUpload),
     AbortMultipartUpload(AbortMultipartUpload),
+    /// A configuration of a bucket.
+    Configuration(Configure),
     /// A configuration read: once bucket (and key) are known to exist, answer what is inside.
     NotConfigured(NotConfigured),
     /// An operation that AWS has and Anode hasn't, by its name: 501.
@@ -100,6 +126,11 @@ impl Routed {
             Answer::Served(kind) => {
                 unsupported::check(headers)?;
                 self.served(kind, headers)
+            }
+            Answer::Configuration(kind, verb) => {
+                let bucket = multipart::bucket(&self.address);
+                let (md5, checksum) = (content_md5(headers)?, checksums::of_body(headers)?);
+                Ok(Operation::Configuration(Configure { kind, verb, bucket, md5, checksum }))
             }
             Answer::NotConfigured(kind) => Ok(Operation::NotConfigured(kind)),
             Answer::NotImplemented => Ok(Operation::NotImplemented(self.route.name)),
@@ -153,6 +184,14 @@ impl Routed {
             Kind::GetObjectAttributes => {
                 Operation::GetObjectAttributes(GetObjectAttributes::parse(address, query, headers)?)
             }
+            Kind::GetObjectTagging => Operation::GetObjectTagging(OfObject::parse(address, query)?),
+            Kind::PutObjectTagging => {
+                Operation::PutObjectTagging(ObjectDocument::parse(address, query, headers)?)
+            }
+            Kind::DeleteObjectTagging => {
+                Operation::DeleteObjectTagging(OfObject::parse(address, query)?)
+            }
+            Kind::OptionsObject => Operation::OptionsObject,
             Kind::CreateMultipartUpload => Operation::CreateMultipartUpload(Box::new(
                 CreateMultipartUpload::parse(address, headers)?,
             )),

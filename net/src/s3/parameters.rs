@@ -15,6 +15,7 @@ use crate::s3::error::{Error, ErrorCode};
 use crate::s3::limits::{PART_NUMBER_MAX, PUT_BYTES_MAX, UPLOAD_ID_BYTES_MAX};
 use crate::s3::query::Query;
 use crate::s3::request::Headers;
+use crate::s3::version::Version;
 
 pub use acl::PutAcl;
 pub use listings::{
@@ -35,6 +36,44 @@ pub use objects::{
 pub struct OfBucket {
     /// The bucket's name.
     pub bucket: String,
+}
+
+/// A request about a version of an object with no parameters of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfObject {
+    /// The bucket's name.
+    pub bucket: String,
+    /// The object key.
+    pub key: String,
+    /// Which version.
+    pub version: Version,
+}
+
+/// A request that brings a document about a version of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectDocument {
+    /// What it is about.
+    pub object: OfObject,
+    /// The MD5 that the document must have.
+    pub md5: Option<[u8; 16]>,
+    /// The checksum that the document must have.
+    pub checksum: Option<Declared>,
+}
+
+impl OfObject {
+    /// Reads them.
+    pub fn parse(address: &Address, query: &Query) -> Result<Self, Error> {
+        let version = Version::parse(query.get("versionId"))?;
+        Ok(Self { bucket: multipart::bucket(address), key: multipart::key(address), version })
+    }
+}
+
+impl ObjectDocument {
+    /// Reads them.
+    pub fn parse(address: &Address, query: &Query, headers: Headers<'_>) -> Result<Self, Error> {
+        let (md5, checksum) = (content_md5(headers)?, checksums::of_body(headers)?);
+        Ok(Self { object: OfObject::parse(address, query)?, md5, checksum })
+    }
 }
 
 /// A request that brings a document about a bucket.

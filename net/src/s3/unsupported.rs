@@ -1,6 +1,6 @@
 //! Features that a request can ask for by a header and that Anode doesn't have.
 //!
-//! A request that asks for one is refused: an object stored without the encryption, lock or tags
+//! A request that asks for one is refused: an object stored without the encryption or lock
 //! that its owner asked for would be stored wrong.
 
 use crate::s3::error::{Error, ErrorCode};
@@ -32,7 +32,6 @@ fn check_header(name: &str, value: &str) -> Result<(), Error> {
         "x-amz-object-ownership" if value != "BucketOwnerEnforced" => {
             Err(Error::header_not_implemented(name))
         }
-        "x-amz-tagging" if !value.is_empty() => Err(Error::header_not_implemented(name)),
         "x-amz-bucket-namespace" if value != "global" => Err(Error::header_not_implemented(name)),
         "x-amz-write-offset-bytes"
         | "x-amz-mfa"
@@ -108,7 +107,6 @@ mod tests {
             ("x-amz-bucket-object-lock-enabled", "false", None),
             ("x-amz-object-ownership", "BucketOwnerEnforced", None),
             ("x-amz-object-ownership", "ObjectWriter", no),
-            ("x-amz-tagging", "a=b", no),
             ("x-amz-write-offset-bytes", "0", no),
             ("x-amz-website-redirect-location", "/x", None),
             ("x-amz-storage-class", "STANDARD", None),

@@ -9,7 +9,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// It is done, and there is nothing to say. `RemoveBucket`, credentials, `CreateUpload`, `AbortUpload`, seals,
-    /// `Reclaim`, `SetVersioning`.
+    /// `Reclaim`, `SetVersioning`, `Configure`.
     Done,
     /// `CreateBucket`, the meta group's steps of `SetVersioning`: the bucket.
     Bucket(Bucket),
@@ -20,6 +20,11 @@ pub enum Reply {
     Deleted(Deleted),
     /// `DeleteObjects`: for each key in order, what became of it, or why it stays.
     DeletedEach(Vec<Result<Deleted, Refusal>>),
+    /// `Amend`: it is changed.
+    Amended {
+        /// The version; none where the bucket never kept versions.
+        version: Option<VersionName>,
+    },
     /// Nothing was changed.
     Refused(Refusal),
 }
@@ -60,6 +65,12 @@ pub enum Refusal {
     /// `If-Match` for an object that isn't there (404).
     #[error("there is no object under this key to match")]
     NoSuchKey,
+    /// What is named is a delete marker (405).
+    #[error("it is a delete marker")]
+    IsMarker,
+    /// Retention or a legal hold keeps it (403).
+    #[error("object lock keeps it")]
+    Locked,
     /// There is no such upload of this key (404).
     #[error("there is no such upload")]
     NoSuchUpload,

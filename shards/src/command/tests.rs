@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    lock::Lock,
     object::{ChecksumKind, Secret},
     version::ObjectVersion,
 };
@@ -22,6 +23,8 @@ fn put(bytes: &'static [u8]) -> Command {
             body: Body::Inline(u32::try_from(bytes.len()).unwrap()),
             upload: Some(UploadId(u128::MAX - 1)),
             version: Some(ObjectVersion { is_marker: true, ..ObjectVersion::default() }),
+            tags: vec![("a".to_owned(), "b".to_owned())],
+            lock: Some(Lock { retention: None, legal_hold: Some(true) }),
             parts: Vec::new(),
         },
         condition: WriteCondition { if_none_match_any: true, if_match: Some("x".to_owned()) },
@@ -59,6 +62,13 @@ fn every() -> Vec<Command> {
         Command::SealBucket(1),
         Command::UnsealBucket(1),
         Command::Reclaim(vec![ReclaimStep { body: BodyId(5), start: 0, end: 3, since_ms: 8 }]),
+        Command::Configure(Configure { document: Some(vec![7]), ..Configure::default() }),
+        Command::Amend(Box::new(Amend {
+            bucket: 3,
+            key: "k".to_owned(),
+            version: WantedVersion::Null,
+            change: Amendment::Retention(None, Leave { now_ms: 4, bypasses_governance: true }),
+        })),
         Command::SetVersioning(SetVersioning {
             versioning: Versioning::Enabled,
             ..SetVersioning::default()

@@ -1,14 +1,30 @@
 //! Buckets and credentials of the meta group, and the seals that a bucket's removal puts on every other group.
 
-use anode_disk::{Directory, Error, index::ScanLimit};
+use std::ops::Range;
+
+use anode_disk::{
+    Directory, Error,
+    index::{Entry, Payload, ScanLimit},
+};
 use bytes::Bytes;
 
-use super::{State, draft::Draft, keys};
+use super::{
+    State,
+    draft::Draft,
+    keys,
+    read::{PAGE, corrupt},
+};
 use crate::{
-    command::{CreateBucket, Refusal, RemoveBucket, Reply, SetVersioning, VersioningStep},
+    command::{
+        Configure, CreateBucket, Refusal, RemoveBucket, Reply, SetVersioning, VersioningStep,
+    },
+    limits::CONFIGURATION_BYTES_MAX,
     object::{Bucket, BucketId, Credential},
     version::{BucketState, Versioning},
 };
+
+/// A configuration of a bucket: whose, which, and what it is.
+pub type Configuration = (BucketId, u8, Bytes);
 
 const BUCKET_FIRST: BucketId = 1;
 
@@ -60,6 +76,9 @@ impl<D: Directory> State<D> {
         match self.bucket(&remove.name).await? {
             Some(bucket) if bucket.id == remove.bucket => {
                 draft.delete(keys::bucket(self.group, &remove.name));
+                for (_, kind, _) in self.configurations_in(self.of_bucket(bucket.id)).await? {
+                    draft.delete(keys::configuration(self.group, bucket.id, kind));
+                }
                 Ok(Ok(Reply::Done))
             }
             Some(_) | None => Ok(Err(Refusal::NoSuchBucket)),
@@ -148,6 +167,52 @@ impl<D: Directory> State<D> {
         }
         draft.put(keys::bucket(self.group, &set.name), &bucket);
         Ok(Ok(Reply::Bucket(bucket)))
+    }
+
+    pub(super) async fn configure(
+        &self,
+        set: &Configure,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        if self.bucket(&set.name).await?.is_none_or(|bucket| bucket.id != set.bucket) {
+            return Ok(Err(Refusal::NoSuchBucket));
+        }
+        let key = keys::configuration(self.group, set.bucket, set.kind);
+        match &set.document {
+            Some(document) if document.len() > CONFIGURATION_BYTES_MAX => {
+                return Ok(Err(Refusal::Malformed("a configuration has up to 256 KiB")));
+            }
+            Some(document) => {
+                let value = Bytes::copy_from_slice(document);
+                draft.put_entry(key, Entry { value, payload: Payload::None });
+            }
+            None => draft.delete(key),
+        }
+        Ok(Ok(Reply::Done))
+    }
+
+    /// Meta group: the configurations of all buckets: whose, which, and what it is.
+    pub async fn configurations(&self) -> Result<Vec<Configuration>, Error> {
+        self.configurations_in(keys::all_configurations(self.group)).await
+    }
+
+    fn of_bucket(&self, bucket: BucketId) -> Range<Bytes> {
+        keys::configurations(self.group, bucket)
+    }
+
+    async fn configurations_in(&self, range: Range<Bytes>) -> Result<Vec<Configuration>, Error> {
+        let mut found = Vec::new();
+        let mut start = Some(range.start);
+        while let Some(from) = start {
+            let page = self.storage.index.scan(from..range.end.clone(), PAGE).await?;
+            for (key, entry) in page.entries {
+                let named = key.get(5..).and_then(keys::configuration_of);
+                let named = named.ok_or_else(|| corrupt(&key, "no configuration".to_owned()))?;
+                found.push((named.0, named.1, entry.value));
+            }
+            start = page.next;
+        }
+        Ok(found)
     }
 
     async fn apply_versioning(

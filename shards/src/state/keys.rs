@@ -15,6 +15,7 @@
 //!   8 CONDEMNED   time u64 | body u128                        Condemned
 //!   9 CONTENT     its name, 32 bytes                          payload: the chunk
 //!  10 SHARED      name of a content                           how often it is referred to, where not once
+//!  11 CONFIGURATION bucket u64 | kind u8                       a configuration of a bucket, as it was given
 //!  12 VERSION     bucket u64 | escaped key | 00 01 | !sequence u64  Object, not the current one; payload as there
 //!  13 NULL        bucket u64 | escaped key | 00 01            the sequence of the null version, where it is a VERSION
 //! ```
@@ -43,6 +44,7 @@ pub(super) const BUCKET_STATE: u8 = 7;
 pub(super) const CONDEMNED: u8 = 8;
 pub(super) const CONTENT: u8 = 9;
 pub(super) const SHARED: u8 = 10;
+pub(super) const CONFIGURATION: u8 = 11;
 pub(super) const VERSION: u8 = 12;
 pub(super) const NULL: u8 = 13;
 
@@ -73,6 +75,28 @@ pub(crate) fn bucket(group: GroupId, name: &str) -> Bytes {
 
 pub(crate) fn buckets(group: GroupId) -> Range<Bytes> {
     span(space(group, BUCKET))
+}
+
+pub(crate) fn configuration(group: GroupId, bucket: BucketId, kind: u8) -> Bytes {
+    Bytes::from([space(group, CONFIGURATION).as_slice(), &wide(bucket), &[kind]].concat())
+}
+
+/// The configurations of a bucket.
+pub(crate) fn configurations(group: GroupId, bucket: BucketId) -> Range<Bytes> {
+    span([space(group, CONFIGURATION).as_slice(), &wide(bucket)].concat())
+}
+
+/// The configurations of all buckets.
+pub(crate) fn all_configurations(group: GroupId) -> Range<Bytes> {
+    span(space(group, CONFIGURATION))
+}
+
+/// The bucket and the kind that end the key of a configuration.
+#[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
+pub(crate) fn configuration_of(rest: &[u8]) -> Option<(BucketId, u8)> {
+    let (bucket, kind) = rest.split_first_chunk()?;
+    let [kind] = *kind else { return None };
+    Some((u64::from_be_bytes(*bucket), kind))
 }
 
 pub(crate) fn credential(group: GroupId, access_key: &str) -> Bytes {

@@ -93,6 +93,10 @@ impl<D: Directory> State<D> {
         if let Err(refusal) = condition.check(before.as_ref().map(|before| &before.object)) {
             return Ok(Err(refusal));
         }
+        let made = (versioning, complete.now_ms);
+        if let Err(refusal) = self.check_lock(name, made, draft).await? {
+            return Ok(Err(refusal));
+        }
         let object = assemble(complete, upload, &chosen);
         let used: BTreeSet<u16> = chosen.iter().map(|part| part.number).collect();
         for part in &there {
@@ -182,6 +186,8 @@ fn assemble(complete: &CompleteUpload, upload: Upload, chosen: &[&Part]) -> Obje
         last_modified_ms: complete.now_ms,
         headers: upload.headers,
         metadata: upload.metadata,
+        tags: upload.tags,
+        lock: upload.lock,
         checksum: complete.checksum.clone(),
         body: Body::Parts(u32::try_from(chosen.len()).expect("part numbers are 16 bits long")),
         upload: Some(complete.upload),

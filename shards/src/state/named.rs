@@ -21,6 +21,8 @@ pub enum Named {
     PendingDelete,
     /// A bucket, by its name.
     Bucket(String),
+    /// A configuration of a bucket, by its number.
+    Configuration(BucketId, u8),
     /// A credential, by its access key.
     Credential(String),
     /// An object: a version of it.
@@ -69,6 +71,10 @@ impl Named {
                     keys::NULL => Self::NullVersion(wide(*bucket), key),
                     _ => Self::Object(wide(*bucket), key),
                 }
+            }
+            keys::CONFIGURATION => {
+                let (bucket, kind) = keys::configuration_of(rest)?;
+                Self::Configuration(bucket, kind)
             }
             keys::PART => {
                 let (upload, part) = rest.split_first_chunk::<16>()?;
@@ -169,6 +175,7 @@ mod tests {
             (keys::shared(5, ContentId([9; 32])), Named::Shared(ContentId([9; 32]))),
             (keys::version(5, 7, key, 3), Named::Object(7, key.to_owned())),
             (keys::null(5, 7, key), Named::NullVersion(7, key.to_owned())),
+            (keys::configuration(5, 7, 2), Named::Configuration(7, 2)),
             (keys::bucket_state(5, 7), Named::BucketState(7)),
             (keys::condemned(5, condemned), Named::Condemned(BodyId(8))),
         ];

@@ -42,6 +42,10 @@ impl<D: Directory> State<D> {
         if let Err(refusal) = put.condition.check(before.as_ref().map(|before| &before.object)) {
             return Ok(Err(refusal));
         }
+        let made = (state.versioning, put.object.last_modified_ms);
+        if let Err(refusal) = self.check_lock(name, made, draft).await? {
+            return Ok(Err(refusal));
+        }
         if let Some(before) = before.as_ref().filter(|before| is_again(put, &before.object)) {
             return Ok(Ok(Reply::Stored(stored(&before.object, state.versioning))));
         }

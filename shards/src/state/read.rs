@@ -21,7 +21,7 @@ use crate::{
 
 /// An object that is overwritten while it is read is looked up again this often.
 pub(super) const LOOKUPS_MAX: u8 = 8;
-const PAGE: ScanLimit = ScanLimit { entries: 1000, bytes: 1 << 20 };
+pub(super) const PAGE: ScanLimit = ScanLimit { entries: 1000, bytes: 1 << 20 };
 
 /// An object that is being read.
 #[derive(Debug)]

@@ -329,7 +329,8 @@ impl Script {
         let drawn = self.random.below(u64::try_from(named.len()).unwrap());
         let version = named[usize::try_from(drawn).unwrap()];
         let now_ms = self.draw();
-        DeleteObject { bucket, key, if_match, now_ms, version, nonce: now_ms }
+        let nonce = now_ms;
+        DeleteObject { bucket, key, if_match, now_ms, version, nonce, ..DeleteObject::default() }
     }
 
     fn condition(&mut self, bucket: BucketId, key: &str) -> WriteCondition {

@@ -17,7 +17,8 @@ use super::{
     read::{LOOKUPS_MAX, decode},
 };
 use crate::{
-    command::{DeleteObject, Deleted, Refusal, WriteCondition},
+    command::{Amend, Amendment, DeleteObject, Deleted, Refusal, Reply, WriteCondition},
+    lock::{Leave, Lock},
     object::{Body, BucketId, Object},
     version::{BucketState, ObjectVersion, VersionId, Versioning, WantedVersion},
 };
@@ -66,6 +67,22 @@ impl<D: Directory> State<D> {
         Ok(object)
     }
 
+    /// Refuses a write that would take the place of a null version that is locked.
+    pub(super) async fn check_lock(
+        &self,
+        name: Name<'_>,
+        (versioning, now_ms): (Versioning, u64),
+        draft: &Draft,
+    ) -> Result<Result<(), Refusal>, Error> {
+        if versioning != Versioning::Suspended {
+            return Ok(Ok(()));
+        }
+        let null = Box::pin(self.named(name, WantedVersion::Null, draft)).await?;
+        let leave = Leave { now_ms, bypasses_governance: false };
+        let is_locked = null.is_some_and(|null| null.object.is_locked(leave));
+        Ok(if is_locked { Err(Refusal::Locked) } else { Ok(()) })
+    }
+
     /// S3: `DeleteObject` where the bucket keeps versions, or did.
     pub(super) async fn delete_versioned(
         &self,
@@ -88,16 +105,61 @@ impl<D: Directory> State<D> {
             return Ok(Err(refusal));
         }
         if delete.version == WantedVersion::Current {
+            let made = (versioning, delete.now_ms);
+            if let Err(refusal) = self.check_lock(name, made, draft).await? {
+                return Ok(Err(refusal));
+            }
             let is_null = versioning == Versioning::Suspended;
             let marker = self.hide(name, found.clone(), (is_null, delete), draft).await?;
             let version = Some(marker.name());
             return Ok(Ok(Deleted { found: found.is_some(), version, is_marker: true }));
         }
         let Some(found) = found else { return Ok(Ok(Deleted::default())) };
+        if found.object.is_locked(delete.leave()) {
+            return Ok(Err(Refusal::Locked));
+        }
         self.remove(name, &found, delete.now_ms, draft).await?;
         self.promote(name, draft).await?;
         let (version, is_marker) = (Some(found.object.version_name()), found.object.is_marker());
         Ok(Ok(Deleted { found: true, version, is_marker }))
+    }
+
+    /// Changes what is kept beside the bytes of a version: its payload stays where it is.
+    pub(super) async fn amend(
+        &self,
+        amend: &Amend,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        let name = (amend.bucket, amend.key.as_str());
+        let found = match amend.version {
+            WantedVersion::Current => self.current(name, draft).await?,
+            wanted @ (WantedVersion::Null | WantedVersion::Id(_)) => {
+                self.named(name, wanted, draft).await?
+            }
+        };
+        let Some(mut found) = found else { return Ok(Err(Refusal::NoSuchKey)) };
+        if found.object.is_marker() {
+            return Ok(Err(Refusal::IsMarker));
+        }
+        let lock = found.object.lock.unwrap_or_default();
+        match &amend.change {
+            Amendment::Tags(tags) => found.object.tags.clone_from(tags),
+            Amendment::Retention(retention, leave) if lock.forbids(*retention, *leave) => {
+                return Ok(Err(Refusal::Locked));
+            }
+            Amendment::Retention(retention, _) => {
+                found.object.lock = Some(Lock { retention: *retention, ..lock });
+            }
+            Amendment::LegalHold(is_on) => {
+                found.object.lock = Some(Lock { legal_hold: Some(*is_on), ..lock });
+            }
+        }
+        let versioning = self.bucket_state(amend.bucket).await?.versioning;
+        let shown = found.object.version_name();
+        let (index_key, value) = (found.index_key.clone(), encode(&found.object));
+        let moved = self.movable(found).await?;
+        draft.put_entry(index_key, Entry { value, payload: moved.payload });
+        Ok(Ok(Reply::Amended { version: (versioning != Versioning::Off).then_some(shown) }))
     }
 
     /// What a GET finds under a key.

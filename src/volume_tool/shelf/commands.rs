@@ -141,6 +141,7 @@ fn deeds(command: &Command) -> Vec<Deed<'_>> {
         Command::AbortUpload(abort) => {
             vec![Deed::new("abort upload", abort.bucket, &abort.key, Some(abort.now_ms))]
         }
+        Command::Amend(amend) => vec![Deed::new("amend", amend.bucket, &amend.key, None)],
         Command::SealBucket(bucket) => vec![Deed::new("seal bucket", *bucket, "", None)],
         Command::UnsealBucket(bucket) => vec![Deed::new("unseal bucket", *bucket, "", None)],
         Command::SetVersioning(set) => vec![Deed::new("set versioning", set.bucket, "", None)],
@@ -149,6 +150,7 @@ fn deeds(command: &Command) -> Vec<Deed<'_>> {
         | Command::RemoveBucket(_)
         | Command::PutCredential(_)
         | Command::RemoveCredential(_)
+        | Command::Configure(_)
         | Command::Reclaim(_) => Vec::new(),
     }
 }
@@ -177,6 +179,8 @@ impl Shelf {
             | Command::SealBucket(_)
             | Command::UnsealBucket(_)
             | Command::SetVersioning(_)
+            | Command::Configure(_)
+            | Command::Amend(_)
             | Command::Reclaim(_) => None,
         };
         for Deed { name, bucket, key, time_ms } in deeds(command) {

@@ -43,6 +43,8 @@ pub enum ErrorCode {
     InvalidRequest,
     InvalidSecurity,
     InvalidStorageClass,
+    InvalidTag,
+    InvalidTargetBucketForLogging,
     InvalidToken,
     InvalidURI,
     KeyTooLongError,
@@ -125,7 +127,7 @@ const fn row(code: ErrorCode, name: &'static str, status: u16, message: &'static
 }
 
 /// In the order of [`ErrorCode`].
-static ROWS: [Row; 77] = [
+static ROWS: [Row; 79] = [
     row(
         ErrorCode::AccessControlListNotSupported,
         "AccessControlListNotSupported",
@@ -322,6 +324,13 @@ static ROWS: [Row; 77] = [
         "InvalidStorageClass",
         400,
         "The storage class you specified is not valid",
+    ),
+    row(ErrorCode::InvalidTag, "InvalidTag", 400, "The tag provided was not a valid tag."),
+    row(
+        ErrorCode::InvalidTargetBucketForLogging,
+        "InvalidTargetBucketForLogging",
+        400,
+        "The target bucket for logging does not exist",
     ),
     row(
         ErrorCode::InvalidToken,

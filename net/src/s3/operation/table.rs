@@ -3,6 +3,7 @@
 //! The names, methods and sub-resources are those of AWS's model of S3; the actions are those of
 //! "Actions, resources, and condition keys for Amazon S3".
 
+use crate::s3::configuration::{ConfigurationKind, Verb};
 use crate::s3::not_configured::NotConfigured;
 
 /// One operation of S3.
@@ -55,6 +56,8 @@ pub enum With {
 pub enum Answer {
     /// Anode does it.
     Served(Kind),
+    /// A configuration of a bucket.
+    Configuration(ConfigurationKind, Verb),
     /// What AWS says where nothing is configured.
     NotConfigured(NotConfigured),
     /// 501.
@@ -85,6 +88,10 @@ pub enum Kind {
     DeleteObject,
     CopyObject,
     GetObjectAttributes,
+    GetObjectTagging,
+    PutObjectTagging,
+    DeleteObjectTagging,
+    OptionsObject,
     CreateMultipartUpload,
     UploadPart,
     UploadPartCopy,
@@ -205,25 +212,25 @@ pub static ROUTES: [Route; 113] = [
     bucket("PUT", "", "CreateBucket", "s3:CreateBucket", Answer::Served(Kind::CreateBucket)),
     bucket("POST", "delete", "DeleteObjects", "s3:DeleteObject", Answer::Served(Kind::DeleteObjects)),
     bucket("DELETE", "", "DeleteBucket", "s3:DeleteBucket", Answer::Served(Kind::DeleteBucket)),
-    bucket("GET", "accelerate", "GetBucketAccelerateConfiguration", "s3:GetAccelerateConfiguration", Answer::NotConfigured(NotConfigured::Accelerate)),
+    bucket("GET", "accelerate", "GetBucketAccelerateConfiguration", "s3:GetAccelerateConfiguration", Answer::Configuration(ConfigurationKind::Accelerate, Verb::Get)),
     bucket("GET", "acl", "GetBucketAcl", "s3:GetBucketAcl", Answer::NotConfigured(NotConfigured::Acl)),
-    bucket("GET", "cors", "GetBucketCors", "s3:GetBucketCORS", Answer::NotConfigured(NotConfigured::Cors)),
+    bucket("GET", "cors", "GetBucketCors", "s3:GetBucketCORS", Answer::Configuration(ConfigurationKind::Cors, Verb::Get)),
     bucket("GET", "encryption", "GetBucketEncryption", "s3:GetEncryptionConfiguration", Answer::NotConfigured(NotConfigured::Encryption)),
     bucket("GET", "lifecycle", "GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration", Answer::NotConfigured(NotConfigured::Lifecycle)),
-    bucket("GET", "logging", "GetBucketLogging", "s3:GetBucketLogging", Answer::NotConfigured(NotConfigured::Logging)),
+    bucket("GET", "logging", "GetBucketLogging", "s3:GetBucketLogging", Answer::Configuration(ConfigurationKind::Logging, Verb::Get)),
     bucket("GET", "notification", "GetBucketNotificationConfiguration", "s3:GetBucketNotification", Answer::NotConfigured(NotConfigured::Notification)),
     bucket("GET", "object-lock", "GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration", Answer::NotConfigured(NotConfigured::ObjectLock)),
-    bucket("GET", "ownershipControls", "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Answer::NotConfigured(NotConfigured::OwnershipControls)),
+    bucket("GET", "ownershipControls", "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Answer::Configuration(ConfigurationKind::OwnershipControls, Verb::Get)),
     bucket("GET", "policy", "GetBucketPolicy", "s3:GetBucketPolicy", Answer::NotConfigured(NotConfigured::Policy)),
     bucket("GET", "policyStatus", "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus", Answer::NotConfigured(NotConfigured::PolicyStatus)),
-    bucket("GET", "publicAccessBlock", "GetPublicAccessBlock", "s3:GetBucketPublicAccessBlock", Answer::NotConfigured(NotConfigured::PublicAccessBlock)),
+    bucket("GET", "publicAccessBlock", "GetPublicAccessBlock", "s3:GetBucketPublicAccessBlock", Answer::Configuration(ConfigurationKind::PublicAccessBlock, Verb::Get)),
     bucket("GET", "replication", "GetBucketReplication", "s3:GetReplicationConfiguration", Answer::NotConfigured(NotConfigured::Replication)),
-    bucket("GET", "requestPayment", "GetBucketRequestPayment", "s3:GetBucketRequestPayment", Answer::NotConfigured(NotConfigured::RequestPayment)),
-    bucket("GET", "tagging", "GetBucketTagging", "s3:GetBucketTagging", Answer::NotConfigured(NotConfigured::BucketTagging)),
+    bucket("GET", "requestPayment", "GetBucketRequestPayment", "s3:GetBucketRequestPayment", Answer::Configuration(ConfigurationKind::RequestPayment, Verb::Get)),
+    bucket("GET", "tagging", "GetBucketTagging", "s3:GetBucketTagging", Answer::Configuration(ConfigurationKind::Tagging, Verb::Get)),
     bucket("GET", "versioning", "GetBucketVersioning", "s3:GetBucketVersioning", Answer::Served(Kind::GetBucketVersioning)),
     bucket("GET", "website", "GetBucketWebsite", "s3:GetBucketWebsite", Answer::NotConfigured(NotConfigured::Website)),
     bucket("PUT", "acl", "PutBucketAcl", "s3:PutBucketAcl", Answer::Served(Kind::PutBucketAcl)),
-    bucket("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::NotConfigured(NotConfigured::Preflight)),
+    bucket("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::Served(Kind::OptionsObject)),
     bucket("GET", "abac", "GetBucketAbac", "s3:GetBucketAbac", Answer::NotImplemented),
     bucket("GET", "analytics", "GetBucketAnalyticsConfiguration", "s3:GetAnalyticsConfiguration", Answer::NotImplemented).when(With::Parameter("id")),
     bucket("GET", "analytics", "ListBucketAnalyticsConfigurations", "s3:GetAnalyticsConfiguration", Answer::NotImplemented),
@@ -238,33 +245,33 @@ pub static ROUTES: [Route; 113] = [
     bucket("GET", "session", "CreateSession", "s3:CreateSession", Answer::NotImplemented),
     bucket("GET", "versions", "ListObjectVersions", "s3:ListBucketVersions", Answer::Served(Kind::ListObjectVersions)),
     bucket("PUT", "abac", "PutBucketAbac", "s3:PutBucketAbac", Answer::NotImplemented),
-    bucket("PUT", "accelerate", "PutBucketAccelerateConfiguration", "s3:PutAccelerateConfiguration", Answer::NotImplemented),
+    bucket("PUT", "accelerate", "PutBucketAccelerateConfiguration", "s3:PutAccelerateConfiguration", Answer::Configuration(ConfigurationKind::Accelerate, Verb::Put)),
     bucket("PUT", "analytics", "PutBucketAnalyticsConfiguration", "s3:PutAnalyticsConfiguration", Answer::NotImplemented),
-    bucket("PUT", "cors", "PutBucketCors", "s3:PutBucketCORS", Answer::NotImplemented),
+    bucket("PUT", "cors", "PutBucketCors", "s3:PutBucketCORS", Answer::Configuration(ConfigurationKind::Cors, Verb::Put)),
     bucket("PUT", "encryption", "PutBucketEncryption", "s3:PutEncryptionConfiguration", Answer::NotImplemented),
     bucket("PUT", "intelligent-tiering", "PutBucketIntelligentTieringConfiguration", "s3:PutIntelligentTieringConfiguration", Answer::NotImplemented),
     bucket("PUT", "inventory", "PutBucketInventoryConfiguration", "s3:PutInventoryConfiguration", Answer::NotImplemented),
     bucket("PUT", "lifecycle", "PutBucketLifecycleConfiguration", "s3:PutLifecycleConfiguration", Answer::NotImplemented),
-    bucket("PUT", "logging", "PutBucketLogging", "s3:PutBucketLogging", Answer::NotImplemented),
+    bucket("PUT", "logging", "PutBucketLogging", "s3:PutBucketLogging", Answer::Configuration(ConfigurationKind::Logging, Verb::Put)),
     bucket("PUT", "metadataAnnotationTable", "UpdateBucketMetadataAnnotationTableConfiguration", "s3:UpdateBucketMetadataAnnotationTableConfiguration", Answer::NotImplemented),
     bucket("PUT", "metadataInventoryTable", "UpdateBucketMetadataInventoryTableConfiguration", "s3:UpdateBucketMetadataInventoryTableConfiguration", Answer::NotImplemented),
     bucket("PUT", "metadataJournalTable", "UpdateBucketMetadataJournalTableConfiguration", "s3:UpdateBucketMetadataJournalTableConfiguration", Answer::NotImplemented),
     bucket("PUT", "metrics", "PutBucketMetricsConfiguration", "s3:PutMetricsConfiguration", Answer::NotImplemented),
     bucket("PUT", "notification", "PutBucketNotificationConfiguration", "s3:PutBucketNotification", Answer::NotImplemented),
     bucket("PUT", "object-lock", "PutObjectLockConfiguration", "s3:PutBucketObjectLockConfiguration", Answer::NotImplemented),
-    bucket("PUT", "ownershipControls", "PutBucketOwnershipControls", "s3:PutBucketOwnershipControls", Answer::NotImplemented),
+    bucket("PUT", "ownershipControls", "PutBucketOwnershipControls", "s3:PutBucketOwnershipControls", Answer::Configuration(ConfigurationKind::OwnershipControls, Verb::Put)),
     bucket("PUT", "policy", "PutBucketPolicy", "s3:PutBucketPolicy", Answer::NotImplemented),
-    bucket("PUT", "publicAccessBlock", "PutPublicAccessBlock", "s3:PutBucketPublicAccessBlock", Answer::NotImplemented),
+    bucket("PUT", "publicAccessBlock", "PutPublicAccessBlock", "s3:PutBucketPublicAccessBlock", Answer::Configuration(ConfigurationKind::PublicAccessBlock, Verb::Put)),
     bucket("PUT", "replication", "PutBucketReplication", "s3:PutReplicationConfiguration", Answer::NotImplemented),
-    bucket("PUT", "requestPayment", "PutBucketRequestPayment", "s3:PutBucketRequestPayment", Answer::NotImplemented),
-    bucket("PUT", "tagging", "PutBucketTagging", "s3:PutBucketTagging", Answer::NotImplemented),
+    bucket("PUT", "requestPayment", "PutBucketRequestPayment", "s3:PutBucketRequestPayment", Answer::Configuration(ConfigurationKind::RequestPayment, Verb::Put)),
+    bucket("PUT", "tagging", "PutBucketTagging", "s3:PutBucketTagging", Answer::Configuration(ConfigurationKind::Tagging, Verb::Put)),
     bucket("PUT", "versioning", "PutBucketVersioning", "s3:PutBucketVersioning", Answer::Served(Kind::PutBucketVersioning)),
     bucket("PUT", "website", "PutBucketWebsite", "s3:PutBucketWebsite", Answer::NotImplemented),
     bucket("POST", "", "PostObject", "s3:PutObject", Answer::NotImplemented),
     bucket("POST", "metadataConfiguration", "CreateBucketMetadataConfiguration", "s3:CreateBucketMetadataConfiguration", Answer::NotImplemented),
     bucket("POST", "metadataTable", "CreateBucketMetadataTableConfiguration", "s3:CreateBucketMetadataTableConfiguration", Answer::NotImplemented),
     bucket("DELETE", "analytics", "DeleteBucketAnalyticsConfiguration", "s3:PutAnalyticsConfiguration", Answer::NotImplemented),
-    bucket("DELETE", "cors", "DeleteBucketCors", "s3:PutBucketCORS", Answer::NotImplemented),
+    bucket("DELETE", "cors", "DeleteBucketCors", "s3:PutBucketCORS", Answer::Configuration(ConfigurationKind::Cors, Verb::Delete)),
     bucket("DELETE", "encryption", "DeleteBucketEncryption", "s3:PutEncryptionConfiguration", Answer::NotImplemented),
     bucket("DELETE", "intelligent-tiering", "DeleteBucketIntelligentTieringConfiguration", "s3:PutIntelligentTieringConfiguration", Answer::NotImplemented),
     bucket("DELETE", "inventory", "DeleteBucketInventoryConfiguration", "s3:PutInventoryConfiguration", Answer::NotImplemented),
@@ -272,11 +279,11 @@ pub static ROUTES: [Route; 113] = [
     bucket("DELETE", "metadataConfiguration", "DeleteBucketMetadataConfiguration", "s3:DeleteBucketMetadataConfiguration", Answer::NotImplemented),
     bucket("DELETE", "metadataTable", "DeleteBucketMetadataTableConfiguration", "s3:DeleteBucketMetadataTableConfiguration", Answer::NotImplemented),
     bucket("DELETE", "metrics", "DeleteBucketMetricsConfiguration", "s3:PutMetricsConfiguration", Answer::NotImplemented),
-    bucket("DELETE", "ownershipControls", "DeleteBucketOwnershipControls", "s3:PutBucketOwnershipControls", Answer::NotImplemented),
+    bucket("DELETE", "ownershipControls", "DeleteBucketOwnershipControls", "s3:PutBucketOwnershipControls", Answer::Configuration(ConfigurationKind::OwnershipControls, Verb::Delete)),
     bucket("DELETE", "policy", "DeleteBucketPolicy", "s3:DeleteBucketPolicy", Answer::NotImplemented),
-    bucket("DELETE", "publicAccessBlock", "DeletePublicAccessBlock", "s3:PutBucketPublicAccessBlock", Answer::NotImplemented),
+    bucket("DELETE", "publicAccessBlock", "DeletePublicAccessBlock", "s3:PutBucketPublicAccessBlock", Answer::Configuration(ConfigurationKind::PublicAccessBlock, Verb::Delete)),
     bucket("DELETE", "replication", "DeleteBucketReplication", "s3:PutReplicationConfiguration", Answer::NotImplemented),
-    bucket("DELETE", "tagging", "DeleteBucketTagging", "s3:PutBucketTagging", Answer::NotImplemented),
+    bucket("DELETE", "tagging", "DeleteBucketTagging", "s3:PutBucketTagging", Answer::Configuration(ConfigurationKind::Tagging, Verb::Delete)),
     bucket("DELETE", "website", "DeleteBucketWebsite", "s3:DeleteBucketWebsite", Answer::NotImplemented),
     object("GET", "", "GetObject", "s3:GetObject", Answer::Served(Kind::GetObject)),
     object("GET", "attributes", "GetObjectAttributes", "s3:GetObjectAttributes", Answer::Served(Kind::GetObjectAttributes)),
@@ -293,9 +300,9 @@ pub static ROUTES: [Route; 113] = [
     object("GET", "acl", "GetObjectAcl", "s3:GetObjectAcl", Answer::NotConfigured(NotConfigured::Acl)),
     object("GET", "legal-hold", "GetObjectLegalHold", "s3:GetObjectLegalHold", Answer::NotConfigured(NotConfigured::LegalHold)),
     object("GET", "retention", "GetObjectRetention", "s3:GetObjectRetention", Answer::NotConfigured(NotConfigured::Retention)),
-    object("GET", "tagging", "GetObjectTagging", "s3:GetObjectTagging", Answer::NotConfigured(NotConfigured::ObjectTagging)),
+    object("GET", "tagging", "GetObjectTagging", "s3:GetObjectTagging", Answer::Served(Kind::GetObjectTagging)),
     object("PUT", "acl", "PutObjectAcl", "s3:PutObjectAcl", Answer::Served(Kind::PutObjectAcl)),
-    object("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::NotConfigured(NotConfigured::Preflight)),
+    object("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::Served(Kind::OptionsObject)),
     object("GET", "annotation", "GetObjectAnnotation", "s3:GetObjectAnnotation", Answer::NotImplemented).when(With::Parameter("annotationName")),
     object("GET", "annotation", "ListObjectAnnotations", "s3:ListObjectAnnotations", Answer::NotImplemented),
     object("GET", "torrent", "GetObjectTorrent", "s3:GetObjectTorrent", Answer::NotImplemented),
@@ -304,11 +311,11 @@ pub static ROUTES: [Route; 113] = [
     object("PUT", "legal-hold", "PutObjectLegalHold", "s3:PutObjectLegalHold", Answer::NotImplemented),
     object("PUT", "renameObject", "RenameObject", "s3:RenameObject", Answer::NotImplemented),
     object("PUT", "retention", "PutObjectRetention", "s3:PutObjectRetention", Answer::NotImplemented),
-    object("PUT", "tagging", "PutObjectTagging", "s3:PutObjectTagging", Answer::NotImplemented),
+    object("PUT", "tagging", "PutObjectTagging", "s3:PutObjectTagging", Answer::Served(Kind::PutObjectTagging)),
     object("POST", "restore", "RestoreObject", "s3:RestoreObject", Answer::NotImplemented),
     object("POST", "select", "SelectObjectContent", "s3:GetObject", Answer::NotImplemented),
     object("DELETE", "annotation", "DeleteObjectAnnotation", "s3:DeleteObjectAnnotation", Answer::NotImplemented),
-    object("DELETE", "tagging", "DeleteObjectTagging", "s3:DeleteObjectTagging", Answer::NotImplemented),
+    object("DELETE", "tagging", "DeleteObjectTagging", "s3:DeleteObjectTagging", Answer::Served(Kind::DeleteObjectTagging)),
 ];
 
 #[cfg(test)]
@@ -344,12 +351,16 @@ mod tests {
                     assert_eq!(format!("{kind:?}"), route.name);
                     Some(kind)
                 }
-                Answer::NotConfigured(_) | Answer::NotImplemented => None,
+                Answer::Configuration(..) | Answer::NotConfigured(_) | Answer::NotImplemented => {
+                    None
+                }
             })
             .collect();
         kinds.sort_unstable();
+        // Of a bucket and of an object.
+        kinds.dedup_by(|a, b| a == b && *a == Kind::OptionsObject);
         assert!(kinds.is_sorted_by(|a, b| a < b));
-        assert_eq!(kinds.len(), 26);
+        assert_eq!(kinds.len(), 30);
         assert_eq!(kinds.last(), Some(&Kind::AbortMultipartUpload));
     }
 }

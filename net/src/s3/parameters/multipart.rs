@@ -10,6 +10,7 @@ use crate::s3::headers::ObjectHeaders;
 use crate::s3::parameters::{body_length, content_md5, decimal, part_number, upload_id};
 use crate::s3::query::Query;
 use crate::s3::request::Headers;
+use crate::s3::tags::Tags;
 
 /// `CreateMultipartUpload`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub struct CreateMultipartUpload {
     pub headers: ObjectHeaders,
     /// The checksum that parts and object get.
     pub checksum: Option<UploadChecksum>,
+    /// The tags that the object gets.
+    pub tags: Tags,
 }
 
 /// `UploadPart`.
@@ -100,6 +103,7 @@ impl CreateMultipartUpload {
             key: key(address),
             headers: ObjectHeaders::parse(headers)?,
             checksum: checksums::of_upload(headers)?,
+            tags: Tags::of_headers(headers)?,
         })
     }
 }

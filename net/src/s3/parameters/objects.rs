@@ -12,6 +12,7 @@ use crate::s3::parameters::multipart::{bucket, key};
 use crate::s3::parameters::{body_length, content_md5, decimal, part_number};
 use crate::s3::query::Query;
 use crate::s3::request::Headers;
+use crate::s3::tags::Tags;
 use crate::s3::version::Version;
 
 /// `PutObject`.
@@ -31,6 +32,8 @@ pub struct PutObject {
     pub md5: Option<[u8; 16]>,
     /// The checksum that the object must have.
     pub checksum: Option<Declared>,
+    /// The tags that the object gets.
+    pub tags: Tags,
 }
 
 /// `GetObject` and `HeadObject`.
@@ -67,6 +70,8 @@ pub struct DeleteObject {
     pub version: Version,
     /// What the object must fulfil.
     pub condition: WriteCondition,
+    /// `x-amz-bypass-governance-retention`.
+    pub bypasses_governance: bool,
 }
 
 /// `DeleteObjects`. The keys are in the body, which must come with an MD5 or a checksum.
@@ -78,6 +83,8 @@ pub struct DeleteObjects {
     pub md5: Option<[u8; 16]>,
     /// The checksum that the body must have.
     pub checksum: Option<Declared>,
+    /// `x-amz-bypass-governance-retention`.
+    pub bypasses_governance: bool,
 }
 
 /// Where the headers of a copy come from.
@@ -108,6 +115,10 @@ pub struct CopyObject {
     pub headers: ObjectHeaders,
     /// The checksum that the copy shall have; else that of the source.
     pub checksum: Option<Algorithm>,
+    /// Where tags come from.
+    pub tags_directive: Directive,
+    /// The request's own tags.
+    pub tags: Tags,
 }
 
 /// What `GetObjectAttributes` can be asked for.
@@ -157,6 +168,7 @@ impl PutObject {
             checksum: checksums::of_body(headers)?,
             condition: WriteCondition::parse(headers)?,
             headers: ObjectHeaders::parse(headers)?,
+            tags: Tags::of_headers(headers)?,
         })
     }
 }
@@ -194,6 +206,7 @@ impl DeleteObject {
             key: key(address),
             version: Version::parse(query.get("versionId"))?,
             condition: WriteCondition::parse_delete(headers)?,
+            bypasses_governance: bypasses_governance(headers),
         })
     }
 }
@@ -209,7 +222,8 @@ impl DeleteObjects {
                 "Missing required header for this request: Content-MD5 OR x-amz-checksum-*",
             ));
         }
-        Ok(Self { bucket: bucket(address), md5, checksum })
+        let bypasses_governance = bypasses_governance(headers);
+        Ok(Self { bucket: bucket(address), md5, checksum, bypasses_governance })
     }
 }
 
@@ -227,9 +241,9 @@ impl CopyObject {
             directive: directive(headers, "x-amz-metadata-directive")?,
             headers: ObjectHeaders::parse(headers)?,
             checksum: checksums::algorithm(headers)?,
+            tags_directive: directive(headers, "x-amz-tagging-directive")?,
+            tags: Tags::of_headers(headers)?,
         };
-        // Tags and annotations don't exist, so there are none to copy; their directive is only checked.
-        directive(headers, "x-amz-tagging-directive")?;
         if copy.is_onto_itself() && !copy.changes_something(headers) {
             return Err(Error::with_message(
                 ErrorCode::InvalidRequest,
@@ -249,6 +263,7 @@ impl CopyObject {
 
     fn changes_something(&self, headers: Headers<'_>) -> bool {
         self.directive == Directive::Replace
+            || self.tags_directive == Directive::Replace
             || headers.has("x-amz-storage-class")
             || self.headers.website_redirect.is_some()
             || self.checksum.is_some()
@@ -317,6 +332,12 @@ fn attributes(headers: Headers<'_>) -> Result<Vec<Attribute>, Error> {
         ));
     }
     Ok(attributes)
+}
+
+/// Whether a request asks to remove or change what retention in governance mode keeps.
+pub(in crate::s3) fn bypasses_governance(headers: Headers<'_>) -> bool {
+    let value = headers.get("x-amz-bypass-governance-retention");
+    value.is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
 fn refuse(headers: Headers<'_>, name: &'static str) -> Result<(), Error> {

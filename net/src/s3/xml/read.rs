@@ -10,14 +10,14 @@ use crate::s3::error::{Error, ErrorCode};
 use crate::s3::limits::{XML_BYTES_MAX, XML_DEPTH_MAX};
 
 /// A document being read: after [`Elements::open`] inside the root element.
-pub(super) struct Elements<'a> {
+pub(in crate::s3) struct Elements<'a> {
     reader: Reader<&'a [u8]>,
     depth: usize,
 }
 
 impl<'a> Elements<'a> {
     /// Starts reading a document whose root element has this name.
-    pub(super) fn open(body: &'a [u8], root: &str) -> Result<Self, Error> {
+    pub(in crate::s3) fn open(body: &'a [u8], root: &str) -> Result<Self, Error> {
         if body.len() > XML_BYTES_MAX {
             return Err(Error::new(ErrorCode::MaxMessageLengthExceeded)
                 .field("MaxMessageLengthBytes", XML_BYTES_MAX.to_string()));
@@ -32,10 +32,28 @@ impl<'a> Elements<'a> {
         }
     }
 
+    /// Reads a document whose root element has one child with text: that text.
+    pub(in crate::s3) fn only_word(
+        body: &'a [u8],
+        root: &str,
+        child: &str,
+    ) -> Result<String, Error> {
+        let mut elements = Self::open(body, root)?;
+        let mut word = None;
+        while let Some(name) = elements.child()? {
+            if name != child || word.is_some() {
+                return Err(malformed());
+            }
+            word = Some(elements.word()?);
+        }
+        elements.finish()?;
+        word.ok_or_else(malformed)
+    }
+
     /// Goes into the next child of the current element and says its name; at the last child's
     /// end leaves the current element and says none. Each child must be left before the next:
     /// by [`Elements::text`], [`Elements::skip`] or by reading its children to their end.
-    pub(super) fn child(&mut self) -> Result<Option<String>, Error> {
+    pub(in crate::s3) fn child(&mut self) -> Result<Option<String>, Error> {
         loop {
             match self.next()? {
                 Event::Start(start) => {
@@ -65,7 +83,7 @@ impl<'a> Elements<'a> {
     }
 
     /// The text of the current element, which has no children; leaves the element.
-    pub(super) fn text(&mut self) -> Result<String, Error> {
+    pub(in crate::s3) fn text(&mut self) -> Result<String, Error> {
         let mut content = String::new();
         loop {
             match self.next()? {
@@ -87,12 +105,12 @@ impl<'a> Elements<'a> {
     }
 
     /// The text without the white space around it.
-    pub(super) fn word(&mut self) -> Result<String, Error> {
+    pub(in crate::s3) fn word(&mut self) -> Result<String, Error> {
         Ok(self.text()?.trim().to_owned())
     }
 
     /// Leaves the current element, whatever is in it.
-    pub(super) fn skip(&mut self) -> Result<(), Error> {
+    pub(in crate::s3) fn skip(&mut self) -> Result<(), Error> {
         let outside = self.depth - 1;
         while self.depth > outside {
             match self.next()? {
@@ -116,7 +134,7 @@ impl<'a> Elements<'a> {
     }
 
     /// Ends the document: behind the root element there is nothing more.
-    pub(super) fn finish(mut self) -> Result<(), Error> {
+    pub(in crate::s3) fn finish(mut self) -> Result<(), Error> {
         loop {
             match self.next()? {
                 Event::Eof => return Ok(()),
@@ -140,7 +158,7 @@ impl<'a> Elements<'a> {
 }
 
 /// `MalformedXML`.
-pub(super) fn malformed() -> Error {
+pub(in crate::s3) fn malformed() -> Error {
     Error::new(ErrorCode::MalformedXML)
 }
 
@@ -159,6 +177,15 @@ fn character(reference: &BytesRef<'_>) -> Result<char, Error> {
         "gt" => Ok('>'),
         "quot" => Ok('"'),
         "apos" => Ok('\''),
+        _ => Err(malformed()),
+    }
+}
+
+/// Reads a flag.
+pub(in crate::s3) fn flag(text: &str) -> Result<bool, Error> {
+    match text {
+        "true" | "True" | "TRUE" | "1" => Ok(true),
+        "false" | "False" | "FALSE" | "0" | "" => Ok(false),
         _ => Err(malformed()),
     }
 }

@@ -6,8 +6,9 @@ use crate::s3::conditions::WriteCondition;
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::etag::unquoted;
 use crate::s3::limits::{DELETE_COUNT_MAX, PART_NUMBER_MAX};
+use crate::s3::tags::{BUCKET_TAGS_MAX, Tags};
 use crate::s3::version::Version;
-use crate::s3::xml::read::{Elements, malformed};
+use crate::s3::xml::read::{Elements, flag, malformed};
 
 /// One object to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,8 @@ pub struct PartToComplete {
 pub struct BucketConfiguration {
     /// The region that the bucket shall be in.
     pub location: Option<String>,
+    /// The tags that it shall have.
+    pub tags: Option<Tags>,
 }
 
 /// Reads the body of `DeleteObjects`.
@@ -110,14 +113,7 @@ pub fn create_bucket(body: &[u8]) -> Result<BucketConfiguration, Error> {
                 configuration.location =
                     Some(elements.word()?).filter(|location| !location.is_empty());
             }
-            "Tags" => {
-                if elements.child()?.is_some() {
-                    return Err(Error::with_message(
-                        ErrorCode::NotImplemented,
-                        "Tags of buckets are not implemented.",
-                    ));
-                }
-            }
+            "Tags" => configuration.tags = Some(Tags::read_set(&mut elements, BUCKET_TAGS_MAX)?),
             "Bucket" | "Location" => {
                 return Err(Error::with_message(
                     ErrorCode::NotImplemented,
@@ -216,14 +212,6 @@ fn part_number(text: &str) -> Result<u16, Error> {
             )
         },
     )
-}
-
-fn flag(text: &str) -> Result<bool, Error> {
-    match text {
-        "true" | "True" | "TRUE" | "1" => Ok(true),
-        "false" | "False" | "FALSE" | "0" | "" => Ok(false),
-        _ => Err(malformed()),
-    }
 }
 
 #[cfg(test)]

@@ -30,6 +30,14 @@ impl Document {
         document
     }
 
+    /// The bytes of a document whose root element has one child with text.
+    pub fn of_one(root: &str, name: &str, value: &str) -> Bytes {
+        let mut document = Self::with_root(root);
+        document.text(name, value);
+        document.close(root);
+        document.finish()
+    }
+
     /// Starts an element.
     pub fn open(&mut self, name: &str) {
         self.open_with(name, &[]);

@@ -2,16 +2,20 @@
 
 use anode_disk::{Error, storage::StorageOptions, testing::SimDisk};
 
+use bytes::Bytes;
+
 use super::rig::{Rig, content_of, run, run_with};
 use crate::{
     command::{
-        Command, CompleteUpload, CreateBucket, CreateUpload, DeleteObject, Deleted, NamedPart,
-        PutObject, ReclaimStep, Refusal, RemoveBucket, Reply, SetVersioning, VersioningStep,
-        WriteCondition,
+        Amend, Amendment, Command, CompleteUpload, Configure, CreateBucket, CreateUpload,
+        DeleteObject, Deleted, NamedPart, PutObject, ReclaimStep, Refusal, RemoveBucket, Reply,
+        SetVersioning, VersioningStep, WriteCondition,
     },
+    limits::CONFIGURATION_BYTES_MAX,
+    lock::{Leave, Retention, RetentionMode},
     object::{Body, BodyId, Credential, Object, Secret, UploadId},
     state::{ListQuery, Listed, PendingDelete, Position},
-    version::Versioning,
+    version::{VersionId, VersionName, Versioning, WantedVersion},
 };
 
 pub(super) async fn put(rig: &Rig, key: &str, bytes: &[u8], id: u64) -> Reply {
@@ -99,6 +103,110 @@ fn the_later_of_two_changes_of_versioning_stays() {
         assert_eq!(rig.state.bucket("one").await.unwrap().unwrap().versioning, stays);
         let undone = rig.propose(&set(Versioning::Off, VersioningStep::Begin)).await;
         assert!(matches!(undone, Reply::Refused(Refusal::Malformed(_))));
+    });
+}
+
+// Every way in which a version can go: by its id, by a batch, by an overwrite of a null version.
+#[test]
+fn a_locked_version_stays() {
+    run(&SimDisk::new(10), async |rig| {
+        let versioned = |versioning, change| {
+            let step = VersioningStep::Apply(change);
+            let set = SetVersioning { bucket: 1, versioning, step, ..SetVersioning::default() };
+            Command::SetVersioning(set)
+        };
+        put(rig, "k", b"null", 1).await;
+        rig.propose(&versioned(Versioning::Enabled, 1)).await;
+        put(rig, "k", &[1; 5000], 2).await;
+        let amend = |version, change| {
+            let amend = Amend { bucket: 1, key: "k".to_owned(), version, change };
+            Command::Amend(Box::new(amend))
+        };
+        let until = |until_ms| Retention { mode: RetentionMode::Governance, until_ms };
+        let leave = Leave { now_ms: 5, bypasses_governance: false };
+        let newest = WantedVersion::Id(VersionId { sequence: 1, nonce: 2 });
+        let retain = |until_ms| amend(newest, Amendment::Retention(Some(until(until_ms)), leave));
+        let name = VersionName::Id(VersionId { sequence: 1, nonce: 2 });
+        let amended = Reply::Amended { version: Some(name) };
+        assert_eq!(rig.propose(&retain(100)).await, amended);
+        assert_eq!(rig.propose(&retain(99)).await, Reply::Refused(Refusal::Locked));
+        let hold = amend(WantedVersion::Null, Amendment::LegalHold(true));
+        rig.propose(&hold).await;
+        rig.flush().await;
+
+        let delete = |version, bypasses_governance| DeleteObject {
+            bucket: 1,
+            key: "k".to_owned(),
+            now_ms: 50,
+            version,
+            bypasses_governance,
+            ..DeleteObject::default()
+        };
+        for version in [newest, WantedVersion::Null] {
+            let reply = rig.propose(&Command::DeleteObject(delete(version, false))).await;
+            assert_eq!(reply, Reply::Refused(Refusal::Locked));
+            let batch = Command::DeleteObjects(vec![delete(version, false)]);
+            let refused = Reply::DeletedEach(vec![Err(Refusal::Locked)]);
+            assert_eq!(rig.propose(&batch).await, refused);
+        }
+        rig.propose(&versioned(Versioning::Suspended, 2)).await;
+        assert_eq!(put(rig, "k", b"over", 3).await, Reply::Refused(Refusal::Locked));
+        let mark = Command::DeleteObject(delete(WantedVersion::Current, true));
+        assert_eq!(rig.propose(&mark).await, Reply::Refused(Refusal::Locked));
+        assert_eq!(rig.read_version(1, "k", WantedVersion::Null).await.1, b"null");
+        assert_eq!(rig.read(1, "k").await, [1; 5000]);
+
+        let bypassed = rig.propose(&Command::DeleteObject(delete(newest, true))).await;
+        assert!(matches!(bypassed, Reply::Deleted(_)), "{bypassed:?}");
+        rig.propose(&amend(WantedVersion::Null, Amendment::LegalHold(false))).await;
+        assert!(matches!(put(rig, "k", b"over", 4).await, Reply::Stored(_)));
+    });
+}
+
+#[test]
+fn what_is_beside_the_bytes_changes_without_them() {
+    run(&SimDisk::new(11), async |rig| {
+        let tags = |key: &str| {
+            let (key, change) = (key.to_owned(), Amendment::Tags(vec![("a".into(), "b".into())]));
+            let version = WantedVersion::Current;
+            Command::Amend(Box::new(Amend { bucket: 1, key, version, change }))
+        };
+        for (id, key, bytes) in [(1, "inline", 500), (2, "chunks", 5000), (3, "none", 0)] {
+            put(rig, key, &vec![7; bytes], id).await;
+            rig.flush().await;
+            assert_eq!(rig.propose(&tags(key)).await, Reply::Amended { version: None });
+            let (object, found) = rig.read_version(1, key, WantedVersion::Current).await;
+            assert_eq!((object.tags.len(), object.last_modified_ms), (1, id));
+            assert_eq!(found, vec![7; bytes]);
+        }
+        assert_eq!(rig.propose(&tags("absent")).await, Reply::Refused(Refusal::NoSuchKey));
+    });
+}
+
+#[test]
+fn configurations_go_with_their_bucket() {
+    run(&SimDisk::new(12), async |rig| {
+        let create = CreateBucket { name: "one".to_owned(), ..CreateBucket::default() };
+        let create = Command::CreateBucket(create);
+        let Reply::Bucket(bucket) = rig.propose(&create).await else { unreachable!() };
+        let set = |kind, document: Option<&[u8]>| {
+            let (name, document) = ("one".to_owned(), document.map(<[u8]>::to_vec));
+            Command::Configure(Configure { name, bucket: bucket.id, kind, document })
+        };
+        for (kind, document) in [(1, Some(&b"first"[..])), (2, Some(b"x")), (1, Some(b"second"))] {
+            assert_eq!(rig.propose(&set(kind, document)).await, Reply::Done);
+        }
+        rig.propose(&set(2, None)).await;
+        let found = rig.state.configurations().await.unwrap();
+        assert_eq!(found, [(bucket.id, 1, Bytes::from_static(b"second"))]);
+        let long = vec![0; CONFIGURATION_BYTES_MAX + 1];
+        let refused = rig.propose(&set(3, Some(&long))).await;
+        assert!(matches!(refused, Reply::Refused(Refusal::Malformed(_))));
+        let remove = RemoveBucket { name: "one".to_owned(), bucket: bucket.id };
+        rig.propose(&Command::RemoveBucket(remove)).await;
+        assert_eq!(rig.state.configurations().await.unwrap(), []);
+        let late = rig.propose(&set(1, Some(b"late"))).await;
+        assert_eq!(late, Reply::Refused(Refusal::NoSuchBucket));
     });
 }
 

@@ -256,6 +256,7 @@ impl Rig {
                 | Named::Object(..)
                 | Named::Upload(..)
                 | Named::Part(..)
+                | Named::Configuration(..)
                 | Named::NullVersion(..)
                 | Named::BucketState(_)
                 | Named::Condemned(_)

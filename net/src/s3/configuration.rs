@@ -1,0 +1,217 @@
+//! Configurations of buckets: the documents that are put, got and deleted as sub-resources of a bucket.
+//!
+//! A file a kind, with its document both ways, and what it means. A document is checked when it is put and stored as it
+//! was sent, so that a later release reads what this one passed over.
+
+pub mod accelerate;
+pub mod cors;
+pub mod logging;
+pub mod ownership;
+pub mod payment;
+pub mod public_access;
+
+use bytes::Bytes;
+
+use crate::s3::error::{Error, ErrorCode};
+use crate::s3::tags::{BUCKET_TAGS_MAX, Tags};
+use crate::s3::xml::write::Document;
+
+use accelerate::Accelerate;
+use cors::Cors;
+use logging::Logging;
+use ownership::Ownership;
+use payment::Payer;
+use public_access::PublicAccessBlock;
+
+/// Which configuration. Its number is stored and never used for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ConfigurationKind {
+    /// `Tagging`.
+    Tagging = 0,
+    /// `CORSConfiguration`.
+    Cors = 1,
+    /// `PublicAccessBlockConfiguration`.
+    PublicAccessBlock = 2,
+    /// `OwnershipControls`.
+    OwnershipControls = 3,
+    /// `RequestPaymentConfiguration`.
+    RequestPayment = 4,
+    /// `AccelerateConfiguration`.
+    Accelerate = 5,
+    /// `BucketLoggingStatus`.
+    Logging = 6,
+}
+
+/// What is done with a configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// It is shown.
+    Get,
+    /// It is set.
+    Put,
+    /// It is removed.
+    Delete,
+}
+
+/// The configurations of a bucket, as far as it has them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Configurations {
+    /// Its tags.
+    pub tags: Option<Tags>,
+    /// Which pages of other origins may use it.
+    pub cors: Option<Cors>,
+    /// What of public access is refused whatever policies and ACLs say.
+    pub public_access_block: Option<PublicAccessBlock>,
+    /// Who owns objects that others put.
+    pub ownership: Option<Ownership>,
+    /// Who pays.
+    pub payer: Option<Payer>,
+    /// Whether transfers are accelerated.
+    pub accelerate: Option<Accelerate>,
+    /// Where its access log goes.
+    pub logging: Option<Logging>,
+}
+
+impl ConfigurationKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Tagging,
+        Self::Cors,
+        Self::PublicAccessBlock,
+        Self::OwnershipControls,
+        Self::RequestPayment,
+        Self::Accelerate,
+        Self::Logging,
+    ];
+
+    /// The number that it is stored under.
+    pub fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The kind of a number; none where a later release gave it.
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.number() == number)
+    }
+
+    /// The status of a PUT that succeeded.
+    pub fn put_status(self) -> u16 {
+        if self == Self::Tagging { 204 } else { 200 }
+    }
+
+    /// What AWS answers where a bucket has none.
+    fn missing(self, bucket: &str) -> Result<Bytes, Error> {
+        let code = match self {
+            Self::Tagging => ErrorCode::NoSuchTagSet,
+            Self::Cors => ErrorCode::NoSuchCORSConfiguration,
+            Self::PublicAccessBlock => ErrorCode::NoSuchPublicAccessBlockConfiguration,
+            Self::OwnershipControls => ErrorCode::OwnershipControlsNotFoundError,
+            Self::RequestPayment => return Ok(Payer::BucketOwner.document()),
+            Self::Accelerate => return Ok(empty("AccelerateConfiguration")),
+            Self::Logging => return Ok(empty("BucketLoggingStatus")),
+        };
+        Err(Error::new(code).field("BucketName", bucket))
+    }
+}
+
+impl Configurations {
+    /// Reads a document and takes its place among the others. An error changes nothing.
+    pub fn set(&mut self, kind: ConfigurationKind, document: &[u8]) -> Result<(), Error> {
+        match kind {
+            ConfigurationKind::Tagging => {
+                self.tags = Some(Tags::read(document, BUCKET_TAGS_MAX)?);
+            }
+            ConfigurationKind::Cors => self.cors = Some(Cors::read(document)?),
+            ConfigurationKind::PublicAccessBlock => {
+                self.public_access_block = Some(PublicAccessBlock::read(document)?);
+            }
+            ConfigurationKind::OwnershipControls => {
+                self.ownership = Some(Ownership::read(document)?);
+            }
+            ConfigurationKind::RequestPayment => self.payer = Some(Payer::read(document)?),
+            ConfigurationKind::Accelerate => self.accelerate = Some(Accelerate::read(document)?),
+            ConfigurationKind::Logging => self.logging = Logging::read(document)?,
+        }
+        Ok(())
+    }
+
+    /// The document of one, or what AWS answers where there is none.
+    pub fn answer(&self, kind: ConfigurationKind, bucket: &str) -> Result<Bytes, Error> {
+        let found = match kind {
+            ConfigurationKind::Tagging => self.tags.as_ref().map(Tags::document),
+            ConfigurationKind::Cors => self.cors.as_ref().map(Cors::document),
+            ConfigurationKind::PublicAccessBlock => {
+                self.public_access_block.map(PublicAccessBlock::document)
+            }
+            ConfigurationKind::OwnershipControls => self.ownership.map(Ownership::document),
+            ConfigurationKind::RequestPayment => self.payer.map(Payer::document),
+            ConfigurationKind::Accelerate => self.accelerate.map(Accelerate::document),
+            ConfigurationKind::Logging => self.logging.as_ref().map(Logging::document),
+        };
+        found.map_or_else(|| kind.missing(bucket), Ok)
+    }
+}
+
+/// A document whose root element is empty.
+pub(super) fn empty(root: &str) -> Bytes {
+    let mut document = Document::with_root(root);
+    document.close(root);
+    document.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_come_back_and_each_is_one_kind() {
+        for (number, kind) in (0..).zip(ConfigurationKind::ALL) {
+            assert_eq!((kind.number(), ConfigurationKind::of_number(number)), (number, Some(kind)));
+        }
+        assert_eq!(ConfigurationKind::of_number(u8::MAX), None);
+    }
+
+    #[test]
+    fn what_is_set_is_shown_and_reads_as_itself() {
+        for (kind, document) in [
+            (
+                ConfigurationKind::Tagging,
+                "<Tagging><TagSet><Tag><Key>k</Key><Value>v</Value></Tag></TagSet></Tagging>",
+            ),
+            (
+                ConfigurationKind::Cors,
+                "<CORSConfiguration><CORSRule><AllowedMethod>GET</AllowedMethod><AllowedOrigin>*</AllowedOrigin></CORSRule></CORSConfiguration>",
+            ),
+            (
+                ConfigurationKind::PublicAccessBlock,
+                "<PublicAccessBlockConfiguration><BlockPublicAcls>true</BlockPublicAcls></PublicAccessBlockConfiguration>",
+            ),
+            (
+                ConfigurationKind::OwnershipControls,
+                "<OwnershipControls><Rule><ObjectOwnership>BucketOwnerEnforced</ObjectOwnership></Rule></OwnershipControls>",
+            ),
+            (
+                ConfigurationKind::RequestPayment,
+                "<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>",
+            ),
+            (
+                ConfigurationKind::Accelerate,
+                "<AccelerateConfiguration><Status>Enabled</Status></AccelerateConfiguration>",
+            ),
+            (
+                ConfigurationKind::Logging,
+                "<BucketLoggingStatus><LoggingEnabled><TargetBucket>b</TargetBucket><TargetPrefix>p</TargetPrefix></LoggingEnabled></BucketLoggingStatus>",
+            ),
+        ] {
+            let mut all = Configurations::default();
+            let missing = all.answer(kind, "b");
+            all.set(kind, document.as_bytes()).unwrap();
+            let shown = all.answer(kind, "b").unwrap();
+            assert_ne!(Ok(&shown), missing.as_ref(), "{kind:?}");
+            let mut again = Configurations::default();
+            again.set(kind, &shown).unwrap();
+            assert_eq!(again, all, "{kind:?}");
+            assert!(again.set(kind, b"<Nothing/>").is_err() && again == all, "{kind:?}");
+        }
+    }
+}

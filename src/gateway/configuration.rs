@@ -1,0 +1,99 @@
+//! S3: the configurations of buckets, put, got and deleted.
+
+use anode_net::{
+    http::ResponseHead,
+    s3::{
+        self, ErrorCode,
+        configuration::{ConfigurationKind, Configurations, Verb, ownership::Ownership},
+        operation::Configure,
+    },
+};
+use anode_shards::command::{self, Command};
+
+use super::{find_bucket, payload, refusal};
+use crate::{
+    authorize::Caller,
+    exchange::{Exchange, Response},
+    host::Host,
+    meta::BucketView,
+    shard::{META_GROUP, Shard},
+};
+
+/// Answers for a configuration of a bucket. What was set holds on every connection when this returns.
+pub async fn answer<H: Host>(
+    exchange: &mut Exchange<'_, H>,
+    caller: &Caller,
+    asked: &Configure,
+) -> Result<Response<H>, s3::Error> {
+    let shard = exchange.shard.clone();
+    let bucket = find_bucket(&shard, &asked.bucket)?;
+    match asked.verb {
+        Verb::Get => Ok(Response::xml(bucket.configurations.answer(asked.kind, &asked.bucket)?)),
+        Verb::Put => {
+            let body = payload::document(exchange, caller, asked.md5, asked.checksum).await?;
+            let mut after = bucket.configurations.clone();
+            after.set(asked.kind, &body)?;
+            check(&shard, asked, &after)?;
+            set(&shard, &bucket, asked.kind, Some(&body)).await?;
+            Ok(Response::empty(ResponseHead::new(asked.kind.put_status())))
+        }
+        Verb::Delete => {
+            set(&shard, &bucket, asked.kind, None).await?;
+            Ok(Response::empty(ResponseHead::new(204)))
+        }
+    }
+}
+
+/// What a document can't know by itself.
+fn check<H: Host>(
+    shard: &Shard<H>,
+    asked: &Configure,
+    after: &Configurations,
+) -> Result<(), s3::Error> {
+    match asked.kind {
+        ConfigurationKind::Logging => {
+            let target = after.logging.as_ref().map(|logging| logging.bucket.as_str());
+            let is_there = target.is_none_or(|target| shard.meta().buckets.contains_key(target));
+            let missing = || ErrorCode::InvalidTargetBucketForLogging.into();
+            is_there.then_some(()).ok_or_else(missing)
+        }
+        ConfigurationKind::Accelerate if asked.bucket.contains('.') => {
+            Err(s3::Error::with_message(
+                ErrorCode::InvalidRequest,
+                "S3 Transfer Acceleration is not supported for buckets with periods (.) in their names",
+            ))
+        }
+        ConfigurationKind::OwnershipControls
+            if after.ownership != Some(Ownership::BucketOwnerEnforced) =>
+        {
+            Err(s3::Error::with_message(
+                ErrorCode::NotImplemented,
+                "Ownership of objects other than BucketOwnerEnforced is not implemented.",
+            ))
+        }
+        ConfigurationKind::Tagging
+        | ConfigurationKind::Cors
+        | ConfigurationKind::PublicAccessBlock
+        | ConfigurationKind::OwnershipControls
+        | ConfigurationKind::RequestPayment
+        | ConfigurationKind::Accelerate => Ok(()),
+    }
+}
+
+/// Sets or removes a configuration, whatever it is.
+pub(crate) async fn set<H: Host>(
+    shard: &Shard<H>,
+    bucket: &BucketView,
+    kind: ConfigurationKind,
+    document: Option<&[u8]>,
+) -> Result<(), s3::Error> {
+    let configure = command::Configure {
+        name: bucket.record.name.clone(),
+        bucket: bucket.record.id,
+        kind: kind.number(),
+        document: document.map(<[u8]>::to_vec),
+    };
+    let reply = shard.propose(META_GROUP, Command::Configure(configure), None).await?;
+    refusal::accepted(reply, &bucket.record.name, "")?;
+    Ok(())
+}
