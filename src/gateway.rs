@@ -15,6 +15,7 @@ pub mod health;
 pub mod ingest;
 pub mod list;
 pub mod list_versions;
+pub mod lock;
 pub mod metrics;
 pub mod multipart;
 pub mod multipart_list;
@@ -95,7 +96,7 @@ async fn dispatch<H: Host>(
     let shard = exchange.shard.clone();
     match operation {
         Operation::ListBuckets(list) => Ok(bucket::list(&shard, list)),
-        Operation::CreateBucket(of) => bucket::create(exchange, caller, &of.bucket).await,
+        Operation::CreateBucket(of) => bucket::create(exchange, caller, of).await,
         Operation::PutBucketAcl(acl) | Operation::PutObjectAcl(acl) => {
             acl::put(exchange, caller, acl).await
         }
@@ -118,6 +119,10 @@ async fn dispatch<H: Host>(
         Operation::GetObjectTagging(of) => tagging::get(&shard, of).await,
         Operation::PutObjectTagging(put) => tagging::put(exchange, caller, put).await,
         Operation::DeleteObjectTagging(of) => tagging::delete(&shard, of).await,
+        Operation::GetObjectRetention(of) => lock::get_retention(&shard, of).await,
+        Operation::PutObjectRetention(put) => lock::put_retention(exchange, caller, put).await,
+        Operation::GetObjectLegalHold(of) => lock::get_legal_hold(&shard, of).await,
+        Operation::PutObjectLegalHold(put) => lock::put_legal_hold(exchange, caller, put).await,
         Operation::CreateMultipartUpload(create) => multipart::create(&shard, caller, create).await,
         Operation::UploadPart(part) => multipart::upload_part(exchange, caller, part).await,
         Operation::UploadPartCopy(part) => copy::part(&shard, part).await,

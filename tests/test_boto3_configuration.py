@@ -39,13 +39,10 @@ NOT_IMPLEMENTED = [
     ("PUT", "website"),
     ("PUT", "notification"),
     ("PUT", "replication"),
-    ("PUT", "object-lock"),
     ("DELETE", "policy"),
 ]
 NOT_IMPLEMENTED_OF_OBJECTS = [
     ("GET", "torrent"),
-    ("PUT", "retention"),
-    ("PUT", "legal-hold"),
     ("POST", "restore"),
     ("POST", "select"),
 ]

@@ -22,6 +22,7 @@ pub mod conditions;
 pub mod not_configured;
 pub mod configuration;
 pub mod tags;
+pub mod lock;
 pub mod xml;
 
 pub use error::{Error, ErrorCode};

@@ -56,16 +56,14 @@ impl Lock {
         retained || self.legal_hold == Some(true)
     }
 
-    /// Whether its retention may not become `after`: it can always be made longer.
+    /// Whether its retention may not become `after`: it can always be made longer, and changed in no other way.
     pub fn forbids(&self, after: Option<Retention>, leave: Leave) -> bool {
         let Some(before) = self.retention.filter(|before| before.holds(leave)) else {
             return false;
         };
-        let is_stricter = after.is_some_and(|after| {
-            let keeps_mode = after.mode == before.mode || after.mode == RetentionMode::Compliance;
-            keeps_mode && after.until_ms >= before.until_ms
-        });
-        !is_stricter
+        let is_longer = after
+            .is_some_and(|after| after.mode == before.mode && after.until_ms >= before.until_ms);
+        !is_longer
     }
 }
 
@@ -118,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn retention_is_made_longer_and_stricter_but_not_less() {
+    fn retention_is_made_longer_and_is_else_as_it_was() {
         let longer = |retention: Retention| Some(Retention { until_ms: 101, ..retention });
         let shorter = |retention: Retention| Some(Retention { until_ms: 99, ..retention });
         for (before, after, bypass, forbidden) in [
@@ -127,7 +125,8 @@ mod tests {
             (GOVERNANCE, shorter(GOVERNANCE), true, false),
             (GOVERNANCE, None, false, true),
             (GOVERNANCE, None, true, false),
-            (GOVERNANCE, Some(COMPLIANCE), false, false),
+            (GOVERNANCE, Some(COMPLIANCE), false, true),
+            (GOVERNANCE, Some(COMPLIANCE), true, false),
             (COMPLIANCE, longer(GOVERNANCE), true, true),
             (COMPLIANCE, longer(COMPLIANCE), false, false),
             (COMPLIANCE, shorter(COMPLIANCE), true, true),

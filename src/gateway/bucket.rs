@@ -5,9 +5,10 @@ use anode_net::{
     s3::{
         self, ErrorCode,
         configuration::ConfigurationKind,
+        configuration::object_lock::ObjectLock,
         listing::encode_token,
         not_configured::NotConfigured,
-        parameters::ListBuckets,
+        parameters::{self, ListBuckets},
         version::Version,
         xml::{lists, requests},
     },
@@ -15,12 +16,13 @@ use anode_net::{
 use anode_shards::{
     command::{Command, CreateBucket, Refusal, RemoveBucket, Reply},
     object::BucketId,
+    version::Versioning,
 };
 
 use super::{
     configuration, find_bucket, get,
     payload::{Expectation, Payload},
-    record, refusal,
+    record, refusal, versioning,
 };
 use crate::{
     authorize::Caller,
@@ -65,8 +67,9 @@ pub fn list<H: Host>(shard: &Shard<H>, list: &ListBuckets) -> Response<H> {
 pub async fn create<H: Host>(
     exchange: &mut Exchange<'_, H>,
     caller: &Caller,
-    name: &str,
+    create: &parameters::CreateBucket,
 ) -> Result<Response<H>, s3::Error> {
+    let name = create.bucket.as_str();
     let shard = exchange.shard.clone();
     let payload = Payload::new(exchange, caller, Expectation::default())?;
     let body = payload.whole(exchange, limits::XML_BODY_BYTES_MAX).await?;
@@ -81,6 +84,13 @@ pub async fn create<H: Host>(
     let reply = shard.propose(META_GROUP, Command::CreateBucket(command), None).await?;
     let reply = refusal::accepted(reply, name, "")?;
     let Reply::Bucket(_) = reply else { return Err(refusal::unexpected(&reply)) };
+    if create.object_lock {
+        let bucket = find_bucket(&shard, name)?;
+        versioning::set(&shard, &bucket, Versioning::Enabled).await?;
+        let document = ObjectLock::default().document();
+        let kind = ConfigurationKind::ObjectLock;
+        configuration::set(&shard, &bucket, kind, Some(&document)).await?;
+    }
     if let Some(tags) = asked.tags.filter(|tags| !tags.pairs().is_empty()) {
         let bucket = find_bucket(&shard, name)?;
         let kind = ConfigurationKind::Tagging;

@@ -8,7 +8,10 @@ use anode_net::{
         operation::Configure,
     },
 };
-use anode_shards::command::{self, Command};
+use anode_shards::{
+    command::{self, Command},
+    version::Versioning,
+};
 
 use super::{find_bucket, payload, refusal};
 use crate::{
@@ -33,7 +36,7 @@ pub async fn answer<H: Host>(
             let body = payload::document(exchange, caller, asked.md5, asked.checksum).await?;
             let mut after = bucket.configurations.clone();
             after.set(asked.kind, &body)?;
-            check(&shard, asked, &after)?;
+            check(&shard, &bucket, asked, &after)?;
             set(&shard, &bucket, asked.kind, Some(&body)).await?;
             Ok(Response::empty(ResponseHead::new(asked.kind.put_status())))
         }
@@ -47,6 +50,7 @@ pub async fn answer<H: Host>(
 /// What a document can't know by itself.
 fn check<H: Host>(
     shard: &Shard<H>,
+    bucket: &BucketView,
     asked: &Configure,
     after: &Configurations,
 ) -> Result<(), s3::Error> {
@@ -71,7 +75,14 @@ fn check<H: Host>(
                 "Ownership of objects other than BucketOwnerEnforced is not implemented.",
             ))
         }
+        ConfigurationKind::ObjectLock if bucket.record.versioning != Versioning::Enabled => {
+            Err(s3::Error::with_message(
+                ErrorCode::InvalidBucketState,
+                "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
+            ))
+        }
         ConfigurationKind::Tagging
+        | ConfigurationKind::ObjectLock
         | ConfigurationKind::Cors
         | ConfigurationKind::PublicAccessBlock
         | ConfigurationKind::OwnershipControls

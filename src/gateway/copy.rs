@@ -19,6 +19,7 @@ use super::{
     find_bucket,
     get::{self, Found, Want},
     ingest::{Ingest, Placement, Taken},
+    lock,
     multipart::{find_upload, put_part},
     payload::Proof,
     put::{Target, commit},
@@ -56,6 +57,7 @@ pub async fn object<H: Host>(
         checksum: proof.checksum.as_ref().map(record::full_checksum),
         body: ingested.0.body,
         tags,
+        lock: lock::of_new(&bucket, copy.lock, shard.now_ms())?,
         ..Object::default()
     };
     let command = PutObject {

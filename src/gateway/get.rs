@@ -15,7 +15,7 @@ use anode_shards::{object::Object, version::VersionName};
 use bytes::Bytes;
 
 use super::{
-    find_bucket,
+    find_bucket, lock,
     read::{ObjectReader, Source, Stretch},
     record, version,
 };
@@ -187,6 +187,9 @@ fn object_head<H: Host>(
     let headers = record::object_headers(&object.headers, &object.metadata);
     for (name, value) in headers.emit(&read.overrides) {
         head = head.header(&name, &value);
+    }
+    for (name, value) in s3::lock::emit(lock::shown(object)) {
+        head = head.header(name, &value);
     }
     if !object.tags.is_empty() {
         head = head.number("x-amz-tagging-count", object.tags.len() as u64);

@@ -16,6 +16,7 @@ use anode_shards::{
 use super::{
     find_bucket,
     ingest::{Ingest, Placement, Taken},
+    lock,
     payload::{Expectation, Payload, Proof},
     put::{Target, stored, stored_head},
     record, refusal, version,
@@ -55,7 +56,7 @@ pub async fn create<H: Host>(
         checksum_algorithm: create.checksum.map(|checksum| checksum.algorithm.name().to_owned()),
         checksum_kind: create.checksum.map(|checksum| record::stored_kind(checksum.kind)),
         tags: create.tags.pairs().to_vec(),
-        lock: None,
+        lock: lock::of_new(&bucket, create.lock, now_ms)?,
     };
     let command = CreateUpload {
         bucket: bucket.record.id,

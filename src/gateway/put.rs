@@ -9,6 +9,7 @@ use anode_shards::{
 use super::{
     find_bucket,
     ingest::{Ingest, Placement, Taken},
+    lock,
     payload::{Expectation, Payload},
     record, refusal, version,
 };
@@ -33,6 +34,7 @@ pub async fn put<H: Host>(
         checksum: put.checksum,
         checksum_default: Some(Algorithm::Crc64Nvme),
     };
+    let lock = lock::of_new(&bucket, put.lock, shard.now_ms())?;
     let mut payload = Payload::new(exchange, caller, expectation)?;
     let group = shard.group_of(bucket.record.id, &put.key);
     let mut ingest = Ingest::new(&shard, group, Placement::Inline);
@@ -50,6 +52,7 @@ pub async fn put<H: Host>(
         checksum: proof.checksum.as_ref().map(record::full_checksum),
         body: ingested.0.body,
         tags: put.tags.pairs().to_vec(),
+        lock,
         ..Object::default()
     };
     let command = PutObject {

@@ -3,7 +3,7 @@
 use anode_net::{
     http::ResponseHead,
     s3::{
-        self,
+        self, ErrorCode,
         parameters::BucketDocument,
         xml::versions::{self, VersioningStatus},
     },
@@ -45,6 +45,12 @@ pub async fn put<H: Host>(
         VersioningStatus::Enabled => Versioning::Enabled,
         VersioningStatus::Suspended => Versioning::Suspended,
     };
+    if versioning == Versioning::Suspended && bucket.configurations.object_lock.is_some() {
+        return Err(s3::Error::with_message(
+            ErrorCode::InvalidBucketState,
+            "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+        ));
+    }
     set(&shard, &bucket, versioning).await?;
     Ok(Response::empty(ResponseHead::new(200)))
 }

@@ -6,6 +6,7 @@
 pub mod accelerate;
 pub mod cors;
 pub mod logging;
+pub mod object_lock;
 pub mod ownership;
 pub mod payment;
 pub mod public_access;
@@ -19,6 +20,7 @@ use crate::s3::xml::write::Document;
 use accelerate::Accelerate;
 use cors::Cors;
 use logging::Logging;
+use object_lock::ObjectLock;
 use ownership::Ownership;
 use payment::Payer;
 use public_access::PublicAccessBlock;
@@ -40,6 +42,8 @@ pub enum ConfigurationKind {
     Accelerate = 5,
     /// `BucketLoggingStatus`.
     Logging = 6,
+    /// `ObjectLockConfiguration`.
+    ObjectLock = 7,
 }
 
 /// What is done with a configuration.
@@ -70,11 +74,13 @@ pub struct Configurations {
     pub accelerate: Option<Accelerate>,
     /// Where its access log goes.
     pub logging: Option<Logging>,
+    /// Whether its versions can be locked, and by what by default.
+    pub object_lock: Option<ObjectLock>,
 }
 
 impl ConfigurationKind {
     /// Every kind.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Tagging,
         Self::Cors,
         Self::PublicAccessBlock,
@@ -82,6 +88,7 @@ impl ConfigurationKind {
         Self::RequestPayment,
         Self::Accelerate,
         Self::Logging,
+        Self::ObjectLock,
     ];
 
     /// The number that it is stored under.
@@ -106,6 +113,7 @@ impl ConfigurationKind {
             Self::Cors => ErrorCode::NoSuchCORSConfiguration,
             Self::PublicAccessBlock => ErrorCode::NoSuchPublicAccessBlockConfiguration,
             Self::OwnershipControls => ErrorCode::OwnershipControlsNotFoundError,
+            Self::ObjectLock => ErrorCode::ObjectLockConfigurationNotFoundError,
             Self::RequestPayment => return Ok(Payer::BucketOwner.document()),
             Self::Accelerate => return Ok(empty("AccelerateConfiguration")),
             Self::Logging => return Ok(empty("BucketLoggingStatus")),
@@ -131,6 +139,9 @@ impl Configurations {
             ConfigurationKind::RequestPayment => self.payer = Some(Payer::read(document)?),
             ConfigurationKind::Accelerate => self.accelerate = Some(Accelerate::read(document)?),
             ConfigurationKind::Logging => self.logging = Logging::read(document)?,
+            ConfigurationKind::ObjectLock => {
+                self.object_lock = Some(ObjectLock::read(document)?);
+            }
         }
         Ok(())
     }
@@ -147,6 +158,7 @@ impl Configurations {
             ConfigurationKind::RequestPayment => self.payer.map(Payer::document),
             ConfigurationKind::Accelerate => self.accelerate.map(Accelerate::document),
             ConfigurationKind::Logging => self.logging.as_ref().map(Logging::document),
+            ConfigurationKind::ObjectLock => self.object_lock.as_ref().map(ObjectLock::document),
         };
         found.map_or_else(|| kind.missing(bucket), Ok)
     }
@@ -201,6 +213,10 @@ mod tests {
             (
                 ConfigurationKind::Logging,
                 "<BucketLoggingStatus><LoggingEnabled><TargetBucket>b</TargetBucket><TargetPrefix>p</TargetPrefix></LoggingEnabled></BucketLoggingStatus>",
+            ),
+            (
+                ConfigurationKind::ObjectLock,
+                "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>",
             ),
         ] {
             let mut all = Configurations::default();

@@ -6,7 +6,6 @@ use bytes::Bytes;
 
 use crate::s3::configuration::empty;
 use crate::s3::error::{Error, ErrorCode};
-use crate::s3::unsupported;
 use crate::s3::xml::Owner;
 use crate::s3::xml::write::Document;
 
@@ -29,12 +28,6 @@ pub enum NotConfigured {
     Encryption,
     /// `GetBucketAcl`, `GetObjectAcl`: the owner has all.
     Acl,
-    /// `GetObjectLockConfiguration`.
-    ObjectLock,
-    /// `GetObjectRetention`.
-    Retention,
-    /// `GetObjectLegalHold`.
-    LegalHold,
 }
 
 impl NotConfigured {
@@ -48,8 +41,6 @@ impl NotConfigured {
             Self::Website => missing(ErrorCode::NoSuchWebsiteConfiguration),
             Self::Replication => missing(ErrorCode::ReplicationConfigurationNotFoundError),
             Self::Encryption => missing(ErrorCode::ServerSideEncryptionConfigurationNotFoundError),
-            Self::ObjectLock => missing(ErrorCode::ObjectLockConfigurationNotFoundError),
-            Self::Retention | Self::LegalHold => Err(unsupported::lock_missing()),
             Self::Notification => Ok(empty("NotificationConfiguration")),
             Self::Acl => Ok(acl(owner)),
         }
@@ -88,9 +79,6 @@ mod tests {
             (NotConfigured::Website, 404, "NoSuchWebsiteConfiguration"),
             (NotConfigured::Replication, 404, "ReplicationConfigurationNotFoundError"),
             (NotConfigured::Encryption, 404, "ServerSideEncryptionConfigurationNotFoundError"),
-            (NotConfigured::ObjectLock, 404, "ObjectLockConfigurationNotFoundError"),
-            (NotConfigured::Retention, 400, "InvalidRequest"),
-            (NotConfigured::LegalHold, 400, "InvalidRequest"),
         ] {
             let error = kind.answer("bucket", &OWNER).unwrap_err();
             assert_eq!((error.status(), error.code().name()), (status, code));

@@ -13,11 +13,11 @@ use crate::s3::configuration::{ConfigurationKind, Verb};
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::not_configured::NotConfigured;
 use crate::s3::parameters::{
-    AbortMultipartUpload, BucketDocument, CompleteMultipartUpload, CopyObject,
+    AbortMultipartUpload, BucketDocument, CompleteMultipartUpload, CopyObject, CreateBucket,
     CreateMultipartUpload, DeleteObject, DeleteObjects, GetObjectAttributes, ListBuckets,
     ListMultipartUploads, ListObjectVersions, ListObjects, ListObjectsV2, ListParts,
-    ObjectDocument, OfBucket, OfObject, PutAcl, PutObject, ReadObject, UploadPart, UploadPartCopy,
-    content_md5, multipart,
+    ObjectDocument, OfBucket, OfObject, PutAcl, PutObject, PutRetention, ReadObject, UploadPart,
+    UploadPartCopy, content_md5, multipart,
 };
 use crate::s3::query::Query;
 use crate::s3::request::{Headers, Request};
@@ -56,7 +56,7 @@ pub struct Configure {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Operation {
     ListBuckets(ListBuckets),
-    CreateBucket(OfBucket),
+    CreateBucket(CreateBucket),
     PutBucketAcl(PutAcl),
     HeadBucket(OfBucket),
     DeleteBucket(OfBucket),
@@ -78,6 +78,10 @@ pub enum Operation {
     GetObjectTagging(OfObject),
     PutObjectTagging(ObjectDocument),
     DeleteObjectTagging(OfObject),
+    GetObjectRetention(OfObject),
+    PutObjectRetention(PutRetention),
+    GetObjectLegalHold(OfObject),
+    PutObjectLegalHold(ObjectDocument),
     /// A browser asks before a request: answered without a signature.
     OptionsObject,
     CreateMultipartUpload(Box<CreateMultipartUpload>),
@@ -137,12 +141,13 @@ impl Routed {
         }
     }
 
+    #[expect(clippy::too_many_lines, reason = "an arm an operation, and nothing else")]
     fn served(&self, kind: Kind, headers: Headers<'_>) -> Result<Operation, Error> {
         let (address, query) = (&self.address, &self.query);
         let bucket = || OfBucket { bucket: multipart::bucket(address) };
         Ok(match kind {
             Kind::ListBuckets => Operation::ListBuckets(ListBuckets::parse(query)?),
-            Kind::CreateBucket => Operation::CreateBucket(bucket()),
+            Kind::CreateBucket => Operation::CreateBucket(CreateBucket::parse(address, headers)?),
             Kind::PutBucketAcl => Operation::PutBucketAcl(PutAcl::parse(address, query, headers)?),
             Kind::HeadBucket => Operation::HeadBucket(bucket()),
             Kind::DeleteBucket => Operation::DeleteBucket(bucket()),
@@ -190,6 +195,18 @@ impl Routed {
             }
             Kind::DeleteObjectTagging => {
                 Operation::DeleteObjectTagging(OfObject::parse(address, query)?)
+            }
+            Kind::GetObjectRetention => {
+                Operation::GetObjectRetention(OfObject::parse(address, query)?)
+            }
+            Kind::PutObjectRetention => {
+                Operation::PutObjectRetention(PutRetention::parse(address, query, headers)?)
+            }
+            Kind::GetObjectLegalHold => {
+                Operation::GetObjectLegalHold(OfObject::parse(address, query)?)
+            }
+            Kind::PutObjectLegalHold => {
+                Operation::PutObjectLegalHold(ObjectDocument::parse(address, query, headers)?)
             }
             Kind::OptionsObject => Operation::OptionsObject,
             Kind::CreateMultipartUpload => Operation::CreateMultipartUpload(Box::new(

@@ -76,6 +76,45 @@ impl ObjectDocument {
     }
 }
 
+/// `PutObjectRetention`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PutRetention {
+    /// Of which version, and the document.
+    pub document: ObjectDocument,
+    /// `x-amz-bypass-governance-retention`.
+    pub bypasses_governance: bool,
+}
+
+impl PutRetention {
+    /// Reads them.
+    pub fn parse(address: &Address, query: &Query, headers: Headers<'_>) -> Result<Self, Error> {
+        let document = ObjectDocument::parse(address, query, headers)?;
+        Ok(Self { document, bypasses_governance: objects::bypasses_governance(headers) })
+    }
+}
+
+/// `CreateBucket`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CreateBucket {
+    /// The bucket's name.
+    pub bucket: String,
+    /// Whether its versions can be locked, and so are kept.
+    pub object_lock: bool,
+}
+
+impl CreateBucket {
+    /// Reads them.
+    pub fn parse(address: &Address, headers: Headers<'_>) -> Result<Self, Error> {
+        let name = "x-amz-bucket-object-lock-enabled";
+        let object_lock = match headers.filled(name).unwrap_or("false") {
+            value if value.eq_ignore_ascii_case("true") => true,
+            value if value.eq_ignore_ascii_case("false") => false,
+            value => return Err(Error::argument("Expected true or false.", name, value)),
+        };
+        Ok(Self { bucket: multipart::bucket(address), object_lock })
+    }
+}
+
 /// A request that brings a document about a bucket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BucketDocument {

@@ -1,6 +1,6 @@
 //! Features that a request can ask for by a header and that Anode doesn't have.
 //!
-//! A request that asks for one is refused: an object stored without the encryption or lock
+//! A request that asks for one is refused: an object stored without the encryption
 //! that its owner asked for would be stored wrong.
 
 use crate::s3::error::{Error, ErrorCode};
@@ -20,20 +20,14 @@ fn check_header(name: &str, value: &str) -> Result<(), Error> {
     match name {
         "x-amz-acl" => check_canned_acl(value),
         "x-amz-server-side-encryption" => check_encryption(value),
-        "x-amz-object-lock-mode"
-        | "x-amz-object-lock-retain-until-date"
-        | "x-amz-object-lock-event-hold"
-        | "x-amz-object-lock-event-hold-duration-days"
-        | "x-amz-object-lock-event-hold-duration-years" => Err(lock_missing()),
-        "x-amz-object-lock-legal-hold" if value != "OFF" => Err(lock_missing()),
-        "x-amz-bucket-object-lock-enabled" if !value.eq_ignore_ascii_case("false") => {
-            Err(Error::header_not_implemented(name))
-        }
         "x-amz-object-ownership" if value != "BucketOwnerEnforced" => {
             Err(Error::header_not_implemented(name))
         }
         "x-amz-bucket-namespace" if value != "global" => Err(Error::header_not_implemented(name)),
-        "x-amz-write-offset-bytes"
+        "x-amz-object-lock-event-hold"
+        | "x-amz-object-lock-event-hold-duration-days"
+        | "x-amz-object-lock-event-hold-duration-years"
+        | "x-amz-write-offset-bytes"
         | "x-amz-mfa"
         | "x-amz-object-annotation-directive"
         | "x-amz-rename-source" => Err(Error::header_not_implemented(name)),
@@ -47,11 +41,6 @@ fn check_header(name: &str, value: &str) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
-}
-
-/// `InvalidRequest`: what AWS says of object lock on a bucket without it.
-pub fn lock_missing() -> Error {
-    Error::with_message(ErrorCode::InvalidRequest, "Bucket is missing Object Lock Configuration")
 }
 
 /// Buckets enforce that their owner owns all: only the ACLs that say just that are taken.
@@ -100,11 +89,8 @@ mod tests {
             ("x-amz-server-side-encryption-customer-algorithm", "AES256", no),
             ("x-amz-server-side-encryption-aws-kms-key-id", "k", no),
             ("x-amz-copy-source-server-side-encryption-customer-key", "k", no),
-            ("x-amz-object-lock-mode", "GOVERNANCE", Some(ErrorCode::InvalidRequest)),
-            ("x-amz-object-lock-legal-hold", "ON", Some(ErrorCode::InvalidRequest)),
-            ("x-amz-object-lock-legal-hold", "OFF", None),
-            ("x-amz-bucket-object-lock-enabled", "true", no),
-            ("x-amz-bucket-object-lock-enabled", "false", None),
+            ("x-amz-object-lock-mode", "GOVERNANCE", None),
+            ("x-amz-object-lock-event-hold", "ON", no),
             ("x-amz-object-ownership", "BucketOwnerEnforced", None),
             ("x-amz-object-ownership", "ObjectWriter", no),
             ("x-amz-write-offset-bytes", "0", no),

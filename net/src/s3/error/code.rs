@@ -31,6 +31,7 @@ pub enum ErrorCode {
     InvalidArgument,
     InvalidBucketName,
     InvalidBucketOwnerAWSAccountID,
+    InvalidBucketState,
     InvalidChunkSizeError,
     InvalidDigest,
     InvalidEncryptionAlgorithmError,
@@ -41,6 +42,7 @@ pub enum ErrorCode {
     InvalidPartOrder,
     InvalidRange,
     InvalidRequest,
+    InvalidRetentionPeriod,
     InvalidSecurity,
     InvalidStorageClass,
     InvalidTag,
@@ -61,6 +63,7 @@ pub enum ErrorCode {
     NoSuchCORSConfiguration,
     NoSuchKey,
     NoSuchLifecycleConfiguration,
+    NoSuchObjectLockConfiguration,
     NoSuchPublicAccessBlockConfiguration,
     NoSuchTagSet,
     NoSuchUpload,
@@ -127,7 +130,7 @@ const fn row(code: ErrorCode, name: &'static str, status: u16, message: &'static
 }
 
 /// In the order of [`ErrorCode`].
-static ROWS: [Row; 79] = [
+static ROWS: [Row; 82] = [
     row(
         ErrorCode::AccessControlListNotSupported,
         "AccessControlListNotSupported",
@@ -264,6 +267,12 @@ static ROWS: [Row; 79] = [
         "The value of the expected bucket owner parameter must be an AWS account ID",
     ),
     row(
+        ErrorCode::InvalidBucketState,
+        "InvalidBucketState",
+        409,
+        "The request is not valid with the current state of the bucket.",
+    ),
+    row(
         ErrorCode::InvalidChunkSizeError,
         "InvalidChunkSizeError",
         403,
@@ -313,6 +322,12 @@ static ROWS: [Row; 79] = [
     ),
     row(ErrorCode::InvalidRange, "InvalidRange", 416, "The requested range is not satisfiable"),
     row(ErrorCode::InvalidRequest, "InvalidRequest", 400, "Invalid Request"),
+    row(
+        ErrorCode::InvalidRetentionPeriod,
+        "InvalidRetentionPeriod",
+        400,
+        "The retention period must be a positive integer value.",
+    ),
     row(
         ErrorCode::InvalidSecurity,
         "InvalidSecurity",
@@ -407,6 +422,12 @@ static ROWS: [Row; 79] = [
         "NoSuchLifecycleConfiguration",
         404,
         "The lifecycle configuration does not exist",
+    ),
+    row(
+        ErrorCode::NoSuchObjectLockConfiguration,
+        "NoSuchObjectLockConfiguration",
+        404,
+        "The specified object does not have a ObjectLock configuration",
     ),
     row(
         ErrorCode::NoSuchPublicAccessBlockConfiguration,

@@ -91,6 +91,10 @@ pub enum Kind {
     GetObjectTagging,
     PutObjectTagging,
     DeleteObjectTagging,
+    GetObjectRetention,
+    PutObjectRetention,
+    GetObjectLegalHold,
+    PutObjectLegalHold,
     OptionsObject,
     CreateMultipartUpload,
     UploadPart,
@@ -219,7 +223,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("GET", "lifecycle", "GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration", Answer::NotConfigured(NotConfigured::Lifecycle)),
     bucket("GET", "logging", "GetBucketLogging", "s3:GetBucketLogging", Answer::Configuration(ConfigurationKind::Logging, Verb::Get)),
     bucket("GET", "notification", "GetBucketNotificationConfiguration", "s3:GetBucketNotification", Answer::NotConfigured(NotConfigured::Notification)),
-    bucket("GET", "object-lock", "GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration", Answer::NotConfigured(NotConfigured::ObjectLock)),
+    bucket("GET", "object-lock", "GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration", Answer::Configuration(ConfigurationKind::ObjectLock, Verb::Get)),
     bucket("GET", "ownershipControls", "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Answer::Configuration(ConfigurationKind::OwnershipControls, Verb::Get)),
     bucket("GET", "policy", "GetBucketPolicy", "s3:GetBucketPolicy", Answer::NotConfigured(NotConfigured::Policy)),
     bucket("GET", "policyStatus", "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus", Answer::NotConfigured(NotConfigured::PolicyStatus)),
@@ -258,7 +262,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("PUT", "metadataJournalTable", "UpdateBucketMetadataJournalTableConfiguration", "s3:UpdateBucketMetadataJournalTableConfiguration", Answer::NotImplemented),
     bucket("PUT", "metrics", "PutBucketMetricsConfiguration", "s3:PutMetricsConfiguration", Answer::NotImplemented),
     bucket("PUT", "notification", "PutBucketNotificationConfiguration", "s3:PutBucketNotification", Answer::NotImplemented),
-    bucket("PUT", "object-lock", "PutObjectLockConfiguration", "s3:PutBucketObjectLockConfiguration", Answer::NotImplemented),
+    bucket("PUT", "object-lock", "PutObjectLockConfiguration", "s3:PutBucketObjectLockConfiguration", Answer::Configuration(ConfigurationKind::ObjectLock, Verb::Put)),
     bucket("PUT", "ownershipControls", "PutBucketOwnershipControls", "s3:PutBucketOwnershipControls", Answer::Configuration(ConfigurationKind::OwnershipControls, Verb::Put)),
     bucket("PUT", "policy", "PutBucketPolicy", "s3:PutBucketPolicy", Answer::NotImplemented),
     bucket("PUT", "publicAccessBlock", "PutPublicAccessBlock", "s3:PutBucketPublicAccessBlock", Answer::Configuration(ConfigurationKind::PublicAccessBlock, Verb::Put)),
@@ -298,8 +302,8 @@ pub static ROUTES: [Route; 113] = [
     object("DELETE", "", "DeleteObject", "s3:DeleteObject", Answer::Served(Kind::DeleteObject)),
     object("DELETE", "uploadId", "AbortMultipartUpload", "s3:AbortMultipartUpload", Answer::Served(Kind::AbortMultipartUpload)),
     object("GET", "acl", "GetObjectAcl", "s3:GetObjectAcl", Answer::NotConfigured(NotConfigured::Acl)),
-    object("GET", "legal-hold", "GetObjectLegalHold", "s3:GetObjectLegalHold", Answer::NotConfigured(NotConfigured::LegalHold)),
-    object("GET", "retention", "GetObjectRetention", "s3:GetObjectRetention", Answer::NotConfigured(NotConfigured::Retention)),
+    object("GET", "legal-hold", "GetObjectLegalHold", "s3:GetObjectLegalHold", Answer::Served(Kind::GetObjectLegalHold)),
+    object("GET", "retention", "GetObjectRetention", "s3:GetObjectRetention", Answer::Served(Kind::GetObjectRetention)),
     object("GET", "tagging", "GetObjectTagging", "s3:GetObjectTagging", Answer::Served(Kind::GetObjectTagging)),
     object("PUT", "acl", "PutObjectAcl", "s3:PutObjectAcl", Answer::Served(Kind::PutObjectAcl)),
     object("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::Served(Kind::OptionsObject)),
@@ -308,9 +312,9 @@ pub static ROUTES: [Route; 113] = [
     object("GET", "torrent", "GetObjectTorrent", "s3:GetObjectTorrent", Answer::NotImplemented),
     object("PUT", "annotation", "PutObjectAnnotation", "s3:PutObjectAnnotation", Answer::NotImplemented),
     object("PUT", "encryption", "UpdateObjectEncryption", "s3:UpdateObjectEncryption", Answer::NotImplemented),
-    object("PUT", "legal-hold", "PutObjectLegalHold", "s3:PutObjectLegalHold", Answer::NotImplemented),
+    object("PUT", "legal-hold", "PutObjectLegalHold", "s3:PutObjectLegalHold", Answer::Served(Kind::PutObjectLegalHold)),
     object("PUT", "renameObject", "RenameObject", "s3:RenameObject", Answer::NotImplemented),
-    object("PUT", "retention", "PutObjectRetention", "s3:PutObjectRetention", Answer::NotImplemented),
+    object("PUT", "retention", "PutObjectRetention", "s3:PutObjectRetention", Answer::Served(Kind::PutObjectRetention)),
     object("PUT", "tagging", "PutObjectTagging", "s3:PutObjectTagging", Answer::Served(Kind::PutObjectTagging)),
     object("POST", "restore", "RestoreObject", "s3:RestoreObject", Answer::NotImplemented),
     object("POST", "select", "SelectObjectContent", "s3:GetObject", Answer::NotImplemented),
@@ -360,7 +364,7 @@ mod tests {
         // Of a bucket and of an object.
         kinds.dedup_by(|a, b| a == b && *a == Kind::OptionsObject);
         assert!(kinds.is_sorted_by(|a, b| a < b));
-        assert_eq!(kinds.len(), 30);
+        assert_eq!(kinds.len(), 34);
         assert_eq!(kinds.last(), Some(&Kind::AbortMultipartUpload));
     }
 }

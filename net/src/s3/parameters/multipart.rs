@@ -7,6 +7,7 @@ use crate::s3::conditions::{ReadConditions, WriteCondition};
 use crate::s3::copy::{CopyRange, CopySource};
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::headers::ObjectHeaders;
+use crate::s3::lock::LockHeaders;
 use crate::s3::parameters::{body_length, content_md5, decimal, part_number, upload_id};
 use crate::s3::query::Query;
 use crate::s3::request::Headers;
@@ -25,6 +26,8 @@ pub struct CreateMultipartUpload {
     pub checksum: Option<UploadChecksum>,
     /// The tags that the object gets.
     pub tags: Tags,
+    /// What the object is locked by.
+    pub lock: LockHeaders,
 }
 
 /// `UploadPart`.
@@ -104,6 +107,7 @@ impl CreateMultipartUpload {
             headers: ObjectHeaders::parse(headers)?,
             checksum: checksums::of_upload(headers)?,
             tags: Tags::of_headers(headers)?,
+            lock: LockHeaders::parse(headers)?,
         })
     }
 }

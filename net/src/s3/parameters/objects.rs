@@ -8,6 +8,7 @@ use crate::s3::copy::CopySource;
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::headers::{ObjectHeaders, Overrides};
 use crate::s3::limits::PAGE_COUNT_MAX;
+use crate::s3::lock::LockHeaders;
 use crate::s3::parameters::multipart::{bucket, key};
 use crate::s3::parameters::{body_length, content_md5, decimal, part_number};
 use crate::s3::query::Query;
@@ -34,6 +35,8 @@ pub struct PutObject {
     pub checksum: Option<Declared>,
     /// The tags that the object gets.
     pub tags: Tags,
+    /// What the object is locked by.
+    pub lock: LockHeaders,
 }
 
 /// `GetObject` and `HeadObject`.
@@ -119,6 +122,8 @@ pub struct CopyObject {
     pub tags_directive: Directive,
     /// The request's own tags.
     pub tags: Tags,
+    /// What the copy is locked by: the lock of the source is never copied.
+    pub lock: LockHeaders,
 }
 
 /// What `GetObjectAttributes` can be asked for.
@@ -169,6 +174,7 @@ impl PutObject {
             condition: WriteCondition::parse(headers)?,
             headers: ObjectHeaders::parse(headers)?,
             tags: Tags::of_headers(headers)?,
+            lock: LockHeaders::parse(headers)?,
         })
     }
 }
@@ -243,6 +249,7 @@ impl CopyObject {
             checksum: checksums::algorithm(headers)?,
             tags_directive: directive(headers, "x-amz-tagging-directive")?,
             tags: Tags::of_headers(headers)?,
+            lock: LockHeaders::parse(headers)?,
         };
         if copy.is_onto_itself() && !copy.changes_something(headers) {
             return Err(Error::with_message(

@@ -157,7 +157,7 @@ fn bucket_configurations_are_read() {
         "<CreateBucketConfiguration><LocationConstraint/><Tags/></CreateBucketConfiguration>";
     assert_eq!(location(empty), None);
     for (inner, expected) in [
-        ("<Tags><Tag><Key>a</Key></Tag></Tags>", "NotImplemented"),
+        ("<Tags><Tag><Key>a</Key></Tag></Tags>", "MalformedXML"),
         ("<Bucket><Type>Directory</Type></Bucket>", "NotImplemented"),
         ("<LocationConstraint>", "MalformedXML"),
     ] {
