@@ -12,8 +12,8 @@ use crate::s3::not_configured::NotConfigured;
 use crate::s3::parameters::{
     AbortMultipartUpload, CompleteMultipartUpload, CopyObject, CreateMultipartUpload, DeleteObject,
     DeleteObjects, GetObjectAttributes, ListBuckets, ListMultipartUploads, ListObjects,
-    ListObjectsV2, ListParts, OfBucket, PutAcl, PutObject, ReadObject, UploadPart, UploadPartCopy,
-    multipart,
+    ListObjectsV2, ListParts, OfBucket, PostObject, PutAcl, PutObject, ReadObject, UploadPart,
+    UploadPartCopy, multipart,
 };
 use crate::s3::query::Query;
 use crate::s3::request::{Headers, Request};
@@ -47,6 +47,7 @@ pub enum Operation {
     ListMultipartUploads(ListMultipartUploads),
     DeleteObjects(DeleteObjects),
     PutObject(Box<PutObject>),
+    PostObject(Box<PostObject>),
     PutObjectAcl(PutAcl),
     GetObject(Box<ReadObject>),
     HeadObject(Box<ReadObject>),
@@ -91,7 +92,8 @@ pub fn route(request: &Request<'_>, domain: Option<&str>) -> Result<Routed, Erro
 }
 
 impl Routed {
-    /// Reads the parameters. Asking for a feature that Anode hasn't is an error.
+    /// Reads the parameters. Asking for a feature that Anode hasn't is an error. Those of `PostObject` are the fields of
+    /// its form: they stand for headers ([`Form::headers`](crate::s3::Form::headers)).
     pub fn operation(&self, headers: Headers<'_>) -> Result<Operation, Error> {
         match self.route.answer {
             Answer::Served(kind) => {
@@ -124,6 +126,9 @@ impl Routed {
             Kind::PutObject => {
                 refuse_stray_part(query)?;
                 Operation::PutObject(Box::new(PutObject::parse(address, headers)?))
+            }
+            Kind::PostObject => {
+                Operation::PostObject(Box::new(PostObject::parse(address, headers)?))
             }
             Kind::PutObjectAcl => Operation::PutObjectAcl(PutAcl::parse(address, query, headers)?),
             Kind::GetObject => {

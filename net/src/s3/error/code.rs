@@ -38,6 +38,7 @@ pub enum ErrorCode {
     InvalidPart,
     InvalidPartNumber,
     InvalidPartOrder,
+    InvalidPolicyDocument,
     InvalidRange,
     InvalidRequest,
     InvalidSecurity,
@@ -45,9 +46,11 @@ pub enum ErrorCode {
     InvalidToken,
     InvalidURI,
     KeyTooLongError,
+    MalformedPOSTRequest,
     MalformedTrailerError,
     MalformedXML,
     MaxMessageLengthExceeded,
+    MaxPostPreDataLengthExceeded,
     MetadataTooLarge,
     MethodNotAllowed,
     MissingContentLength,
@@ -124,7 +127,7 @@ const fn row(code: ErrorCode, name: &'static str, status: u16, message: &'static
 }
 
 /// In the order of [`ErrorCode`].
-static ROWS: [Row; 76] = [
+static ROWS: [Row; 79] = [
     row(
         ErrorCode::AccessControlListNotSupported,
         "AccessControlListNotSupported",
@@ -302,6 +305,12 @@ static ROWS: [Row; 76] = [
         400,
         "The list of parts was not in ascending order. Parts must be ordered by part number.",
     ),
+    row(
+        ErrorCode::InvalidPolicyDocument,
+        "InvalidPolicyDocument",
+        400,
+        "The content of the form does not meet the conditions specified in the policy document.",
+    ),
     row(ErrorCode::InvalidRange, "InvalidRange", 416, "The requested range is not satisfiable"),
     row(ErrorCode::InvalidRequest, "InvalidRequest", 400, "Invalid Request"),
     row(
@@ -325,6 +334,12 @@ static ROWS: [Row; 76] = [
     row(ErrorCode::InvalidURI, "InvalidURI", 400, "Couldn't parse the specified URI."),
     row(ErrorCode::KeyTooLongError, "KeyTooLongError", 400, "Your key is too long"),
     row(
+        ErrorCode::MalformedPOSTRequest,
+        "MalformedPOSTRequest",
+        400,
+        "The body of your POST request is not well-formed multipart/form-data.",
+    ),
+    row(
         ErrorCode::MalformedTrailerError,
         "MalformedTrailerError",
         400,
@@ -341,6 +356,12 @@ static ROWS: [Row; 76] = [
         "MaxMessageLengthExceeded",
         400,
         "Your request was too big.",
+    ),
+    row(
+        ErrorCode::MaxPostPreDataLengthExceeded,
+        "MaxPostPreDataLengthExceeded",
+        400,
+        "Your POST request fields preceding the upload file were too large.",
     ),
     row(
         ErrorCode::MetadataTooLarge,

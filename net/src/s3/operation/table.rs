@@ -76,6 +76,7 @@ pub enum Kind {
     ListMultipartUploads,
     DeleteObjects,
     PutObject,
+    PostObject,
     PutObjectAcl,
     GetObject,
     HeadObject,
@@ -257,7 +258,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("PUT", "tagging", "PutBucketTagging", "s3:PutBucketTagging", Answer::NotImplemented),
     bucket("PUT", "versioning", "PutBucketVersioning", "s3:PutBucketVersioning", Answer::NotImplemented),
     bucket("PUT", "website", "PutBucketWebsite", "s3:PutBucketWebsite", Answer::NotImplemented),
-    bucket("POST", "", "PostObject", "s3:PutObject", Answer::NotImplemented),
+    bucket("POST", "", "PostObject", "s3:PutObject", Answer::Served(Kind::PostObject)),
     bucket("POST", "metadataConfiguration", "CreateBucketMetadataConfiguration", "s3:CreateBucketMetadataConfiguration", Answer::NotImplemented),
     bucket("POST", "metadataTable", "CreateBucketMetadataTableConfiguration", "s3:CreateBucketMetadataTableConfiguration", Answer::NotImplemented),
     bucket("DELETE", "analytics", "DeleteBucketAnalyticsConfiguration", "s3:PutAnalyticsConfiguration", Answer::NotImplemented),
@@ -346,7 +347,7 @@ mod tests {
             .collect();
         kinds.sort_unstable();
         assert!(kinds.is_sorted_by(|a, b| a < b));
-        assert_eq!(kinds.len(), 23);
+        assert_eq!(kinds.len(), 24);
         assert_eq!(kinds.last(), Some(&Kind::AbortMultipartUpload));
     }
 }
