@@ -3,12 +3,14 @@
 //! Deny by default: only credentials that the meta group knows may do anything, and they may do everything. A
 //! request without a signature may do nothing.
 
+use std::ops::RangeInclusive;
+
 use anode_net::{
-    s3::{self, ErrorCode, operation::Route},
+    s3::{self, ErrorCode, Form, PostPolicy, Routed, operation::Route},
     sigv4::{self, Authentication, Expected, PayloadMode, RequestParts, Verified},
 };
 
-use crate::{host::Host, shard::Shard};
+use crate::{gateway::record, host::Host, shard::Shard};
 
 /// A request's proven sender, and how its body is framed.
 #[derive(Debug)]
@@ -17,8 +19,10 @@ pub struct Caller {
     pub access_key: String,
     /// How the body is signed and framed.
     pub payload: PayloadMode,
-    /// Where the signatures of its chunks start.
-    pub verified: Verified,
+    /// Where the signatures of its chunks start; a form has none.
+    pub verified: Option<Verified>,
+    /// How many bytes the policy of a form lets it store.
+    pub length_bytes: Option<RangeInclusive<u64>>,
 }
 
 /// Finds out who sends a request and refuses it unless they may.
@@ -41,15 +45,78 @@ pub fn authorize<H: Host>(
     if signed.session_token.is_some() {
         return Err(s3::Error::new(ErrorCode::InvalidToken));
     }
-    let Some(secret) = shard.secret_of(&signed.access_key) else {
-        let unknown = s3::Error::new(ErrorCode::InvalidAccessKeyId);
-        return Err(unknown.field("AWSAccessKeyId", signed.access_key.clone()));
-    };
-    let now_seconds = i64::try_from(shard.host().wall_clock().0 / 1_000_000_000)
-        .expect("nanoseconds of 64 bits are few seconds");
+    let secret = secret_of(shard, &signed.access_key)?;
     let settings = shard.settings();
+    let now_seconds = now_seconds(shard);
     let expected = Expected { now_seconds, region: settings.region.as_deref(), service: "s3" };
     let verified = shard.verify(&signed, &parts, &secret, &expected)?;
     tracing::trace!(operation = route.name, action = route.action, "allowed");
-    Ok(Caller { access_key: signed.access_key.clone(), payload: signed.payload, verified })
+    Ok(Caller {
+        access_key: signed.access_key.clone(),
+        payload: signed.payload,
+        verified: Some(verified),
+        length_bytes: None,
+    })
+}
+
+/// Finds out who sends a form and refuses it unless they may: they sign its policy, and the policy says what they may.
+pub fn authorize_form<H: Host>(
+    shard: &Shard<H>,
+    request: &s3::Request<'_>,
+    form: &Form,
+    routed: &Routed,
+) -> Result<Caller, s3::Error> {
+    refuse_signed_head(request)?;
+    let Some(signature) = sigv4::parse_form(|name| form.get(name))? else {
+        return Err(s3::Error::new(ErrorCode::AccessDenied));
+    };
+    let policy = form.get("policy").ok_or_else(|| sigv4::missing_field("policy"))?;
+    if form.get("x-amz-security-token").is_some() {
+        return Err(s3::Error::new(ErrorCode::InvalidToken));
+    }
+    let secret = secret_of(shard, &signature.access_key)?;
+    let settings = shard.settings();
+    let now_seconds = now_seconds(shard);
+    let expected = Expected { now_seconds, region: settings.region.as_deref(), service: "s3" };
+    sigv4::verify_form(&signature, policy, &secret, &expected)?;
+    let bucket = routed.address.bucket().unwrap_or_default();
+    let now_ms = record::signed_ms(shard.now_ms());
+    let length_bytes = PostPolicy::parse(policy)?.check(form, bucket, now_ms)?;
+    let Route { name, action, .. } = routed.route;
+    tracing::trace!(operation = name, action, "allowed");
+    Ok(Caller {
+        access_key: signature.access_key,
+        payload: PayloadMode::Unsigned,
+        verified: None,
+        length_bytes: Some(length_bytes),
+    })
+}
+
+/// A form is signed in its fields. A signature in the head, or a digest of all of the body, would go unchecked.
+fn refuse_signed_head(request: &s3::Request<'_>) -> Result<(), s3::Error> {
+    let fields: Vec<(&str, &str)> = request.headers.iter().collect();
+    let parts = RequestParts {
+        method: request.method,
+        path: request.path,
+        query: request.query,
+        headers: &fields,
+    };
+    match sigv4::parse(&parts)? {
+        Authentication::Anonymous(PayloadMode::Unsigned) => Ok(()),
+        Authentication::Anonymous(_) | Authentication::Signed(_) => Err(s3::Error::with_message(
+            ErrorCode::InvalidRequest,
+            "A form is signed by its fields alone, not by headers or the query.",
+        )),
+    }
+}
+
+fn secret_of<H: Host>(shard: &Shard<H>, access_key: &str) -> Result<String, s3::Error> {
+    shard.secret_of(access_key).ok_or_else(|| {
+        s3::Error::new(ErrorCode::InvalidAccessKeyId).field("AWSAccessKeyId", access_key)
+    })
+}
+
+fn now_seconds<H: Host>(shard: &Shard<H>) -> i64 {
+    i64::try_from(shard.host().wall_clock().0 / 1_000_000_000)
+        .expect("nanoseconds of 64 bits are few seconds")
 }

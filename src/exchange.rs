@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anode_net::{
     Stream as _,
-    http::{BodyDecoder, BodyLength, CONTINUE, Decoded, Head, Refusal, ResponseHead},
+    http::{BodyDecoder, BodyLength, CONTINUE, Decoded, FileDecoder, Head, Refusal, ResponseHead},
     s3,
 };
 use bytes::{Bytes, BytesMut};
@@ -105,6 +105,15 @@ impl From<BodyError> for s3::Error {
     }
 }
 
+/// The file of a form, not read yet.
+#[derive(Debug)]
+pub struct Upload {
+    /// Takes it out of the body.
+    pub decoder: FileDecoder,
+    /// What came of the body with the fields.
+    pub framed: Bytes,
+}
+
 /// A request being answered.
 #[derive(Debug)]
 pub struct Exchange<'c, H: Host> {
@@ -116,6 +125,8 @@ pub struct Exchange<'c, H: Host> {
     pub request_id: String,
     /// What it is for, as far as that is known.
     pub counted: Counted,
+    /// The file of a form whose fields were read.
+    pub upload: Option<Upload>,
     wire: &'c mut Wire<H>,
     decoder: BodyDecoder,
     continue_due: bool,
@@ -144,6 +155,7 @@ impl<'c, H: Host> Exchange<'c, H> {
             head,
             request_id,
             counted,
+            upload: None,
             wire,
             decoder,
             continue_due,

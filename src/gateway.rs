@@ -20,6 +20,7 @@ pub mod metrics;
 pub mod multipart;
 pub mod multipart_list;
 pub mod payload;
+pub mod post;
 pub mod put;
 pub mod read;
 pub mod record;
@@ -33,7 +34,7 @@ use std::sync::Arc;
 use anode_net::{
     http::ResponseHead,
     s3::{
-        self, Headers, Operation,
+        self, Form, Headers, Operation,
         error::ErrorContext,
         operation::{Answer, Kind},
     },
@@ -82,9 +83,21 @@ async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>,
     if routed.route.answer == Answer::Served(Kind::OptionsObject) {
         return cors::preflight(&exchange.shard, &routed.address, headers);
     }
-    let caller = authorize::authorize(&exchange.shard, &request, routed.route)?;
+    // Who sends a form, and what it asks for, is in its fields.
+    let form = if post::is_asked(routed.route) {
+        Some(Box::pin(post::read_fields(exchange, headers)).await?)
+    } else {
+        None
+    };
+    let caller = match &form {
+        Some(form) => authorize::authorize_form(&exchange.shard, &request, form, &routed)?,
+        None => authorize::authorize(&exchange.shard, &request, routed.route)?,
+    };
+    let fields = form.as_ref().map(Form::headers);
+    let parameters = fields.as_deref().map_or(headers, Headers::new);
+    s3::headers::check_expected_owner(parameters, exchange.shard.account())?;
     s3::headers::check_expected_owner(headers, exchange.shard.account())?;
-    let operation = routed.operation(headers)?;
+    let operation = routed.operation(parameters)?;
     dispatch(exchange, &caller, &operation).await
 }
 
@@ -111,6 +124,7 @@ async fn dispatch<H: Host>(
         Operation::ListMultipartUploads(query) => multipart_list::uploads(&shard, query).await,
         Operation::DeleteObjects(delete) => delete::many(exchange, caller, delete).await,
         Operation::PutObject(put) => put::put(exchange, caller, put).await,
+        Operation::PostObject(post) => post::post(exchange, caller, post).await,
         Operation::GetObject(read) => get::get(&shard, caller, read, get::Want::Body).await,
         Operation::HeadObject(read) => get::get(&shard, caller, read, get::Want::Head).await,
         Operation::DeleteObject(delete) => delete::one(&shard, delete).await,

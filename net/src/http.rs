@@ -16,11 +16,15 @@ mod chunk;
 mod response;
 pub mod target;
 pub mod range;
+mod form;
 pub mod date;
 pub mod client;
 
 pub use body::{BodyDecoder, Decoded};
 pub use chunk::{CHUNKS_END, chunk};
+pub use form::{
+    FileDecoded, FileDecoder, FormDecoded, FormDecoder, FormError, FormField, FormFile,
+};
 pub use framing::BodyLength;
 pub use head::{Head, Method};
 pub use limits::Limits;

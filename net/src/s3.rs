@@ -15,6 +15,8 @@ pub mod version;
 pub mod listing;
 pub mod copy;
 pub mod headers;
+pub mod form;
+pub mod post_policy;
 pub mod unsupported;
 pub mod checksums;
 pub mod etag;
@@ -26,5 +28,7 @@ pub mod lock;
 pub mod xml;
 
 pub use error::{Error, ErrorCode};
+pub use form::Form;
 pub use operation::{Operation, Routed, route};
+pub use post_policy::PostPolicy;
 pub use request::{Headers, Request};

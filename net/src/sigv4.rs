@@ -26,7 +26,7 @@ mod verify;
 
 pub use chunk::{ChunkDecoder, ChunkEncoder, Decoded};
 pub use error::Error;
-pub use form::{FormSignature, parse_form, verify_form};
+pub use form::{FormSignature, missing_field, parse_form, verify_form};
 pub use key::{KeyCache, Scope, SigningKey};
 pub use parse::{Authentication, Signed, parse, parse_with_body};
 pub use payload::{BodyCheck, PayloadMode};

@@ -4,6 +4,7 @@
 //! that return less than was asked for. Not covered: time, loss and partition; the simulated network adds those by
 //! holding a [`pipe::Cord`] and by pumping bytes between two pipes.
 
+pub mod form;
 pub mod pipe;
 
 pub use pipe::{Cord, PipeOptions, SimStream, pipe, pipe_with};

@@ -256,7 +256,8 @@ fn several<H: Host>(
 ) -> Response<H> {
     let object = &found.object;
     let headers = record::object_headers(&object.headers, &object.metadata);
-    let content_type = headers.content_type.as_deref().unwrap_or(s3::headers::CONTENT_TYPE_DEFAULT);
+    let content_type = read.overrides.content_type.as_ref().or(headers.content_type.as_ref());
+    let content_type = content_type.map_or(s3::headers::CONTENT_TYPE_DEFAULT, String::as_str);
     // The ETag is a digest of the content: the content does not contain it by chance.
     let boundary = format!("anode-{}", object.etag);
     let mut stretches = Vec::with_capacity(2 * ranges.len() + 1);

@@ -135,7 +135,7 @@ pub async fn upload_part<H: Host>(
     let proof = payload.finish()?;
     let ingested = ingest.finish().await?;
     let stored = put_part(&shard, &place, (&target, part.part), (&proof, ingested)).await?;
-    Ok(Response::empty(stored_head(&stored)))
+    Ok(Response::empty(stored_head(200, &stored)))
 }
 
 fn upload_algorithm(upload: &Upload) -> Option<Algorithm> {

@@ -3,8 +3,11 @@
 //! Bytes are handed on as they come, so nothing may be committed before [`Payload::finish`] has said that they were
 //! the right ones: the signed hash, the signatures of chunks and trailers, MD5, checksum and length.
 
+use std::ops::RangeInclusive;
+
 use anode_net::{
     checksum::{Algorithm, Checksum, Declared, Hasher, Md5},
+    http::{FileDecoded, FileDecoder, FormError},
     s3::{self, ErrorCode},
     sigv4::{BodyCheck, ChunkDecoder, Decoded, RequestParts},
 };
@@ -51,24 +54,38 @@ pub(crate) async fn document<H: Host>(
 /// A payload being read.
 #[derive(Debug)]
 pub struct Payload {
-    framing: Option<ChunkDecoder>,
+    framing: Framing,
     /// What HTTP delivered and the framing has not taken yet.
     framed: Bytes,
     signed: BodyCheck,
     expectation: Expectation,
+    /// By the policy of a form.
+    length_bytes: RangeInclusive<u64>,
     md5: Md5,
     hasher: Option<Hasher>,
     bytes: u64,
 }
 
+/// How the bytes lie in the body.
+#[derive(Debug)]
+enum Framing {
+    Plain,
+    Chunked(Box<ChunkDecoder>),
+    Form(FileDecoder),
+}
+
 impl Payload {
     /// The payload of `exchange`, not read yet.
     pub fn new<H: Host>(
-        exchange: &Exchange<'_, H>,
+        exchange: &mut Exchange<'_, H>,
         caller: &Caller,
         expectation: Expectation,
     ) -> Result<Self, s3::Error> {
-        let framing = if caller.payload.is_chunked() {
+        let mut framed = Bytes::new();
+        let framing = if let Some(upload) = exchange.upload.take() {
+            framed = upload.framed;
+            Framing::Form(upload.decoder)
+        } else if caller.payload.is_chunked() {
             let head = &exchange.head;
             let fields: Vec<(&str, &str)> = head.headers().collect();
             let parts = RequestParts {
@@ -77,18 +94,20 @@ impl Payload {
                 query: head.query().unwrap_or_default(),
                 headers: &fields,
             };
-            Some(ChunkDecoder::new(caller.payload, &parts, Some(&caller.verified))?)
+            let decoder = ChunkDecoder::new(caller.payload, &parts, caller.verified.as_ref())?;
+            Framing::Chunked(Box::new(decoder))
         } else {
-            None
+            Framing::Plain
         };
         let declared = expectation.checksum.as_ref().map(|declared| declared.algorithm);
         let hasher = declared.or(expectation.checksum_default).map(Hasher::new);
         let signed = BodyCheck::new(&caller.payload);
         Ok(Self {
             framing,
-            framed: Bytes::new(),
+            framed,
             signed,
             expectation,
+            length_bytes: caller.length_bytes.clone().unwrap_or(0..=u64::MAX),
             md5: Md5::new(),
             hasher,
             bytes: 0,
@@ -97,8 +116,10 @@ impl Payload {
 
     /// How many bytes it says it has.
     pub fn length_bytes(&self) -> Option<u64> {
-        let framed = self.framing.as_ref().map(ChunkDecoder::decoded_length);
-        framed.or(self.expectation.length_bytes)
+        match &self.framing {
+            Framing::Chunked(decoder) => Some(decoder.decoded_length()),
+            Framing::Plain | Framing::Form(_) => self.expectation.length_bytes,
+        }
     }
 
     /// The next bytes; `None` after the last.
@@ -116,6 +137,11 @@ impl Payload {
         if self.bytes > limits::PUT_BYTES_MAX {
             return Err(s3::parameters::too_large(self.bytes));
         }
+        if self.bytes > *self.length_bytes.end() {
+            return Err(s3::Error::new(ErrorCode::EntityTooLarge)
+                .field("ProposedSize", self.bytes.to_string())
+                .field("MaxSizeAllowed", self.length_bytes.end().to_string()));
+        }
         Ok(Some(data))
     }
 
@@ -123,18 +149,31 @@ impl Payload {
         &mut self,
         exchange: &mut Exchange<'_, H>,
     ) -> Result<Option<Bytes>, s3::Error> {
-        let Some(decoder) = &mut self.framing else { return Ok(exchange.next().await?) };
-        loop {
-            match decoder.decode(&mut self.framed)? {
-                Decoded::Data(data) => return Ok(Some(data)),
-                Decoded::NeedMore | Decoded::End => {
-                    let Some(framed) = exchange.next().await? else {
-                        decoder.finish()?;
-                        return Ok(None);
-                    };
-                    self.framed = framed;
+        match &mut self.framing {
+            Framing::Plain => Ok(exchange.next().await?),
+            Framing::Chunked(decoder) => loop {
+                match decoder.decode(&mut self.framed)? {
+                    Decoded::Data(data) => return Ok(Some(data)),
+                    Decoded::NeedMore | Decoded::End => {
+                        let Some(framed) = exchange.next().await? else {
+                            decoder.finish()?;
+                            return Ok(None);
+                        };
+                        self.framed = framed;
+                    }
                 }
-            }
+            },
+            Framing::Form(decoder) => loop {
+                match decoder.decode(&mut self.framed)? {
+                    FileDecoded::Data(data) => return Ok(Some(data)),
+                    // What follows the file is no field: it is left to whoever ends the exchange.
+                    FileDecoded::End => return Ok(None),
+                    FileDecoded::NeedMore => {
+                        let framed = exchange.next().await?;
+                        self.framed = framed.ok_or(FormError::Malformed("the file has no end"))?;
+                    }
+                }
+            },
         }
     }
 
@@ -144,6 +183,11 @@ impl Payload {
         if stated.is_some_and(|stated| stated != self.bytes) {
             return Err(s3::Error::new(ErrorCode::IncompleteBody));
         }
+        if self.bytes < *self.length_bytes.start() {
+            return Err(s3::Error::new(ErrorCode::EntityTooSmall)
+                .field("ProposedSize", self.bytes.to_string())
+                .field("MinSizeAllowed", self.length_bytes.start().to_string()));
+        }
         self.signed.finish()?;
         let md5 = self.md5.finalize();
         if let Some(expected) = &self.expectation.md5 {
@@ -151,7 +195,10 @@ impl Payload {
         }
         let checksum = self.hasher.map(Hasher::finalize);
         if let (Some(declared), Some(computed)) = (&self.expectation.checksum, &checksum) {
-            let trailers = self.framing.as_ref().map_or(&[][..], ChunkDecoder::trailers);
+            let trailers = match &self.framing {
+                Framing::Chunked(decoder) => decoder.trailers(),
+                Framing::Plain | Framing::Form(_) => &[],
+            };
             let expected = declared.expected(trailers)?;
             expected.check(computed)?;
         }

@@ -26,6 +26,16 @@ pub async fn put<H: Host>(
     caller: &Caller,
     put: &s3::parameters::PutObject,
 ) -> Result<Response<H>, s3::Error> {
+    let stored = store(exchange, caller, put).await?;
+    Ok(Response::empty(stored_head(200, &stored)))
+}
+
+/// Stores the payload of a request as an object.
+pub(crate) async fn store<H: Host>(
+    exchange: &mut Exchange<'_, H>,
+    caller: &Caller,
+    put: &s3::parameters::PutObject,
+) -> Result<Stored, s3::Error> {
     let shard = exchange.shard.clone();
     let bucket = find_bucket(&shard, &put.bucket)?;
     let expectation = Expectation {
@@ -65,8 +75,7 @@ pub async fn put<H: Host>(
         inline: ingested.0.inline.clone(),
     };
     let target = Target { bucket: &put.bucket, key: &put.key };
-    let stored = commit(&shard, &target, command, ingested).await?;
-    Ok(Response::empty(stored_head(&stored)))
+    commit(&shard, &target, command, ingested).await
 }
 
 /// The names a refusal is told with.
@@ -96,8 +105,8 @@ pub(crate) fn stored(reply: Reply, target: &Target<'_>) -> Result<Stored, s3::Er
 }
 
 /// The head that tells what was stored.
-pub(crate) fn stored_head(stored: &Stored) -> ResponseHead {
-    let head = ResponseHead::new(200).header("ETag", &record::quoted(&stored.etag));
+pub(crate) fn stored_head(status: u16, stored: &Stored) -> ResponseHead {
+    let head = ResponseHead::new(status).header("ETag", &record::quoted(&stored.etag));
     let head = version::head_with(head, stored.version);
     let Some(checksum) = &stored.checksum else { return head };
     let Some(shown) = record::shown_checksum(checksum) else { return head };

@@ -18,7 +18,12 @@ pub const TRAILER_BYTES_MAX: usize = 8 * 1024;
 pub const TRAILER_COUNT_MAX: usize = 32;
 /// The most ranges of one `Range` header; one with more is ignored, as RFC 9110, section 14.2, allows.
 pub const RANGE_COUNT_MAX: usize = 64;
+/// All of a form before the bytes of its file: S3's limit.
+pub const FORM_BYTES_MAX: usize = 20 * 1024;
+/// The boundary of a form. (RFC 2046, 5.1.1)
+pub const FORM_BOUNDARY_BYTES_MAX: usize = 70;
 
+const _: () = assert!(FORM_BOUNDARY_BYTES_MAX < FORM_BYTES_MAX);
 const _: () = assert!(HEAD_BYTES_MAX <= HEAD_BYTES_CEILING);
 const _: () = assert!(HEADER_COUNT_MAX <= HEADER_COUNT_CEILING);
 const _: () = assert!(CHUNK_LINE_BYTES_MAX <= CHUNK_EXTENSIONS_BYTES_MAX);

@@ -16,8 +16,8 @@ use crate::s3::parameters::{
     AbortMultipartUpload, BucketDocument, CompleteMultipartUpload, CopyObject, CreateBucket,
     CreateMultipartUpload, DeleteObject, DeleteObjects, GetObjectAttributes, ListBuckets,
     ListMultipartUploads, ListObjectVersions, ListObjects, ListObjectsV2, ListParts,
-    ObjectDocument, OfBucket, OfObject, PutAcl, PutObject, PutRetention, ReadObject, UploadPart,
-    UploadPartCopy, content_md5, multipart,
+    ObjectDocument, OfBucket, OfObject, PostObject, PutAcl, PutObject, PutRetention, ReadObject,
+    UploadPart, UploadPartCopy, content_md5, multipart,
 };
 use crate::s3::query::Query;
 use crate::s3::request::{Headers, Request};
@@ -69,6 +69,7 @@ pub enum Operation {
     ListMultipartUploads(ListMultipartUploads),
     DeleteObjects(DeleteObjects),
     PutObject(Box<PutObject>),
+    PostObject(Box<PostObject>),
     PutObjectAcl(PutAcl),
     GetObject(Box<ReadObject>),
     HeadObject(Box<ReadObject>),
@@ -124,7 +125,8 @@ pub fn route(request: &Request<'_>, domain: Option<&str>) -> Result<Routed, Erro
 }
 
 impl Routed {
-    /// Reads the parameters. Asking for a feature that Anode hasn't is an error.
+    /// Reads the parameters. Asking for a feature that Anode hasn't is an error. Those of `PostObject` are the fields of
+    /// its form: they stand for headers ([`Form::headers`](crate::s3::Form::headers)).
     pub fn operation(&self, headers: Headers<'_>) -> Result<Operation, Error> {
         match self.route.answer {
             Answer::Served(kind) => {
@@ -170,6 +172,9 @@ impl Routed {
             Kind::PutObject => {
                 refuse_stray_part(query)?;
                 Operation::PutObject(Box::new(PutObject::parse(address, headers)?))
+            }
+            Kind::PostObject => {
+                Operation::PostObject(Box::new(PostObject::parse(address, headers)?))
             }
             Kind::PutObjectAcl => Operation::PutObjectAcl(PutAcl::parse(address, query, headers)?),
             Kind::GetObject => {

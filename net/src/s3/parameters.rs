@@ -4,6 +4,7 @@ pub mod listings;
 pub mod objects;
 pub mod multipart;
 pub mod acl;
+pub mod post;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -30,6 +31,7 @@ pub use objects::{
     Attribute, CopyObject, DeleteObject, DeleteObjects, Directive, GetObjectAttributes, PutObject,
     ReadObject,
 };
+pub use post::{PostObject, Success};
 
 /// A request about a bucket with no parameters of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,10 +6,12 @@
 use bytes::BytesMut;
 
 use crate::http::client::parse_response;
+use crate::http::form::tests::FORMS;
 use crate::http::target::{Query, decode_path};
 use crate::http::{
     BodyDecoder, BodyLength, Decoded, Limits, Method, Refusal, date, parse_head, range,
 };
+use crate::testing;
 
 const HEADS: [&str; 4] = [
     "GET /bucket/key?prefix=a%20b&x=+ HTTP/1.1\r\nHost: bucket.example.com\r\nRange: bytes=0-9, -5\r\nIf-Modified-Since: Sun, 06 Nov 1994 08:49:37 GMT\r\nConnection: close\r\n\r\nGET / HT",
@@ -25,7 +27,7 @@ const BODIES: [&str; 3] = [
 ];
 
 /// Bytes that parsers trip over.
-const SEASONING: [&str; 24] = [
+const SEASONING: [&str; 28] = [
     "\r",
     "\n",
     "\r\n",
@@ -46,6 +48,10 @@ const SEASONING: [&str; 24] = [
     "HTTP/1.1",
     "Host: x\r\n",
     "Content-Length: 5\r\n",
+    "--xYz",
+    "\r\n--xYz\r\n",
+    "Content-Disposition: form-data; name=file\r\n\r\n",
+    "; filename=\"",
     "Transfer-Encoding: chunked\r\n",
     "#",
     "\u{80}",
@@ -133,6 +139,10 @@ fn one_mutation(seed: u64) {
     let whole = decode_in_pieces(BodyLength::Chunked, &body, &mut std::iter::empty());
     let mut sizes = std::iter::from_fn(|| Some(random.below(9) + 1));
     assert_eq!(decode_in_pieces(BodyLength::Chunked, &body, &mut sizes), whole);
+
+    let (mut random, mut form) = mutated(seed, &FORMS);
+    form.insert(0, u8::try_from(random.below(256)).expect("below 256"));
+    testing::form::run(&form);
 }
 
 /// All that a head says.

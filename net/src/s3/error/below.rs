@@ -1,7 +1,8 @@
 //! Refusals of the layers below S3 become S3 errors, by the names of their codes.
 
 use crate::checksum;
-use crate::http::Refusal;
+use crate::http::limits::FORM_BYTES_MAX;
+use crate::http::{FormError, Refusal};
 use crate::s3::error::{Error, ErrorCode};
 use crate::sigv4;
 
@@ -22,6 +23,22 @@ impl From<sigv4::Error> for Error {
         let said = Self::with_message(named(error.code), error.message);
         let fields = error.fields.into_vec().into_iter();
         fields.fold(said, |said, (name, value)| said.field(name, value))
+    }
+}
+
+impl From<FormError> for Error {
+    fn from(error: FormError) -> Self {
+        match error {
+            FormError::NotForm => Self::precondition_failed(
+                "Bucket POST must be of the enclosure-type multipart/form-data",
+            ),
+            FormError::Malformed(what) => {
+                let message = ErrorCode::MalformedPOSTRequest.message();
+                Self::with_message(ErrorCode::MalformedPOSTRequest, format!("{message} ({what})"))
+            }
+            FormError::TooLarge => Self::new(ErrorCode::MaxPostPreDataLengthExceeded)
+                .field("MaxPostPreDataLengthBytes", FORM_BYTES_MAX.to_string()),
+        }
     }
 }
 
@@ -59,6 +76,18 @@ mod tests {
             ("XAmzContentSHA256Mismatch", 400),
         ] {
             assert_eq!((named(code).name(), named(code).status()), (code, status));
+        }
+    }
+
+    #[test]
+    fn forms_are_refused_as_aws_does() {
+        for (below, status, code) in [
+            (FormError::NotForm, 412, "PreconditionFailed"),
+            (FormError::Malformed("x"), 400, "MalformedPOSTRequest"),
+            (FormError::TooLarge, 400, "MaxPostPreDataLengthExceeded"),
+        ] {
+            let error = Error::from(below);
+            assert_eq!((error.status(), error.code().name()), (status, code));
         }
     }
 

@@ -40,6 +40,7 @@ pub enum ErrorCode {
     InvalidPart,
     InvalidPartNumber,
     InvalidPartOrder,
+    InvalidPolicyDocument,
     InvalidRange,
     InvalidRequest,
     InvalidRetentionPeriod,
@@ -50,9 +51,11 @@ pub enum ErrorCode {
     InvalidToken,
     InvalidURI,
     KeyTooLongError,
+    MalformedPOSTRequest,
     MalformedTrailerError,
     MalformedXML,
     MaxMessageLengthExceeded,
+    MaxPostPreDataLengthExceeded,
     MetadataTooLarge,
     MethodNotAllowed,
     MissingContentLength,
@@ -130,7 +133,7 @@ const fn row(code: ErrorCode, name: &'static str, status: u16, message: &'static
 }
 
 /// In the order of [`ErrorCode`].
-static ROWS: [Row; 82] = [
+static ROWS: [Row; 85] = [
     row(
         ErrorCode::AccessControlListNotSupported,
         "AccessControlListNotSupported",
@@ -320,6 +323,12 @@ static ROWS: [Row; 82] = [
         400,
         "The list of parts was not in ascending order. Parts must be ordered by part number.",
     ),
+    row(
+        ErrorCode::InvalidPolicyDocument,
+        "InvalidPolicyDocument",
+        400,
+        "The content of the form does not meet the conditions specified in the policy document.",
+    ),
     row(ErrorCode::InvalidRange, "InvalidRange", 416, "The requested range is not satisfiable"),
     row(ErrorCode::InvalidRequest, "InvalidRequest", 400, "Invalid Request"),
     row(
@@ -356,6 +365,12 @@ static ROWS: [Row; 82] = [
     row(ErrorCode::InvalidURI, "InvalidURI", 400, "Couldn't parse the specified URI."),
     row(ErrorCode::KeyTooLongError, "KeyTooLongError", 400, "Your key is too long"),
     row(
+        ErrorCode::MalformedPOSTRequest,
+        "MalformedPOSTRequest",
+        400,
+        "The body of your POST request is not well-formed multipart/form-data.",
+    ),
+    row(
         ErrorCode::MalformedTrailerError,
         "MalformedTrailerError",
         400,
@@ -372,6 +387,12 @@ static ROWS: [Row; 82] = [
         "MaxMessageLengthExceeded",
         400,
         "Your request was too big.",
+    ),
+    row(
+        ErrorCode::MaxPostPreDataLengthExceeded,
+        "MaxPostPreDataLengthExceeded",
+        400,
+        "Your POST request fields preceding the upload file were too large.",
     ),
     row(
         ErrorCode::MetadataTooLarge,

@@ -82,6 +82,7 @@ pub enum Kind {
     ListMultipartUploads,
     DeleteObjects,
     PutObject,
+    PostObject,
     PutObjectAcl,
     GetObject,
     HeadObject,
@@ -271,7 +272,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("PUT", "tagging", "PutBucketTagging", "s3:PutBucketTagging", Answer::Configuration(ConfigurationKind::Tagging, Verb::Put)),
     bucket("PUT", "versioning", "PutBucketVersioning", "s3:PutBucketVersioning", Answer::Served(Kind::PutBucketVersioning)),
     bucket("PUT", "website", "PutBucketWebsite", "s3:PutBucketWebsite", Answer::NotImplemented),
-    bucket("POST", "", "PostObject", "s3:PutObject", Answer::NotImplemented),
+    bucket("POST", "", "PostObject", "s3:PutObject", Answer::Served(Kind::PostObject)),
     bucket("POST", "metadataConfiguration", "CreateBucketMetadataConfiguration", "s3:CreateBucketMetadataConfiguration", Answer::NotImplemented),
     bucket("POST", "metadataTable", "CreateBucketMetadataTableConfiguration", "s3:CreateBucketMetadataTableConfiguration", Answer::NotImplemented),
     bucket("DELETE", "analytics", "DeleteBucketAnalyticsConfiguration", "s3:PutAnalyticsConfiguration", Answer::NotImplemented),
@@ -364,7 +365,7 @@ mod tests {
         // Of a bucket and of an object.
         kinds.dedup_by(|a, b| a == b && *a == Kind::OptionsObject);
         assert!(kinds.is_sorted_by(|a, b| a < b));
-        assert_eq!(kinds.len(), 34);
+        assert_eq!(kinds.len(), 35);
         assert_eq!(kinds.last(), Some(&Kind::AbortMultipartUpload));
     }
 }

@@ -20,6 +20,19 @@ pub struct Copied<'a> {
     pub checksum_kind: Option<Kind>,
 }
 
+/// `PostResponse`: what a form stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Posted<'a> {
+    /// The object's URL.
+    pub location: &'a str,
+    /// The bucket's name.
+    pub bucket: &'a str,
+    /// The object key.
+    pub key: &'a str,
+    /// The entity tag in quotes.
+    pub etag: &'a str,
+}
+
 /// What became of one key of `DeleteObjects`.
 #[derive(Clone, Debug)]
 pub struct Deletion<'a> {
@@ -84,6 +97,18 @@ pub fn copied(result: &Copied<'_>) -> Bytes {
 /// `CopyPartResult`.
 pub fn copied_part(result: &Copied<'_>) -> Bytes {
     copy_result("CopyPartResult", result)
+}
+
+/// `PostResponse`, which has no namespace.
+pub fn posted(result: &Posted<'_>) -> Bytes {
+    let mut document = Document::new();
+    document.open("PostResponse");
+    document.text("Location", result.location);
+    document.text("Bucket", result.bucket);
+    document.text("Key", result.key);
+    document.text("ETag", result.etag);
+    document.close("PostResponse");
+    document.finish()
 }
 
 /// `DeleteResult`. When it is quiet only errors are shown.
@@ -212,6 +237,21 @@ mod tests {
         );
         let quiet = format!("<DeleteResult>{error}</DeleteResult>");
         assert_eq!(shown(&deleted(&deletions, true)), quiet);
+    }
+
+    #[test]
+    fn a_form_is_answered_without_a_namespace() {
+        let posted = posted(&Posted {
+            location: "http://h/b/a%2F%26",
+            bucket: "b",
+            key: "a/&",
+            etag: "\"e\"",
+        });
+        assert_eq!(
+            std::str::from_utf8(&posted).unwrap(),
+            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<PostResponse><Location>http://h/b/a%2F%26</Location>\
+             <Bucket>b</Bucket><Key>a/&amp;</Key><ETag>&quot;e&quot;</ETag></PostResponse>"
+        );
     }
 
     #[test]
