@@ -1,7 +1,4 @@
-//! Who asks, and whether they may: SigV4 says who, the table of operations says what is asked.
-//!
-//! Deny by default: only credentials that the meta group knows may do anything, and they may do everything. A
-//! request without a signature may do nothing.
+//! Who asks: SigV4 says so. What they may is said elsewhere ([`crate::permission`]).
 
 use std::ops::RangeInclusive;
 
@@ -15,8 +12,8 @@ use crate::{gateway::record, host::Host, shard::Shard};
 /// A request's proven sender, and how its body is framed.
 #[derive(Debug)]
 pub struct Caller {
-    /// The access key that signed.
-    pub access_key: String,
+    /// Who it is.
+    pub identity: Identity,
     /// How the body is signed and framed.
     pub payload: PayloadMode,
     /// Where the signatures of its chunks start; a form has none.
@@ -25,7 +22,33 @@ pub struct Caller {
     pub length_bytes: Option<RangeInclusive<u64>>,
 }
 
-/// Finds out who sends a request and refuses it unless they may.
+/// Who sends a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The root of the node's account, by one of the credentials that the meta group knows.
+    Root {
+        /// The access key that signed.
+        access_key: String,
+    },
+    /// Nobody signed.
+    Anonymous,
+}
+
+impl Caller {
+    /// A name to keep with what they make.
+    pub fn name(&self) -> &str {
+        match &self.identity {
+            Identity::Root { access_key } => access_key,
+            Identity::Anonymous => "anonymous",
+        }
+    }
+
+    fn anonymous(payload: PayloadMode) -> Self {
+        Self { identity: Identity::Anonymous, payload, verified: None, length_bytes: None }
+    }
+}
+
+/// Finds out who sends a request: whoever signed it, proven.
 pub fn authorize<H: Host>(
     shard: &Shard<H>,
     request: &s3::Request<'_>,
@@ -40,7 +63,7 @@ pub fn authorize<H: Host>(
     };
     let signed = match sigv4::parse(&parts)? {
         Authentication::Signed(signed) => signed,
-        Authentication::Anonymous(_) => return Err(s3::Error::new(ErrorCode::AccessDenied)),
+        Authentication::Anonymous(payload) => return Ok(Caller::anonymous(payload)),
     };
     if signed.session_token.is_some() {
         return Err(s3::Error::new(ErrorCode::InvalidToken));
@@ -50,16 +73,16 @@ pub fn authorize<H: Host>(
     let now_seconds = now_seconds(shard);
     let expected = Expected { now_seconds, region: settings.region.as_deref(), service: "s3" };
     let verified = shard.verify(&signed, &parts, &secret, &expected)?;
-    tracing::trace!(operation = route.name, action = route.action, "allowed");
+    tracing::trace!(operation = route.name, action = route.action, "signed");
     Ok(Caller {
-        access_key: signed.access_key.clone(),
+        identity: Identity::Root { access_key: signed.access_key.clone() },
         payload: signed.payload,
         verified: Some(verified),
         length_bytes: None,
     })
 }
 
-/// Finds out who sends a form and refuses it unless they may: they sign its policy, and the policy says what they may.
+/// Finds out who sends a form: whoever signed its policy, which must let the form be.
 pub fn authorize_form<H: Host>(
     shard: &Shard<H>,
     request: &s3::Request<'_>,
@@ -68,7 +91,10 @@ pub fn authorize_form<H: Host>(
 ) -> Result<Caller, s3::Error> {
     refuse_signed_head(request)?;
     let Some(signature) = sigv4::parse_form(|name| form.get(name))? else {
-        return Err(s3::Error::new(ErrorCode::AccessDenied));
+        if form.get("policy").is_some() {
+            return Err(s3::Error::new(ErrorCode::AccessDenied));
+        }
+        return Ok(Caller::anonymous(PayloadMode::Unsigned));
     };
     let policy = form.get("policy").ok_or_else(|| sigv4::missing_field("policy"))?;
     if form.get("x-amz-security-token").is_some() {
@@ -83,9 +109,9 @@ pub fn authorize_form<H: Host>(
     let now_ms = record::signed_ms(shard.now_ms());
     let length_bytes = PostPolicy::parse(policy)?.check(form, bucket, now_ms)?;
     let Route { name, action, .. } = routed.route;
-    tracing::trace!(operation = name, action, "allowed");
+    tracing::trace!(operation = name, action, "signed");
     Ok(Caller {
-        access_key: signature.access_key,
+        identity: Identity::Root { access_key: signature.access_key },
         payload: PayloadMode::Unsigned,
         verified: None,
         length_bytes: Some(length_bytes),

@@ -36,7 +36,8 @@ use anode_net::{
     s3::{
         self, Form, Headers, Operation,
         error::ErrorContext,
-        operation::{Answer, Kind},
+        operation::{self, Kind},
+        version::Version,
     },
 };
 
@@ -44,8 +45,10 @@ use crate::{
     authorize::{self, Caller},
     exchange::{Exchange, Response},
     host::Host,
+    mesh::{Access, Answer, Ask},
     meta::BucketView,
     metrics::Counted,
+    permission,
     shard::Shard,
 };
 
@@ -80,7 +83,7 @@ async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>,
     };
     let routed = s3::route(&request, exchange.shard.settings().domain.as_deref())?;
     exchange.counted = Counted::of(routed.route.answer);
-    if routed.route.answer == Answer::Served(Kind::OptionsObject) {
+    if routed.route.answer == operation::Answer::Served(Kind::OptionsObject) {
         return cors::preflight(&exchange.shard, &routed.address, headers);
     }
     // Who sends a form, and what it asks for, is in its fields.
@@ -97,8 +100,12 @@ async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>,
     let parameters = fields.as_deref().map_or(headers, Headers::new);
     s3::headers::check_expected_owner(parameters, exchange.shard.account())?;
     s3::headers::check_expected_owner(headers, exchange.shard.account())?;
+    permission::check(exchange, &caller, (&routed, parameters)).await?;
     let operation = routed.operation(parameters)?;
-    dispatch(exchange, &caller, &operation).await
+    match dispatch(exchange, &caller, &operation).await {
+        Err(error) => Err(permission::shown(exchange, &caller, &routed, error).await),
+        done => done,
+    }
 }
 
 async fn dispatch<H: Host>(
@@ -118,6 +125,7 @@ async fn dispatch<H: Host>(
         Operation::GetBucketLocation(of) => bucket::location(&shard, &of.bucket),
         Operation::GetBucketVersioning(of) => versioning::get(&shard, &of.bucket),
         Operation::PutBucketVersioning(put) => versioning::put(exchange, caller, put).await,
+        Operation::GetBucketPolicyStatus(of) => configuration::policy_status(&shard, &of.bucket),
         Operation::ListObjects(query) => list::list_v1(&shard, query).await,
         Operation::ListObjectsV2(query) => list::list_v2(&shard, query).await,
         Operation::ListObjectVersions(query) => list_versions::list(&shard, query).await,
@@ -172,6 +180,21 @@ fn error_response<H: Host>(exchange: &Exchange<'_, H>, error: &s3::Error) -> Res
         head = head.header("Retry-After", "1");
     }
     Response::full(head, "application/xml", error.to_xml(&context))
+}
+
+/// The tags of a version, where it is there.
+pub(crate) async fn find_tags<H: Host>(
+    shard: &Shard<H>,
+    bucket: &BucketView,
+    key: &str,
+    version: &Version,
+) -> Result<Vec<(String, String)>, s3::Error> {
+    let Some(version) = version::wanted(version) else { return Ok(Vec::new()) };
+    let group = shard.group_of(bucket.record.id, key);
+    let (bucket, key) = (bucket.record.id, key.to_owned());
+    let ask = Ask::Object { bucket, key, version, access: Access::Record };
+    let Answer::Object(found) = shard.ask(group, ask).await? else { return Ok(Vec::new()) };
+    Ok(found.map(|found| found.object.tags).unwrap_or_default())
 }
 
 /// The bucket of this name.

@@ -23,6 +23,7 @@ mod chunk_cache;
 mod ending;
 mod names;
 mod outage;
+mod permission;
 mod space;
 mod told;
 pub mod host;

@@ -5,7 +5,10 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use anode_net::s3::configuration::{ConfigurationKind, Configurations};
+use anode_net::{
+    policy::Policy,
+    s3::configuration::{ConfigurationKind, Configurations},
+};
 use anode_shards::{
     object::{Bucket, Credential},
     state::Configuration,
@@ -24,7 +27,7 @@ pub struct MetaView {
 }
 
 /// A bucket, and what it is configured to be.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct BucketView {
     /// What the meta group keeps of it.
     pub record: Bucket,
@@ -80,6 +83,9 @@ impl BucketView {
             let Some(kind) = ConfigurationKind::of_number(*number) else { continue };
             if let Err(error) = configurations.set(kind, document) {
                 tracing::error!(bucket = record.name, ?kind, %error, "a stored configuration can't be read");
+                if kind == ConfigurationKind::Policy {
+                    configurations.policy = Some(Policy::closed());
+                }
             }
         }
         Self { record, configurations, documents }

@@ -33,13 +33,11 @@ NOT_IMPLEMENTED = [
     ("GET", "inventory"),
     ("GET", "metrics"),
     ("GET", "analytics"),
-    ("PUT", "policy"),
     ("PUT", "lifecycle"),
     ("PUT", "encryption"),
     ("PUT", "website"),
     ("PUT", "notification"),
     ("PUT", "replication"),
-    ("DELETE", "policy"),
 ]
 NOT_IMPLEMENTED_OF_OBJECTS = [
     ("GET", "torrent"),

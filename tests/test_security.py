@@ -210,7 +210,8 @@ def test_huge_and_deep_xml_is_refused(node: Node, s3: BaseClient, signer: Signer
 def test_no_route_answers_without_credentials(node: Node, path: str) -> None:
     for method in ("GET", "POST", "PUT"):
         answer = wire.exchange(node.port, Request(method, path, headers={"host": node.address}))
-        assert answer.status in (400, 403, 404, 405), (method, path, answer)
+        # A POST that is no form is refused as such (412) before anybody asks who sent it.
+        assert answer.status in (400, 403, 404, 405, 412), (method, path, answer)
         assert SECRET_KEY.encode() not in answer.body and ACCESS_KEY.encode() not in answer.body
 
 
@@ -229,7 +230,7 @@ def test_metrics_are_only_read_and_tell_no_names(node: Node, victim: tuple[str, 
         assert name.encode() not in answer.body, name
     for method in ("POST", "PUT", "DELETE"):
         refused = wire.exchange(node.port, Request(method, "/metrics", headers={"host": node.address}))
-        assert refused.status == 403, (method, refused)
+        assert refused.status == (412 if method == "POST" else 403), (method, refused)
 
 
 def test_the_secret_is_in_no_log_and_no_answer(make_node: Callable[..., Node]) -> None:

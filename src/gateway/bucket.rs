@@ -77,7 +77,7 @@ pub async fn create<H: Host>(
     check_location(&shard, asked.location.as_deref())?;
     let command = CreateBucket {
         name: name.to_owned(),
-        owner: caller.access_key.clone(),
+        owner: caller.name().to_owned(),
         location: asked.location,
         now_ms: shard.now_ms(),
     };

@@ -2,10 +2,12 @@
 
 use anode_net::{
     http::ResponseHead,
+    policy::Policy,
     s3::{
         self, ErrorCode,
         configuration::{ConfigurationKind, Configurations, Verb, ownership::Ownership},
         operation::Configure,
+        xml::write::Document,
     },
 };
 use anode_shards::{
@@ -31,7 +33,10 @@ pub async fn answer<H: Host>(
     let shard = exchange.shard.clone();
     let bucket = find_bucket(&shard, &asked.bucket)?;
     match asked.verb {
-        Verb::Get => Ok(Response::xml(bucket.configurations.answer(asked.kind, &asked.bucket)?)),
+        Verb::Get => {
+            let document = bucket.configurations.answer(asked.kind, &asked.bucket)?;
+            Ok(Response::full(ResponseHead::new(200), asked.kind.content_type(), document))
+        }
         Verb::Put => {
             let body = payload::document(exchange, caller, asked.md5, asked.checksum).await?;
             let mut after = bucket.configurations.clone();
@@ -45,6 +50,16 @@ pub async fn answer<H: Host>(
             Ok(Response::empty(ResponseHead::new(204)))
         }
     }
+}
+
+/// Answers `GetBucketPolicyStatus`.
+pub fn policy_status<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>, s3::Error> {
+    let bucket = find_bucket(shard, name)?;
+    let Some(policy) = &bucket.configurations.policy else {
+        return Err(s3::Error::new(ErrorCode::NoSuchBucketPolicy).field("BucketName", name));
+    };
+    let is_public = policy.is_public().to_string();
+    Ok(Response::xml(Document::of_one("PolicyStatus", "IsPublic", &is_public)))
 }
 
 /// What a document can't know by itself.
@@ -75,6 +90,7 @@ fn check<H: Host>(
                 "Ownership of objects other than BucketOwnerEnforced is not implemented.",
             ))
         }
+        ConfigurationKind::Policy => check_policy(asked, after),
         ConfigurationKind::ObjectLock if bucket.record.versioning != Versioning::Enabled => {
             Err(s3::Error::with_message(
                 ErrorCode::InvalidBucketState,
@@ -89,6 +105,20 @@ fn check<H: Host>(
         | ConfigurationKind::RequestPayment
         | ConfigurationKind::Accelerate => Ok(()),
     }
+}
+
+fn check_policy(asked: &Configure, after: &Configurations) -> Result<(), s3::Error> {
+    let Some(policy) = &after.policy else { return Ok(()) };
+    Policy::read(policy.text().as_bytes(), &asked.bucket)?;
+    let block = after.public_access_block.unwrap_or_default();
+    if block.block_public_policy && policy.is_public() {
+        return Err(s3::Error::with_message(
+            ErrorCode::AccessDenied,
+            "User is not authorized to perform: s3:PutBucketPolicy because public policies are blocked by the \
+             BlockPublicPolicy block public access setting.",
+        ));
+    }
+    Ok(())
 }
 
 /// Sets or removes a configuration, whatever it is.

@@ -14,6 +14,7 @@ use crate::{
     exchange::{Exchange, Response},
     host::Host,
     mesh::AskError,
+    permission::check_key,
     shard::Shard,
 };
 
@@ -74,6 +75,11 @@ pub async fn many<H: Host>(
         match &object.deletion {
             Err(error) => outcomes[nth] = Err(error.clone()),
             Ok(deletion) => {
+                let key = (object.key.as_str(), &deletion.version, delete.bypasses_governance);
+                if let Err(denied) = check_key(exchange, caller, &bucket, key).await {
+                    outcomes[nth] = Err(denied);
+                    continue;
+                }
                 let Some(version) = version::wanted(&deletion.version) else { continue };
                 let command = DeleteObject {
                     bucket: bucket.record.id,

@@ -7,6 +7,7 @@ use anode_net::{
     s3::{
         self, ErrorCode,
         conditions::{self, Outcome},
+        headers::Overrides,
         parameters::ReadObject,
         version::Version,
     },
@@ -20,7 +21,7 @@ use super::{
     record, version,
 };
 use crate::{
-    authorize::Caller,
+    authorize::{Caller, Identity},
     exchange::{Response, ResponseBody},
     host::Host,
     mesh::{Access, Answer, Ask, AskError},
@@ -56,10 +57,16 @@ enum Selection {
 /// Answers GET or HEAD.
 pub async fn get<H: Host>(
     shard: &Shard<H>,
-    _caller: &Caller,
+    caller: &Caller,
     read: &ReadObject,
     want: Want,
 ) -> Result<Response<H>, s3::Error> {
+    if caller.identity == Identity::Anonymous && read.overrides != Overrides::default() {
+        return Err(s3::Error::with_message(
+            ErrorCode::InvalidRequest,
+            "Request specific response headers cannot be used for anonymous GET requests.",
+        ));
+    }
     let found = find(shard, (&read.bucket, &read.key), &read.version, want).await?;
     let object = &found.object;
     match read.conditions.evaluate(&record::validators(object)) {
@@ -271,7 +278,7 @@ fn several<H: Host>(
     let end = Bytes::from(range::parts_end(&boundary));
     length += end.len() as u64;
     stretches.push(Stretch::Literal(end));
-    let overridden = s3::headers::Overrides {
+    let overridden = Overrides {
         content_type: Some(format!("multipart/byteranges; boundary={boundary}")),
         ..read.overrides.clone()
     };

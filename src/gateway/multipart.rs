@@ -50,7 +50,7 @@ pub async fn create<H: Host>(
     let id = UploadId::new(now_ms, shard.random_u128());
     let upload = Upload {
         initiated_ms: now_ms,
-        initiator: caller.access_key.clone(),
+        initiator: caller.name().to_owned(),
         headers: record::stored_headers(&create.headers),
         metadata: create.headers.metadata.clone(),
         checksum_algorithm: create.checksum.map(|checksum| checksum.algorithm.name().to_owned()),

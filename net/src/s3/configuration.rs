@@ -13,6 +13,7 @@ pub mod public_access;
 
 use bytes::Bytes;
 
+use crate::policy::Policy;
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::tags::{BUCKET_TAGS_MAX, Tags};
 use crate::s3::xml::write::Document;
@@ -44,6 +45,8 @@ pub enum ConfigurationKind {
     Logging = 6,
     /// `ObjectLockConfiguration`.
     ObjectLock = 7,
+    /// The bucket's policy, in JSON.
+    Policy = 8,
 }
 
 /// What is done with a configuration.
@@ -58,7 +61,7 @@ pub enum Verb {
 }
 
 /// The configurations of a bucket, as far as it has them.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Configurations {
     /// Its tags.
     pub tags: Option<Tags>,
@@ -76,11 +79,13 @@ pub struct Configurations {
     pub logging: Option<Logging>,
     /// Whether its versions can be locked, and by what by default.
     pub object_lock: Option<ObjectLock>,
+    /// Who may do what.
+    pub policy: Option<Policy>,
 }
 
 impl ConfigurationKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Tagging,
         Self::Cors,
         Self::PublicAccessBlock,
@@ -89,6 +94,7 @@ impl ConfigurationKind {
         Self::Accelerate,
         Self::Logging,
         Self::ObjectLock,
+        Self::Policy,
     ];
 
     /// The number that it is stored under.
@@ -103,7 +109,12 @@ impl ConfigurationKind {
 
     /// The status of a PUT that succeeded.
     pub fn put_status(self) -> u16 {
-        if self == Self::Tagging { 204 } else { 200 }
+        if matches!(self, Self::Tagging | Self::Policy) { 204 } else { 200 }
+    }
+
+    /// The content type of its document.
+    pub fn content_type(self) -> &'static str {
+        if self == Self::Policy { "application/json" } else { "application/xml" }
     }
 
     /// What AWS answers where a bucket has none.
@@ -114,6 +125,7 @@ impl ConfigurationKind {
             Self::PublicAccessBlock => ErrorCode::NoSuchPublicAccessBlockConfiguration,
             Self::OwnershipControls => ErrorCode::OwnershipControlsNotFoundError,
             Self::ObjectLock => ErrorCode::ObjectLockConfigurationNotFoundError,
+            Self::Policy => ErrorCode::NoSuchBucketPolicy,
             Self::RequestPayment => return Ok(Payer::BucketOwner.document()),
             Self::Accelerate => return Ok(empty("AccelerateConfiguration")),
             Self::Logging => return Ok(empty("BucketLoggingStatus")),
@@ -139,6 +151,10 @@ impl Configurations {
             ConfigurationKind::RequestPayment => self.payer = Some(Payer::read(document)?),
             ConfigurationKind::Accelerate => self.accelerate = Some(Accelerate::read(document)?),
             ConfigurationKind::Logging => self.logging = Logging::read(document)?,
+            ConfigurationKind::Policy => {
+                let text = std::str::from_utf8(document);
+                self.policy = Some(Policy::parse(text.unwrap_or_default())?);
+            }
             ConfigurationKind::ObjectLock => {
                 self.object_lock = Some(ObjectLock::read(document)?);
             }
@@ -159,6 +175,9 @@ impl Configurations {
             ConfigurationKind::Accelerate => self.accelerate.map(Accelerate::document),
             ConfigurationKind::Logging => self.logging.as_ref().map(Logging::document),
             ConfigurationKind::ObjectLock => self.object_lock.as_ref().map(ObjectLock::document),
+            ConfigurationKind::Policy => {
+                self.policy.as_ref().map(|policy| Bytes::copy_from_slice(policy.text().as_bytes()))
+            }
         };
         found.map_or_else(|| kind.missing(bucket), Ok)
     }
@@ -217,6 +236,10 @@ mod tests {
             (
                 ConfigurationKind::ObjectLock,
                 "<ObjectLockConfiguration><ObjectLockEnabled>Enabled</ObjectLockEnabled></ObjectLockConfiguration>",
+            ),
+            (
+                ConfigurationKind::Policy,
+                r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b/*"}}"#,
             ),
         ] {
             let mut all = Configurations::default();

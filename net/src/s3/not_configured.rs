@@ -12,10 +12,6 @@ use crate::s3::xml::write::Document;
 /// A configuration that is never there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotConfigured {
-    /// `GetBucketPolicy`.
-    Policy,
-    /// `GetBucketPolicyStatus`.
-    PolicyStatus,
     /// `GetBucketLifecycleConfiguration`.
     Lifecycle,
     /// `GetBucketWebsite`.
@@ -36,7 +32,6 @@ impl NotConfigured {
     pub fn answer(self, bucket: &str, owner: &Owner<'_>) -> Result<Bytes, Error> {
         let missing = |code: ErrorCode| Err(Error::new(code).field("BucketName", bucket));
         match self {
-            Self::Policy | Self::PolicyStatus => missing(ErrorCode::NoSuchBucketPolicy),
             Self::Lifecycle => missing(ErrorCode::NoSuchLifecycleConfiguration),
             Self::Website => missing(ErrorCode::NoSuchWebsiteConfiguration),
             Self::Replication => missing(ErrorCode::ReplicationConfigurationNotFoundError),
@@ -73,8 +68,6 @@ mod tests {
     #[test]
     fn errors_are_those_of_aws() {
         for (kind, status, code) in [
-            (NotConfigured::Policy, 404, "NoSuchBucketPolicy"),
-            (NotConfigured::PolicyStatus, 404, "NoSuchBucketPolicy"),
             (NotConfigured::Lifecycle, 404, "NoSuchLifecycleConfiguration"),
             (NotConfigured::Website, 404, "NoSuchWebsiteConfiguration"),
             (NotConfigured::Replication, 404, "ReplicationConfigurationNotFoundError"),

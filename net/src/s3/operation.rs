@@ -63,6 +63,7 @@ pub enum Operation {
     GetBucketLocation(OfBucket),
     GetBucketVersioning(OfBucket),
     PutBucketVersioning(BucketDocument),
+    GetBucketPolicyStatus(OfBucket),
     ListObjects(ListObjects),
     ListObjectsV2(ListObjectsV2),
     ListObjectVersions(ListObjectVersions),
@@ -155,6 +156,7 @@ impl Routed {
             Kind::DeleteBucket => Operation::DeleteBucket(bucket()),
             Kind::GetBucketLocation => Operation::GetBucketLocation(bucket()),
             Kind::GetBucketVersioning => Operation::GetBucketVersioning(bucket()),
+            Kind::GetBucketPolicyStatus => Operation::GetBucketPolicyStatus(bucket()),
             Kind::PutBucketVersioning => {
                 Operation::PutBucketVersioning(BucketDocument::parse(address, headers)?)
             }

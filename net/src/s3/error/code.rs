@@ -52,6 +52,7 @@ pub enum ErrorCode {
     InvalidURI,
     KeyTooLongError,
     MalformedPOSTRequest,
+    MalformedPolicy,
     MalformedTrailerError,
     MalformedXML,
     MaxMessageLengthExceeded,
@@ -133,7 +134,7 @@ const fn row(code: ErrorCode, name: &'static str, status: u16, message: &'static
 }
 
 /// In the order of [`ErrorCode`].
-static ROWS: [Row; 85] = [
+static ROWS: [Row; 86] = [
     row(
         ErrorCode::AccessControlListNotSupported,
         "AccessControlListNotSupported",
@@ -370,6 +371,7 @@ static ROWS: [Row; 85] = [
         400,
         "The body of your POST request is not well-formed multipart/form-data.",
     ),
+    row(ErrorCode::MalformedPolicy, "MalformedPolicy", 400, "Policies must be valid JSON"),
     row(
         ErrorCode::MalformedTrailerError,
         "MalformedTrailerError",

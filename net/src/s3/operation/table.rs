@@ -76,6 +76,7 @@ pub enum Kind {
     GetBucketLocation,
     GetBucketVersioning,
     PutBucketVersioning,
+    GetBucketPolicyStatus,
     ListObjects,
     ListObjectsV2,
     ListObjectVersions,
@@ -226,8 +227,8 @@ pub static ROUTES: [Route; 113] = [
     bucket("GET", "notification", "GetBucketNotificationConfiguration", "s3:GetBucketNotification", Answer::NotConfigured(NotConfigured::Notification)),
     bucket("GET", "object-lock", "GetObjectLockConfiguration", "s3:GetBucketObjectLockConfiguration", Answer::Configuration(ConfigurationKind::ObjectLock, Verb::Get)),
     bucket("GET", "ownershipControls", "GetBucketOwnershipControls", "s3:GetBucketOwnershipControls", Answer::Configuration(ConfigurationKind::OwnershipControls, Verb::Get)),
-    bucket("GET", "policy", "GetBucketPolicy", "s3:GetBucketPolicy", Answer::NotConfigured(NotConfigured::Policy)),
-    bucket("GET", "policyStatus", "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus", Answer::NotConfigured(NotConfigured::PolicyStatus)),
+    bucket("GET", "policy", "GetBucketPolicy", "s3:GetBucketPolicy", Answer::Configuration(ConfigurationKind::Policy, Verb::Get)),
+    bucket("GET", "policyStatus", "GetBucketPolicyStatus", "s3:GetBucketPolicyStatus", Answer::Served(Kind::GetBucketPolicyStatus)),
     bucket("GET", "publicAccessBlock", "GetPublicAccessBlock", "s3:GetBucketPublicAccessBlock", Answer::Configuration(ConfigurationKind::PublicAccessBlock, Verb::Get)),
     bucket("GET", "replication", "GetBucketReplication", "s3:GetReplicationConfiguration", Answer::NotConfigured(NotConfigured::Replication)),
     bucket("GET", "requestPayment", "GetBucketRequestPayment", "s3:GetBucketRequestPayment", Answer::Configuration(ConfigurationKind::RequestPayment, Verb::Get)),
@@ -265,7 +266,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("PUT", "notification", "PutBucketNotificationConfiguration", "s3:PutBucketNotification", Answer::NotImplemented),
     bucket("PUT", "object-lock", "PutObjectLockConfiguration", "s3:PutBucketObjectLockConfiguration", Answer::Configuration(ConfigurationKind::ObjectLock, Verb::Put)),
     bucket("PUT", "ownershipControls", "PutBucketOwnershipControls", "s3:PutBucketOwnershipControls", Answer::Configuration(ConfigurationKind::OwnershipControls, Verb::Put)),
-    bucket("PUT", "policy", "PutBucketPolicy", "s3:PutBucketPolicy", Answer::NotImplemented),
+    bucket("PUT", "policy", "PutBucketPolicy", "s3:PutBucketPolicy", Answer::Configuration(ConfigurationKind::Policy, Verb::Put)),
     bucket("PUT", "publicAccessBlock", "PutPublicAccessBlock", "s3:PutBucketPublicAccessBlock", Answer::Configuration(ConfigurationKind::PublicAccessBlock, Verb::Put)),
     bucket("PUT", "replication", "PutBucketReplication", "s3:PutReplicationConfiguration", Answer::NotImplemented),
     bucket("PUT", "requestPayment", "PutBucketRequestPayment", "s3:PutBucketRequestPayment", Answer::Configuration(ConfigurationKind::RequestPayment, Verb::Put)),
@@ -285,7 +286,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("DELETE", "metadataTable", "DeleteBucketMetadataTableConfiguration", "s3:DeleteBucketMetadataTableConfiguration", Answer::NotImplemented),
     bucket("DELETE", "metrics", "DeleteBucketMetricsConfiguration", "s3:PutMetricsConfiguration", Answer::NotImplemented),
     bucket("DELETE", "ownershipControls", "DeleteBucketOwnershipControls", "s3:PutBucketOwnershipControls", Answer::Configuration(ConfigurationKind::OwnershipControls, Verb::Delete)),
-    bucket("DELETE", "policy", "DeleteBucketPolicy", "s3:DeleteBucketPolicy", Answer::NotImplemented),
+    bucket("DELETE", "policy", "DeleteBucketPolicy", "s3:DeleteBucketPolicy", Answer::Configuration(ConfigurationKind::Policy, Verb::Delete)),
     bucket("DELETE", "publicAccessBlock", "DeletePublicAccessBlock", "s3:PutBucketPublicAccessBlock", Answer::Configuration(ConfigurationKind::PublicAccessBlock, Verb::Delete)),
     bucket("DELETE", "replication", "DeleteBucketReplication", "s3:PutReplicationConfiguration", Answer::NotImplemented),
     bucket("DELETE", "tagging", "DeleteBucketTagging", "s3:PutBucketTagging", Answer::Configuration(ConfigurationKind::Tagging, Verb::Delete)),
@@ -365,7 +366,7 @@ mod tests {
         // Of a bucket and of an object.
         kinds.dedup_by(|a, b| a == b && *a == Kind::OptionsObject);
         assert!(kinds.is_sorted_by(|a, b| a < b));
-        assert_eq!(kinds.len(), 35);
+        assert_eq!(kinds.len(), 36);
         assert_eq!(kinds.last(), Some(&Kind::AbortMultipartUpload));
     }
 }

@@ -1,0 +1,264 @@
+//! Conditions: an operator, a key, and the values that it is held against.
+
+use std::net::IpAddr;
+
+use super::facts::{Facts, Key};
+use super::pattern::fits;
+use crate::http::date;
+
+/// One condition of a statement.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Condition {
+    /// How it compares.
+    pub operator: Operator,
+    /// What of the request.
+    pub key: Key,
+    /// With these, any of which will do; for a negated operator none may fit.
+    pub values: Vec<String>,
+}
+
+/// How a condition compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operator {
+    /// The comparison.
+    pub compare: Compare,
+    /// Whether it holds where the comparison doesn't.
+    pub is_negated: bool,
+    /// Whether it holds where the request has no such key.
+    pub if_exists: bool,
+    /// Which of several values of a request count.
+    pub set: Set,
+}
+
+/// Which of several values of a request count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// There is one.
+    Single,
+    /// Each must compare; so none at all will do.
+    ForAll,
+    /// One must compare.
+    ForAny,
+}
+
+/// A comparison of two texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compare {
+    /// They are the same.
+    Equal,
+    /// They are the same, but for the case of letters.
+    EqualAnyCase,
+    /// The value is a pattern with `*` and `?`.
+    Like,
+    /// Both are numbers.
+    Number(Order),
+    /// Both are times: ISO 8601, or seconds since 1970.
+    Date(Order),
+    /// Both are `true` or `false`.
+    Bool,
+    /// The value is a network, or an address.
+    Address,
+    /// The value is `true` where the key has to be absent.
+    Null,
+}
+
+/// How two numbers or times relate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// The same.
+    Equal,
+    /// The request's is less.
+    Less,
+    /// The request's is not greater.
+    LessOrEqual,
+    /// The request's is greater.
+    Greater,
+    /// The request's is not less.
+    GreaterOrEqual,
+}
+
+impl Operator {
+    /// The operator of a name; none where this release doesn't know it.
+    pub(super) fn of_name(name: &str) -> Option<Self> {
+        let (set, rest) = match name.split_once(':') {
+            None => (Set::Single, name),
+            Some(("ForAllValues", rest)) => (Set::ForAll, rest),
+            Some(("ForAnyValue", rest)) => (Set::ForAny, rest),
+            Some(_) => return None,
+        };
+        let (rest, if_exists) = match rest.strip_suffix("IfExists") {
+            Some(rest) => (rest, true),
+            None => (rest, false),
+        };
+        let (compare, is_negated) = compare_of(rest)?;
+        if compare == Compare::Null && (if_exists || set != Set::Single) {
+            return None;
+        }
+        Some(Self { compare, is_negated, if_exists, set })
+    }
+}
+
+fn compare_of(name: &str) -> Option<(Compare, bool)> {
+    Some(match name {
+        "StringEquals" => (Compare::Equal, false),
+        "StringNotEquals" => (Compare::Equal, true),
+        "StringEqualsIgnoreCase" => (Compare::EqualAnyCase, false),
+        "StringNotEqualsIgnoreCase" => (Compare::EqualAnyCase, true),
+        "StringLike" | "ArnLike" | "ArnEquals" => (Compare::Like, false),
+        "StringNotLike" | "ArnNotLike" | "ArnNotEquals" => (Compare::Like, true),
+        "NumericEquals" => (Compare::Number(Order::Equal), false),
+        "NumericNotEquals" => (Compare::Number(Order::Equal), true),
+        "NumericLessThan" => (Compare::Number(Order::Less), false),
+        "NumericLessThanEquals" => (Compare::Number(Order::LessOrEqual), false),
+        "NumericGreaterThan" => (Compare::Number(Order::Greater), false),
+        "NumericGreaterThanEquals" => (Compare::Number(Order::GreaterOrEqual), false),
+        "DateEquals" => (Compare::Date(Order::Equal), false),
+        "DateNotEquals" => (Compare::Date(Order::Equal), true),
+        "DateLessThan" => (Compare::Date(Order::Less), false),
+        "DateLessThanEquals" => (Compare::Date(Order::LessOrEqual), false),
+        "DateGreaterThan" => (Compare::Date(Order::Greater), false),
+        "DateGreaterThanEquals" => (Compare::Date(Order::GreaterOrEqual), false),
+        "Bool" => (Compare::Bool, false),
+        "IpAddress" => (Compare::Address, false),
+        "NotIpAddress" => (Compare::Address, true),
+        "Null" => (Compare::Null, false),
+        _ => return None,
+    })
+}
+
+impl Compare {
+    /// Whether a value of a policy can be compared so.
+    pub(super) fn takes(self, value: &str) -> bool {
+        match self {
+            Self::Equal | Self::EqualAnyCase | Self::Like => true,
+            Self::Number(_) => value.parse::<f64>().is_ok_and(f64::is_finite),
+            Self::Date(_) => seconds(value).is_some(),
+            Self::Bool | Self::Null => matches!(value, "true" | "false"),
+            Self::Address => network(value).is_some(),
+        }
+    }
+
+    fn holds(self, found: &str, value: &str) -> bool {
+        match self {
+            Self::Equal | Self::Bool => found == value,
+            Self::EqualAnyCase => found.to_lowercase() == value.to_lowercase(),
+            Self::Like => fits(value, found),
+            Self::Number(order) => {
+                let both = found.parse::<f64>().ok().zip(value.parse::<f64>().ok());
+                both.and_then(|(one, other)| one.partial_cmp(&other))
+                    .is_some_and(|found| order.is(found))
+            }
+            Self::Date(order) => {
+                let both = seconds(found).zip(seconds(value));
+                both.is_some_and(|(one, other)| order.is(one.cmp(&other)))
+            }
+            Self::Address => {
+                let both = found.parse().ok().zip(network(value));
+                both.is_some_and(|(address, network)| network.holds(address))
+            }
+            Self::Null => false,
+        }
+    }
+}
+
+impl Order {
+    fn is(self, found: std::cmp::Ordering) -> bool {
+        match self {
+            Self::Equal => found.is_eq(),
+            Self::Less => found.is_lt(),
+            Self::LessOrEqual => found.is_le(),
+            Self::Greater => found.is_gt(),
+            Self::GreaterOrEqual => found.is_ge(),
+        }
+    }
+}
+
+impl Condition {
+    /// Whether a request fulfils it.
+    pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
+        let found = facts.values(&self.key);
+        let Operator { compare, is_negated, if_exists, set } = self.operator;
+        if compare == Compare::Null {
+            let wanted = found.is_empty().to_string();
+            return self.values.contains(&wanted);
+        }
+        if found.is_empty() {
+            // "If the key is not present, a negated operator holds, and so does ForAllValues."
+            return if_exists || set == Set::ForAll || (is_negated && set == Set::Single);
+        }
+        let values: Vec<String> = self.values.iter().map(|value| facts.substitute(value)).collect();
+        let compares =
+            |found: &String| values.iter().any(|value| compare.holds(found, value)) != is_negated;
+        match set {
+            Set::Single | Set::ForAny => found.iter().any(compares),
+            Set::ForAll => found.iter().all(compares),
+        }
+    }
+}
+
+impl Facts<'_> {
+    /// Puts policy variables in: `${key}`, `${key, 'default'}`, and `${*}`, `${?}`, `${$}` for those characters. One that has
+    /// no value leaves a text that nothing equals.
+    pub(super) fn substitute(&self, text: &str) -> String {
+        let mut whole = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some((before, behind)) = rest.split_once("${") {
+            let Some((variable, after)) = behind.split_once('}') else { break };
+            whole.push_str(before);
+            match variable {
+                "*" | "?" | "$" => whole.push_str(variable),
+                _ => {
+                    let (name, default) = variable.split_once(',').unwrap_or((variable, ""));
+                    let default = default.trim().trim_matches('\'');
+                    let value = Key::of_name(name.trim()).map(|key| self.values(&key));
+                    match value.as_deref() {
+                        Some([value]) => whole.push_str(value),
+                        _ if !default.is_empty() => whole.push_str(default),
+                        _ => whole.push('\u{0}'),
+                    }
+                }
+            }
+            rest = after;
+        }
+        whole.push_str(rest);
+        whole
+    }
+}
+
+/// Seconds since 1970 of a time in ISO 8601, or of a number.
+fn seconds(text: &str) -> Option<i64> {
+    let day = || date::parse_iso(&format!("{text}T00:00:00Z"));
+    text.parse().ok().or_else(|| date::parse_iso(text).or_else(day).map(|ms| ms.div_euclid(1000)))
+}
+
+/// Addresses that begin with the same bits.
+#[derive(Clone, Copy, Debug)]
+struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+fn network(text: &str) -> Option<Network> {
+    let (address, bits) = match text.split_once('/') {
+        Some((address, bits)) => (address.parse().ok()?, Some(bits.parse().ok()?)),
+        None => (text.parse().ok()?, None),
+    };
+    let most = if matches!(address, IpAddr::V4(_)) { 32 } else { 128 };
+    let bits = bits.unwrap_or(most);
+    (bits <= most).then_some(Network { address, bits })
+}
+
+impl Network {
+    fn holds(self, address: IpAddr) -> bool {
+        let same = |one: u128, other: u128, width: u32| {
+            self.bits == 0 || (one ^ other) >> (width - self.bits) == 0
+        };
+        match (self.address, address) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                same(u128::from(own.to_bits()), u128::from(other.to_bits()), 32)
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => same(own.to_bits(), other.to_bits(), 128),
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Wildcards: `*` for any characters, `?` for one. Linear in text times stars at most, for texts come from clients.
+
+/// Whether a text fits a pattern.
+pub(super) fn fits(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) =
+        (pattern.chars().collect(), text.chars().collect());
+    let (mut at, mut from) = (0, 0);
+    // Where the last star stood, and how much of the text it has taken.
+    let mut star: Option<(usize, usize)> = None;
+    while from < text.len() {
+        match pattern.get(at) {
+            Some('*') => {
+                star = Some((at, from));
+                at += 1;
+            }
+            Some(sign) if *sign == '?' || Some(sign) == text.get(from) => {
+                at += 1;
+                from += 1;
+            }
+            Some(_) | None => {
+                let Some((stood, taken)) = star else { return false };
+                star = Some((stood, taken + 1));
+                at = stood + 1;
+                from = taken + 1;
+            }
+        }
+    }
+    pattern.iter().skip(at).all(|sign| *sign == '*')
+}
+
+/// As [`fits`], for texts whose case doesn't matter.
+pub(super) fn fits_any_case(pattern: &str, text: &str) -> bool {
+    fits(&pattern.to_ascii_lowercase(), &text.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_and_question_marks() {
+        for (pattern, text, expected) in [
+            ("*", "", true),
+            ("", "", true),
+            ("", "a", false),
+            ("a*c", "abbc", true),
+            ("a*c", "abcd", false),
+            ("a*b*c", "aXbYbZc", true),
+            ("a?c", "abc", true),
+            ("a?c", "ac", false),
+            ("?", "ü", true),
+            ("**a", "ba", true),
+            ("s3:Get*", "s3:GetObject", true),
+            ("arn:aws:s3:::b/*", "arn:aws:s3:::b/a/b", true),
+            ("arn:aws:s3:::b/*", "arn:aws:s3:::b", false),
+        ] {
+            assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
+        }
+        assert!(fits_any_case("S3:getobject", "s3:GetObject"));
+    }
+
+    #[test]
+    fn many_stars_cost_little() {
+        let (pattern, text) = ("*a".repeat(100) + "b", "a".repeat(10_000));
+        assert!(!fits(&pattern, &text));
+    }
+}

@@ -1,0 +1,39 @@
+//! Whether a policy is public: "The meaning of 'public'" of Amazon S3's user guide.
+
+use super::{Condition, Effect, Key, Policy, Statement};
+use crate::policy::condition::Compare;
+
+impl Policy {
+    /// Whether it lets in whoever comes.
+    pub fn is_public(&self) -> bool {
+        self.statements.iter().any(Statement::is_public)
+    }
+}
+
+impl Statement {
+    fn is_public(&self) -> bool {
+        let is_open = self.principals.is_everybody || self.principals.is_negated;
+        self.effect == Effect::Allow && is_open && !self.conditions.iter().any(Condition::narrows)
+    }
+}
+
+impl Condition {
+    /// Whether it lets in only a fixed set of senders.
+    fn narrows(&self) -> bool {
+        let is_plain = !self.operator.is_negated && !self.operator.if_exists;
+        let fixed = |value: &String| !value.contains(['*', '?']) && !value.contains("${");
+        let is_narrow = self.operator.compare == Compare::Address
+            && self.key == Key::SourceIp
+            && self.values.iter().all(|value| !is_wide(value));
+        let is_named = matches!(self.key, Key::PrincipalArn | Key::PrincipalAccount)
+            && self.values.iter().all(fixed);
+        is_plain && (is_narrow || is_named)
+    }
+}
+
+/// Networks of more than half of IPv4's, or of IPv6's usual allocations.
+fn is_wide(network: &str) -> bool {
+    let bits = network.split_once('/').and_then(|(_, bits)| bits.parse::<u32>().ok());
+    let least = if network.contains(':') { 32 } else { 8 };
+    bits.is_some_and(|bits| bits < least)
+}
