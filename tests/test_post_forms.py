@@ -63,6 +63,15 @@ def test_a_form_may_come_in_chunks_of_http(node: Node, s3: BaseClient, bucket: s
     assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"chunked"
 
 
+def test_fields_may_have_names_of_files(node: Node, s3: BaseClient, bucket: str) -> None:
+    """As Python's requests sends them; what is the file, its name alone says."""
+    sent = body(Form(bucket, (("key", "${filename}"),)).signed(), b"x", "real.txt")
+    for name in (b"key", b"policy", b"x-amz-signature"):
+        sent = sent.replace(b'name="%b"' % name, b'name="%b"; filename="%b"' % (name, name))
+    assert send(node.port, bucket, sent).status == 204
+    assert s3.get_object(Bucket=bucket, Key="real.txt")["Body"].read() == b"x"
+
+
 @pytest.mark.parametrize("version", ["s3v4", "s3"])
 def test_presigned_posts_of_boto3(node: Node, s3: BaseClient, bucket: str, version: str) -> None:
     client = s3_client(node, signature_version=version)

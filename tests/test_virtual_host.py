@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.client import BaseClient
 
+import forms
 import wire
 from node import Node
 from signing import Request, Signer
@@ -44,3 +45,11 @@ def test_a_bucket_is_made_and_removed_by_host(node: Node) -> None:
 def test_a_host_that_names_no_bucket_is_refused(node: Node) -> None:
     answer = wire.exchange(node.port, Signer("A_B.s3.example.test").sign(Request("GET", "/k")))
     assert answer.refusal == (400, "InvalidBucketName")
+
+
+def test_a_form_may_go_to_the_host_of_its_bucket(s3: BaseClient, node: Node, bucket: str) -> None:
+    host = f"{bucket}.s3.example.test"
+    fields = (("key", "a/b"), ("success_action_status", "201"))
+    answer = forms.send(node.port, "", forms.body(forms.Form(bucket, fields).signed(), b"by form"), host=host)
+    assert (answer.status, answer.element("Location")) == (201, f"http://{host}/a%2Fb")
+    assert s3.get_object(Bucket=bucket, Key="a/b")["Body"].read() == b"by form"

@@ -2,7 +2,11 @@
 
 use bytes::Bytes;
 
-use crate::http::{FileDecoded, FormDecoded, FormDecoder, FormError};
+use crate::http::{FileDecoded, FormDecoded, FormDecoder, FormError, FormField};
+use crate::s3::address::Address;
+use crate::s3::parameters::{PostObject, Success, post};
+use crate::s3::{Form, Headers, PostPolicy};
+use crate::sigv4;
 
 /// What came of a form.
 #[derive(Debug, PartialEq, Eq)]
@@ -88,4 +92,28 @@ pub fn run(input: &[u8]) {
         Some(size + 1)
     });
     assert_eq!(decode_in_pieces(TYPE, body, &mut sizes), whole, "in pieces and whole");
+    read(whole);
+}
+
+/// Everybody who reads the fields of a form takes any.
+fn read(outcome: Outcome) {
+    let mut form = Form::default();
+    for (name, value) in outcome.fields {
+        form.add(FormField { name, value });
+    }
+    let filename = outcome.file.and_then(|file| file.filename);
+    if form.expand(filename.as_deref()).is_err() {
+        return;
+    }
+    let _signature = sigv4::parse_form(|name| form.get(name));
+    if let Some(Ok(policy)) = form.get("policy").map(PostPolicy::parse) {
+        let _length = policy.check(&form, "bucket", 0);
+    }
+    let address = Address::Bucket { bucket: "bucket".to_owned() };
+    if let Ok(posted) = PostObject::parse(&address, Headers::new(&form.headers()))
+        && let Success::Redirect(url) = &posted.success
+    {
+        let target = post::redirect_target(url, "bucket", &posted.put.key, "etag");
+        assert!(target.bytes().all(|byte| byte.is_ascii_graphic()), "{target}");
+    }
 }

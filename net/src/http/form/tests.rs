@@ -7,12 +7,13 @@ use crate::testing::form::{File, Outcome, decode_in_pieces};
 const TYPE: &str = "multipart/form-data; boundary=xYz";
 
 /// Forms that are complete.
-pub(in crate::http) const FORMS: [&str; 5] = [
+pub(in crate::http) const FORMS: [&str; 6] = [
     "--xYz\r\nContent-Disposition: form-data; name=\"Key\"\r\n\r\na/${filename}\r\n--xYz\r\nContent-Disposition: form-data; name=\"file\"; filename=\"C:\\d\\f.txt\"\r\nContent-Type: text/plain\r\n\r\nbytes\r\n--xY\r\n\r--xYz\r\n-\r\n--xYz--\r\n",
     "\r\n--xYz\r\ncontent-disposition: Form-Data; filename=policy; name=policy\r\n\r\ne30=\r\n--xYz \t\r\nContent-Transfer-Encoding: binary\r\nContent-Disposition: form-data; name=file\r\n\r\n\r\n--xYz\r\nContent-Disposition: form-data; name=\"submit\"\r\n\r\nignored\r\n--xYz--",
     "--xYz\r\nContent-Disposition: form-data; name=\"file\"\r\n\r\n\r\n--xYz--",
     "--xYz\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n\r\n--xYz--\r\n",
     "--xYz--",
+    "--xYz\r\nContent-Disposition: form-data; name=\"policy\"\r\n\r\neyJleHBpcmF0aW9uIjogIjIwMzAtMDEtMDFUMDA6MDA6MDBaIiwgImNvbmRpdGlvbnMiOiBbeyJidWNrZXQiOiAiYnVja2V0In0sIFsic3RhcnRzLXdpdGgiLCAiJGtleSIsICIiXSwgWyJjb250ZW50LWxlbmd0aC1yYW5nZSIsIDAsIDldXX0=\r\n--xYz\r\nContent-Disposition: form-data; name=key\r\n\r\nk\r\n--xYz\r\nContent-Disposition: form-data; name=redirect\r\n\r\nhttp://h/?a#b\r\n--xYz\r\nContent-Disposition: form-data; name=file; filename=\"a\"\r\n\r\nx\r\n--xYz--",
 ];
 
 fn decode(body: &[u8]) -> Outcome {

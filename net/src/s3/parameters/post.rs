@@ -45,12 +45,22 @@ impl PostObject {
         let key = fields.filled("key").ok_or_else(|| sigv4::missing_field("key"))?;
         address::check_key(key)?;
         fields.iter().try_for_each(|(name, value)| check_field(name, value))?;
+        let checksum = checksums::of_body(fields)?;
+        // S3: who names an algorithm sends the checksum too.
+        if checksums::algorithm(fields)?
+            .is_some_and(|named| checksum.is_none_or(|sent| sent.algorithm != named))
+        {
+            return Err(Error::with_message(
+                ErrorCode::InvalidRequest,
+                "x-amz-checksum-algorithm specified, but no corresponding x-amz-checksum-* field was found.",
+            ));
+        }
         let put = PutObject {
             bucket: bucket(address),
             key: key.to_owned(),
             length_bytes: None,
             md5: content_md5(fields)?,
-            checksum: checksums::of_body(fields)?,
+            checksum,
             condition: WriteCondition::parse(fields)?,
             headers: ObjectHeaders::parse(fields)?,
             tags: tags(fields)?,
@@ -179,6 +189,7 @@ mod tests {
             (&[("key", "k"), ("x-amz-meta-a b", "1")], ErrorCode::InvalidArgument),
             (&[("key", "k"), ("x-amz-meta-é", "1")], ErrorCode::InvalidArgument),
             (&[("key", "k"), ("content-md5", "x")], ErrorCode::InvalidDigest),
+            (&[("key", "k"), ("x-amz-checksum-algorithm", "CRC32")], ErrorCode::InvalidRequest),
             (&[("key", "k"), ("x-amz-storage-class", "x")], ErrorCode::InvalidStorageClass),
         ] {
             assert_eq!(parse(fields).unwrap_err().code(), expected, "{fields:?}");

@@ -6,6 +6,7 @@ use super::PostPolicy;
 use crate::http::FormField;
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::form::Form;
+use crate::sigv4;
 
 /// 2030-01-01T00:00:00Z
 const NOW_MS: i64 = 1_893_456_000_000;
@@ -197,4 +198,53 @@ fn conditions_have_one_of_three_forms() {
         let error = with_conditions(condition).unwrap_err();
         assert_eq!(error.message(), format!("Invalid Policy: {expected}"), "{condition}");
     }
+}
+
+/// The example of AWS: "Browser-Based Upload using HTTP POST (Using AWS Signature Version 4)".
+#[test]
+fn the_example_of_aws_is_signed_and_passes() {
+    let policy = [
+        "{ \"expiration\": \"2015-12-30T12:00:00.000Z\",",
+        "  \"conditions\": [",
+        "    {\"bucket\": \"sigv4examplebucket\"},",
+        "    [\"starts-with\", \"$key\", \"user/user1/\"],",
+        "    {\"acl\": \"public-read\"},",
+        "    {\"success_action_redirect\": \"http://sigv4examplebucket.s3.amazonaws.com/successful_upload.html\"},",
+        "    [\"starts-with\", \"$Content-Type\", \"image/\"],",
+        "    {\"x-amz-meta-uuid\": \"14365123651274\"},",
+        "    {\"x-amz-server-side-encryption\": \"AES256\"},",
+        "    [\"starts-with\", \"$x-amz-meta-tag\", \"\"],",
+        "",
+        "    {\"x-amz-credential\": \"AKIAIOSFODNN7EXAMPLE/20151229/us-east-1/s3/aws4_request\"},",
+        "    {\"x-amz-algorithm\": \"AWS4-HMAC-SHA256\"},",
+        "    {\"x-amz-date\": \"20151229T000000Z\" }",
+        "  ]",
+        "}",
+    ];
+    let policy = STANDARD.encode(policy.join("\r\n"));
+    let signature = "8afdbf4008c03f22c2cd3cdb72e4afbb1f6a588f3255ac628749a66d7f09699e";
+    let mut form = form(&[
+        ("key", "user/user1/${filename}"),
+        ("acl", "public-read"),
+        (
+            "success_action_redirect",
+            "http://sigv4examplebucket.s3.amazonaws.com/successful_upload.html",
+        ),
+        ("content-type", "image/jpeg"),
+        ("x-amz-meta-uuid", "14365123651274"),
+        ("x-amz-server-side-encryption", "AES256"),
+        ("x-amz-credential", "AKIAIOSFODNN7EXAMPLE/20151229/us-east-1/s3/aws4_request"),
+        ("x-amz-algorithm", "AWS4-HMAC-SHA256"),
+        ("x-amz-date", "20151229T000000Z"),
+        ("x-amz-meta-tag", ""),
+        ("policy", &policy),
+        ("x-amz-signature", signature),
+    ]);
+    form.expand(Some("a.jpg")).unwrap();
+    let signed = sigv4::parse_form(|name| form.get(name)).unwrap().unwrap();
+    let expected = sigv4::Expected { now_seconds: 0, region: Some("us-east-1"), service: "s3" };
+    let secret = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY";
+    assert_eq!(sigv4::verify_form(&signed, &policy, secret, &expected), Ok(()));
+    let policy = PostPolicy::parse(&policy).unwrap();
+    assert_eq!(policy.check(&form, "sigv4examplebucket", 0), Ok(0..=u64::MAX));
 }
