@@ -25,7 +25,7 @@ use futures::channel::oneshot;
 use crate::{
     chunk_cache::ChunkCache,
     host::Host,
-    limits,
+    lifecycle, limits,
     mesh::{Access, Answer, Ask, AskError, Message, ObjectFound, PinId},
     meta::{MetaRecords, MetaView},
     scrub,
@@ -60,6 +60,8 @@ pub(crate) struct Holdings<H: Host> {
     pub(crate) scrub: RefCell<Progress>,
     /// What scrub has done since the start.
     pub(crate) scrubbed: Cell<scrub::Work>,
+    /// What lifecycle has done since the start.
+    pub(crate) lifecycle: Cell<lifecycle::Work>,
     busy: Rc<Cell<usize>>,
     cache: Rc<ChunkCache>,
     pins: RefCell<BTreeMap<PinId, Pin>>,
@@ -84,6 +86,7 @@ impl<H: Host> Holdings<H> {
             groups,
             scrub: RefCell::default(),
             scrubbed: Cell::default(),
+            lifecycle: Cell::default(),
             busy: Rc::default(),
             pins: RefCell::default(),
             pin_next: Cell::default(),

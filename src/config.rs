@@ -5,7 +5,7 @@ pub mod cli;
 pub mod file;
 pub mod period;
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use bytesize::ByteSize;
 
@@ -30,6 +30,8 @@ pub struct Settings {
     pub tls: Option<TlsFiles>,
     /// How stored bytes are verified; not at all where there is none.
     pub scrub: Option<ScrubPlan>,
+    /// How often lifecycle looks through the buckets that have rules; never where there is none.
+    pub lifecycle_period: Option<Duration>,
     /// Who may read metrics.
     pub metrics: Exposure,
     /// How logs are written.
@@ -137,6 +139,7 @@ impl Settings {
             credentials: credentials(flags, file.credentials_file)?,
             tls,
             scrub: scrub(flags, &file.scrub)?,
+            lifecycle_period: lifecycle_period(flags, &file.lifecycle),
             metrics: flags.metrics.or(file.metrics).unwrap_or_default(),
             log: LogSettings {
                 format: flags.log_format.or(file.log.format).unwrap_or_default(),
@@ -177,6 +180,11 @@ fn scrub(flags: &cli::Serve, file: &file::Scrub) -> Result<Option<ScrubPlan>, Er
         return Err(Error::Value { setting: "scrub.rate", problem });
     }
     Ok(period.0.map(|period| ScrubPlan { period, rate_bytes_max: rate.as_u64() }))
+}
+
+fn lifecycle_period(flags: &cli::Serve, file: &file::Lifecycle) -> Option<Duration> {
+    let default = period::Period(Some(limits::LIFECYCLE_PERIOD_DEFAULT));
+    flags.lifecycle_period.or(file.period).unwrap_or(default).0
 }
 
 fn credentials(flags: &cli::Serve, file: Option<PathBuf>) -> Result<CredentialSource, Error> {

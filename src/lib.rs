@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod layout;
+pub mod lifecycle;
 pub mod limits;
 pub mod preflight;
 pub mod credentials;

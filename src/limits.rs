@@ -101,6 +101,14 @@ pub const SCRUB_SEARCH_COUNT_MAX: u32 = 64;
 pub const SCRUB_LOOK_COUNT_MAX: u32 = 256;
 /// Chunks with the same damaged content that scrub names.
 pub const SCRUB_USES_MAX: usize = 8;
+/// How often lifecycle looks through the buckets that have rules, when nobody says otherwise.
+pub const LIFECYCLE_PERIOD_DEFAULT: Duration = Duration::from_hours(1);
+/// How often it looks whether its next pass is due, and whether the node is to stop.
+pub const LIFECYCLE_POLL: Duration = Duration::from_secs(1);
+/// How long it waits between two pages: a pass takes its time, and requests don't feel it.
+pub const LIFECYCLE_PAUSE: Duration = Duration::from_millis(5);
+/// Versions or uploads that it looks at in one step, and deletes with one command at most.
+pub const LIFECYCLE_PAGE: usize = 100;
 
 const _: () = assert!(0 < READ_AHEAD_COUNT_MIN && READ_AHEAD_COUNT_MIN <= READ_AHEAD_COUNT_MAX);
 const _: () = assert!(SCRUB_RATE_MIN <= SCRUB_RATE_DEFAULT);

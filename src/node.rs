@@ -32,7 +32,7 @@ use crate::{
     ending,
     host::{Host, Listener as _, within},
     layout::Layout,
-    limits,
+    lifecycle, limits,
     mesh::Message,
     outage,
     scrub::{self, Damage},
@@ -226,6 +226,9 @@ async fn recover<H: Host>(
     let group_count = groups.len();
     shard.hold(Rc::new(Holdings::new(storage, staging, groups)));
     host.spawn("reclaim", reclaim(shard.clone()));
+    if let Some(period) = shard.settings().lifecycle_period {
+        host.spawn("lifecycle", lifecycle::run(shard.clone(), period));
+    }
     if let Some(plan) = shard.settings().scrub {
         let reads_superblock = layout.shards.iter().position(|(_, index)| *index == volume_index)
             == Some(host.shard());

@@ -93,6 +93,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         drain_seconds: settings.drain_seconds,
         credentials,
         scrub: settings.scrub,
+        lifecycle_period: settings.lifecycle_period,
         metrics: settings.metrics,
         started_ms,
         timing: anode_shards::group::Timing::default(),

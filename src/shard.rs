@@ -10,6 +10,7 @@ use std::{
     net::{IpAddr, SocketAddr},
     rc::Rc,
     sync::Arc,
+    time::Duration,
 };
 
 use anode_disk::{storage::StorageOptions, wal::GroupId};
@@ -64,6 +65,8 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// How stored bytes are verified; not at all where there is none.
     pub scrub: Option<ScrubPlan>,
+    /// How often lifecycle looks through the buckets that have rules; never where there is none.
+    pub lifecycle_period: Option<Duration>,
     /// Who may read metrics.
     pub metrics: Exposure,
     /// When the process started, in milliseconds since 1970.

@@ -2,9 +2,12 @@
 //! words. A rule that matters is a test.
 
 use std::{
+    collections::BTreeSet,
     fs,
     path::{Path, PathBuf},
 };
+
+use anode_net::s3::operation::{Answer, Kind, ROUTES};
 
 /// Which of our crates each of our crates may depend on.
 const DIRECTIONS: [(&str, &[&str]); 5] = [
@@ -165,4 +168,35 @@ fn nothing_unfinished_is_left() {
         let found = text.lines().filter(|line| marks.iter().any(|mark| line.contains(mark)));
         found.map(str::to_owned).collect()
     });
+}
+
+/// The part of docs/api.md under a heading.
+fn section<'a>(document: &'a str, heading: &str) -> &'a str {
+    let (_, rest) = document.split_once(&format!("\n## {heading}\n")).expect("docs/api.md has it");
+    rest.split("\n## ").next().unwrap_or(rest)
+}
+
+#[test]
+fn the_documents_say_of_every_operation_what_the_table_does() {
+    let document = fs::read_to_string(root().join("docs/api.md")).unwrap();
+    let sections = [
+        section(&document, "Operations that are served"),
+        section(&document, "Configurations of buckets"),
+        section(&document, "Configuration that is not there"),
+        section(&document, "501 NotImplemented"),
+    ];
+    let words: Vec<BTreeSet<&str>> = sections
+        .iter()
+        .map(|text| text.split(|letter: char| !letter.is_alphanumeric()).collect())
+        .collect();
+    for route in &ROUTES {
+        let place = match route.answer {
+            Answer::Served(Kind::GetBucketPolicyStatus) | Answer::Configuration(..) => 1,
+            Answer::Served(_) => 0,
+            Answer::NotConfigured(_) => 2,
+            Answer::NotImplemented => 3,
+        };
+        let told: Vec<usize> = (0..4).filter(|nth| words[*nth].contains(route.name)).collect();
+        assert_eq!(told, [place], "{}: where docs/api.md tells of it", route.name);
+    }
 }

@@ -33,7 +33,6 @@ NOT_IMPLEMENTED = [
     ("GET", "inventory"),
     ("GET", "metrics"),
     ("GET", "analytics"),
-    ("PUT", "lifecycle"),
     ("PUT", "encryption"),
     ("PUT", "website"),
     ("PUT", "notification"),

@@ -1,15 +1,16 @@
 //! What a small request costs before it reaches a group: parsing its head, finding its operation, verifying its
-//! signature; and the digests that its bytes go through.
+//! signature, asking a policy; and the digests that its bytes go through.
 
 use std::hint::black_box;
 
 use anode_net::{
     checksum::{Algorithm, Hasher, Md5},
     http::{Limits, parse_head},
+    policy::{Decision, Facts, Policy, Question},
     s3::{self, Headers},
     sigv4::{self, Authentication, Expected, KeyCache, RequestParts},
 };
-use anode_perf::{ACCESS_KEY, NOW_SECONDS, SECRET, parsed, put_head};
+use anode_perf::{ACCESS_KEY, NOW_SECONDS, SECRET, large_policy, parsed, put_head};
 use bytes::BytesMut;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 
@@ -52,6 +53,32 @@ fn signature(criterion: &mut Criterion) {
     });
 }
 
+/// The bar is 20 us for a policy of 20 KiB.
+fn policy(criterion: &mut Criterion) {
+    let text = large_policy();
+    let policy = Policy::read(text.as_bytes(), "bucket").unwrap();
+    let fields = [("host", "h"), ("referer", "http://www.example.com/page")];
+    let (query, tags) = (s3::query::Query::default(), [("a".to_owned(), "1".to_owned())]);
+    let facts = Facts {
+        account: None,
+        canonical: "75aa57f0",
+        owner: "123456789012",
+        source: "10.1.2.3".parse().ok(),
+        is_secure: false,
+        now_seconds: NOW_SECONDS,
+        headers: Headers::new(&fields),
+        query: &query,
+        tags: &tags,
+        new_tags: &[],
+    };
+    let resource = "arn:aws:s3:::bucket/a/key/of/some/length";
+    let question = Question { action: "s3:GetObject", resource, facts: &facts };
+    assert_eq!(policy.decide(&question), Decision::Silent, "every statement is looked at");
+    criterion.bench_function("evaluate a policy of 20 KiB", |bencher| {
+        bencher.iter(|| black_box(policy.decide(black_box(&question))));
+    });
+}
+
 fn digests(criterion: &mut Criterion) {
     let data = vec![7; 1 << 20];
     let mut group = criterion.benchmark_group("digest 1 MiB");
@@ -65,5 +92,5 @@ fn digests(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, head, signature, digests);
+criterion_group!(benches, head, signature, policy, digests);
 criterion_main!(benches);

@@ -34,3 +34,26 @@ pub fn parsed(head: &Bytes) -> Head {
     let parsed = parse_head(&mut buffer, &Limits::default());
     parsed.expect("the sample is HTTP").expect("the sample is whole")
 }
+
+/// A policy of nearly 20 KiB: half of its statements are of another action, a quarter of another prefix, the others don't let
+/// this address in.
+pub fn large_policy() -> String {
+    let statement = |nth: usize| {
+        let action = ["s3:PutObject", "s3:DeleteObject", "s3:GetObject", "s3:Get*"][nth % 4];
+        let path = if nth % 4 == 2 { format!("team-{nth}/*") } else { "*".to_owned() };
+        format!(
+            r#"{{"Sid":"s{nth}","Effect":"Allow","Principal":"*","Action":"{action}","Resource":"arn:aws:s3:::bucket/{path}","Condition":{{"IpAddress":{{"aws:SourceIp":"192.0.{nth}.0/24"}}}}}}"#
+        )
+    };
+    let mut statements = Vec::new();
+    let mut bytes = 64;
+    for nth in 0.. {
+        let next = statement(nth);
+        bytes += next.len() + 1;
+        if bytes > 20 * 1024 {
+            break;
+        }
+        statements.push(next);
+    }
+    format!(r#"{{"Version":"2012-10-17","Statement":[{}]}}"#, statements.join(","))
+}

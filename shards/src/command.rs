@@ -170,9 +170,17 @@ pub struct DeleteObject {
     #[n(6)]
     #[cbor(default)]
     pub bypasses_governance: bool,
+    /// When what is meant was written, where nothing else is to be deleted: what was written since stays.
+    #[n(7)]
+    pub seen_ms: Option<u64>,
 }
 
 impl DeleteObject {
+    /// Whether it is about this version, and not one that was written since.
+    pub fn means(&self, found: &Object) -> bool {
+        self.seen_ms.is_none_or(|seen_ms| seen_ms == found.last_modified_ms)
+    }
+
     /// Who asks, and when.
     pub fn leave(&self) -> Leave {
         Leave { now_ms: self.now_ms, bypasses_governance: self.bypasses_governance }

@@ -196,6 +196,10 @@ pub struct Serve {
     #[arg(long, env = "ANODE_SCRUB_RATE", value_name = "SIZE")]
     pub scrub_rate: Option<ByteSize>,
 
+    /// How often expired objects, versions and uploads are looked for, for instance 1h or 10m; off for never [default: 1h]
+    #[arg(long, env = "ANODE_LIFECYCLE_PERIOD", value_name = "PERIOD")]
+    pub lifecycle_period: Option<Period>,
+
     /// Who may read /metrics: whoever connects from this machine, everybody, nobody [default: loopback]
     #[arg(long, env = "ANODE_METRICS", value_enum, value_name = "WHO")]
     pub metrics: Option<Exposure>,

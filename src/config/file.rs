@@ -35,6 +35,8 @@ pub struct File {
     pub tls: Option<Tls>,
     /// Scrub.
     pub scrub: Scrub,
+    /// Lifecycle.
+    pub lifecycle: Lifecycle,
     /// Logs.
     pub log: Log,
 }
@@ -47,6 +49,14 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+}
+
+/// The table `[lifecycle]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Lifecycle {
+    /// How often it looks.
+    pub period: Option<Period>,
 }
 
 /// The table `[scrub]`.

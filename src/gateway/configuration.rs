@@ -42,6 +42,13 @@ pub async fn answer<H: Host>(
             let mut after = bucket.configurations.clone();
             after.set(asked.kind, &body)?;
             check(&shard, &bucket, asked, &after)?;
+            let body = match &mut after.lifecycle {
+                Some(lifecycle) if asked.kind == ConfigurationKind::Lifecycle => {
+                    lifecycle.name_rules(|| format!("{:032x}", shard.random_u128()));
+                    lifecycle.document()
+                }
+                Some(_) | None => body,
+            };
             set(&shard, &bucket, asked.kind, Some(&body)).await?;
             Ok(Response::empty(ResponseHead::new(asked.kind.put_status())))
         }
@@ -99,6 +106,7 @@ fn check<H: Host>(
         }
         ConfigurationKind::Tagging
         | ConfigurationKind::ObjectLock
+        | ConfigurationKind::Lifecycle
         | ConfigurationKind::Cors
         | ConfigurationKind::PublicAccessBlock
         | ConfigurationKind::OwnershipControls

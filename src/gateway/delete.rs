@@ -49,6 +49,7 @@ pub async fn one<H: Host>(
         version,
         nonce: shard.random_u64(),
         bypasses_governance: delete.bypasses_governance,
+        seen_ms: None,
     };
     let group = shard.group_of(bucket.record.id, &delete.key);
     let reply = shard.propose(group, Command::DeleteObject(command), None).await?;
@@ -89,6 +90,7 @@ pub async fn many<H: Host>(
                     version,
                     nonce: shard.random_u64(),
                     bypasses_governance: delete.bypasses_governance,
+                    seen_ms: None,
                 };
                 batches
                     .entry(shard.group_of(bucket.record.id, &object.key))

@@ -43,6 +43,8 @@ pub(crate) struct Found<H: Host> {
     pub(crate) object: Object,
     /// Its version, where its bucket keeps them, or did.
     pub(crate) version: Option<VersionName>,
+    /// When lifecycle has it go, as responses say it; only of what is current.
+    pub(crate) expiration: Option<String>,
     pub(crate) source: Source<H>,
 }
 
@@ -123,7 +125,10 @@ pub(crate) async fn find<H: Host>(
     }
     let source = Source::new(shard, group, &found);
     let version = version::shown(&bucket.record, &found.object);
-    Ok(Found { object: found.object, version, source })
+    let expiration = (*named == Version::Current)
+        .then(|| record::expiration(&bucket, key, &found.object))
+        .flatten();
+    Ok(Found { object: found.object, version, expiration, source })
 }
 
 fn select(read: &ReadObject, object: &Object) -> Result<Selection, s3::Error> {
@@ -194,6 +199,9 @@ fn object_head<H: Host>(
     let headers = record::object_headers(&object.headers, &object.metadata);
     for (name, value) in headers.emit(&read.overrides) {
         head = head.header(&name, &value);
+    }
+    if let Some(expiration) = &found.expiration {
+        head = head.header("x-amz-expiration", expiration);
     }
     for (name, value) in s3::lock::emit(lock::shown(object)) {
         head = head.header(name, &value);

@@ -62,10 +62,10 @@ pub async fn post<H: Host>(
     caller: &Caller,
     post: &PostObject,
 ) -> Result<Response<H>, s3::Error> {
-    let stored = put::store(exchange, caller, &post.put).await?;
+    let written = put::store(exchange, caller, &post.put).await?;
     let (bucket, key) = (&post.put.bucket, &post.put.key);
     let location = location(exchange, key);
-    let head = |status| put::stored_head(status, &stored);
+    let (stored, head) = (&written.stored, |status| written.head(status));
     Ok(match &post.success {
         Success::NoContent => Response::empty(head(204).header("Location", &location)),
         Success::Empty => Response::empty(head(200).header("Location", &location)),

@@ -26,8 +26,27 @@ pub async fn put<H: Host>(
     caller: &Caller,
     put: &s3::parameters::PutObject,
 ) -> Result<Response<H>, s3::Error> {
-    let stored = store(exchange, caller, put).await?;
-    Ok(Response::empty(stored_head(200, &stored)))
+    let written = store(exchange, caller, put).await?;
+    Ok(Response::empty(written.head(200)))
+}
+
+/// What a payload became.
+#[derive(Debug)]
+pub(crate) struct Written {
+    pub(crate) stored: Stored,
+    /// When lifecycle has it go, as responses say it.
+    expiration: Option<String>,
+}
+
+impl Written {
+    /// The head that tells of it.
+    pub(crate) fn head(&self, status: u16) -> ResponseHead {
+        let head = stored_head(status, &self.stored);
+        match &self.expiration {
+            Some(expiration) => head.header("x-amz-expiration", expiration),
+            None => head,
+        }
+    }
 }
 
 /// Stores the payload of a request as an object.
@@ -35,7 +54,7 @@ pub(crate) async fn store<H: Host>(
     exchange: &mut Exchange<'_, H>,
     caller: &Caller,
     put: &s3::parameters::PutObject,
-) -> Result<Stored, s3::Error> {
+) -> Result<Written, s3::Error> {
     let shard = exchange.shard.clone();
     let bucket = find_bucket(&shard, &put.bucket)?;
     let expectation = Expectation {
@@ -65,6 +84,7 @@ pub(crate) async fn store<H: Host>(
         lock,
         ..Object::default()
     };
+    let expiration = record::expiration(&bucket, &put.key, &object);
     let command = PutObject {
         bucket: bucket.record.id,
         key: put.key.clone(),
@@ -75,7 +95,8 @@ pub(crate) async fn store<H: Host>(
         inline: ingested.0.inline.clone(),
     };
     let target = Target { bucket: &put.bucket, key: &put.key };
-    commit(&shard, &target, command, ingested).await
+    let stored = commit(&shard, &target, command, ingested).await?;
+    Ok(Written { stored, expiration })
 }
 
 /// The names a refusal is told with.

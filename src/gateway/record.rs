@@ -2,12 +2,18 @@
 
 use anode_net::{
     checksum::{Algorithm, Checksum, Kind},
-    s3::{conditions, headers::ObjectHeaders, xml::ChecksumText},
+    http::date,
+    s3::{
+        conditions, configuration::lifecycle::About, headers::ObjectHeaders,
+        parameters::post::escaped, xml::ChecksumText,
+    },
 };
 use anode_shards::{
     command::WriteCondition,
     object::{Checksum as StoredChecksum, ChecksumKind, Object},
 };
+
+use crate::meta::BucketView;
 
 /// Named pairs, in order.
 pub(crate) type Pairs = Vec<(String, String)>;
@@ -112,6 +118,20 @@ pub(crate) fn signed_ms(milliseconds: u64) -> i64 {
 /// What read conditions are evaluated against.
 pub(crate) fn validators(object: &Object) -> conditions::Validators<'_> {
     conditions::Validators { etag: &object.etag, modified_ms: signed_ms(object.last_modified_ms) }
+}
+
+/// When lifecycle has an object go, and by which rule: `x-amz-expiration`.
+pub(crate) fn expiration(bucket: &BucketView, key: &str, object: &Object) -> Option<String> {
+    let lifecycle = bucket.configurations.lifecycle.as_ref()?;
+    let about = About {
+        key,
+        tags: &object.tags,
+        size_bytes: object.size,
+        since_ms: signed_ms(object.last_modified_ms),
+    };
+    let (due_ms, rule) = lifecycle.expiry(&about)?;
+    let date = date::format_http(due_ms.div_euclid(1000));
+    Some(format!("expiry-date=\"{date}\", rule-id=\"{}\"", escaped(&rule.id)))
 }
 
 /// An `ETag` in quotes.

@@ -15,7 +15,7 @@ use super::counts::RequestFigures;
 use crate::{
     answer::Holdings,
     host::{Host, within},
-    limits, scrub,
+    lifecycle, limits, scrub,
     shard::{Phase, Shard},
 };
 
@@ -57,6 +57,8 @@ pub struct StorageFigures {
     pub pending: Option<PendingDelete>,
     /// Scrub; none where it is turned off.
     pub scrub: Option<ScrubFigures>,
+    /// What lifecycle has done since the start.
+    pub lifecycle: lifecycle::Work,
     /// The groups, by number.
     pub groups: Vec<(GroupId, GroupFigures)>,
 }
@@ -113,6 +115,7 @@ impl StorageFigures {
                 pass_bytes: scrub::total_bytes(holdings),
                 work: holdings.scrubbed.get(),
             }),
+            lifecycle: holdings.lifecycle.get(),
             groups: holdings.groups.iter().map(|(group, held)| (*group, held.figures())).collect(),
         }
     }

@@ -299,6 +299,7 @@ impl SimNode {
             drain_seconds: crate::limits::DRAIN_SECONDS_DEFAULT,
             credentials: self.options.credentials.clone(),
             scrub: self.options.scrub,
+            lifecycle_period: None,
             metrics: Exposure::All,
             started_ms: 0,
             timing: Timing::default(),

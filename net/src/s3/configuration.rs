@@ -5,6 +5,7 @@
 
 pub mod accelerate;
 pub mod cors;
+pub mod lifecycle;
 pub mod logging;
 pub mod object_lock;
 pub mod ownership;
@@ -20,6 +21,7 @@ use crate::s3::xml::write::Document;
 
 use accelerate::Accelerate;
 use cors::Cors;
+use lifecycle::Lifecycle;
 use logging::Logging;
 use object_lock::ObjectLock;
 use ownership::Ownership;
@@ -47,6 +49,8 @@ pub enum ConfigurationKind {
     ObjectLock = 7,
     /// The bucket's policy, in JSON.
     Policy = 8,
+    /// `LifecycleConfiguration`.
+    Lifecycle = 9,
 }
 
 /// What is done with a configuration.
@@ -81,11 +85,13 @@ pub struct Configurations {
     pub object_lock: Option<ObjectLock>,
     /// Who may do what.
     pub policy: Option<Policy>,
+    /// What goes when.
+    pub lifecycle: Option<Lifecycle>,
 }
 
 impl ConfigurationKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Tagging,
         Self::Cors,
         Self::PublicAccessBlock,
@@ -95,6 +101,7 @@ impl ConfigurationKind {
         Self::Logging,
         Self::ObjectLock,
         Self::Policy,
+        Self::Lifecycle,
     ];
 
     /// The number that it is stored under.
@@ -126,6 +133,7 @@ impl ConfigurationKind {
             Self::OwnershipControls => ErrorCode::OwnershipControlsNotFoundError,
             Self::ObjectLock => ErrorCode::ObjectLockConfigurationNotFoundError,
             Self::Policy => ErrorCode::NoSuchBucketPolicy,
+            Self::Lifecycle => ErrorCode::NoSuchLifecycleConfiguration,
             Self::RequestPayment => return Ok(Payer::BucketOwner.document()),
             Self::Accelerate => return Ok(empty("AccelerateConfiguration")),
             Self::Logging => return Ok(empty("BucketLoggingStatus")),
@@ -151,6 +159,7 @@ impl Configurations {
             ConfigurationKind::RequestPayment => self.payer = Some(Payer::read(document)?),
             ConfigurationKind::Accelerate => self.accelerate = Some(Accelerate::read(document)?),
             ConfigurationKind::Logging => self.logging = Logging::read(document)?,
+            ConfigurationKind::Lifecycle => self.lifecycle = Some(Lifecycle::read(document)?),
             ConfigurationKind::Policy => {
                 let text = std::str::from_utf8(document);
                 self.policy = Some(Policy::parse(text.unwrap_or_default())?);
@@ -175,6 +184,7 @@ impl Configurations {
             ConfigurationKind::Accelerate => self.accelerate.map(Accelerate::document),
             ConfigurationKind::Logging => self.logging.as_ref().map(Logging::document),
             ConfigurationKind::ObjectLock => self.object_lock.as_ref().map(ObjectLock::document),
+            ConfigurationKind::Lifecycle => self.lifecycle.as_ref().map(Lifecycle::document),
             ConfigurationKind::Policy => {
                 self.policy.as_ref().map(|policy| Bytes::copy_from_slice(policy.text().as_bytes()))
             }
@@ -240,6 +250,10 @@ mod tests {
             (
                 ConfigurationKind::Policy,
                 r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:*","Resource":"arn:aws:s3:::b/*"}}"#,
+            ),
+            (
+                ConfigurationKind::Lifecycle,
+                "<LifecycleConfiguration><Rule><ID>a</ID><Prefix>p</Prefix><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>",
             ),
         ] {
             let mut all = Configurations::default();

@@ -12,8 +12,6 @@ use crate::s3::xml::write::Document;
 /// A configuration that is never there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotConfigured {
-    /// `GetBucketLifecycleConfiguration`.
-    Lifecycle,
     /// `GetBucketWebsite`.
     Website,
     /// `GetBucketNotificationConfiguration`.
@@ -32,7 +30,6 @@ impl NotConfigured {
     pub fn answer(self, bucket: &str, owner: &Owner<'_>) -> Result<Bytes, Error> {
         let missing = |code: ErrorCode| Err(Error::new(code).field("BucketName", bucket));
         match self {
-            Self::Lifecycle => missing(ErrorCode::NoSuchLifecycleConfiguration),
             Self::Website => missing(ErrorCode::NoSuchWebsiteConfiguration),
             Self::Replication => missing(ErrorCode::ReplicationConfigurationNotFoundError),
             Self::Encryption => missing(ErrorCode::ServerSideEncryptionConfigurationNotFoundError),
@@ -68,7 +65,6 @@ mod tests {
     #[test]
     fn errors_are_those_of_aws() {
         for (kind, status, code) in [
-            (NotConfigured::Lifecycle, 404, "NoSuchLifecycleConfiguration"),
             (NotConfigured::Website, 404, "NoSuchWebsiteConfiguration"),
             (NotConfigured::Replication, 404, "ReplicationConfigurationNotFoundError"),
             (NotConfigured::Encryption, 404, "ServerSideEncryptionConfigurationNotFoundError"),

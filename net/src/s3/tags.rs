@@ -25,6 +25,18 @@ impl Tags {
         Self(pairs)
     }
 
+    /// Tags that are to be checked.
+    pub(in crate::s3) fn checked(
+        pairs: Vec<(String, String)>,
+        count_max: usize,
+    ) -> Result<Self, Error> {
+        let mut tags = Self::default();
+        for (key, value) in pairs {
+            tags.add(key, value, count_max)?;
+        }
+        Ok(tags)
+    }
+
     /// The pairs.
     pub fn pairs(&self) -> &[(String, String)] {
         &self.0

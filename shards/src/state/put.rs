@@ -113,6 +113,7 @@ impl<D: Directory> State<D> {
         if let Err(refusal) = condition.check(before.as_ref().map(|before| &before.object)) {
             return Ok(Err(refusal));
         }
+        let before = before.filter(|before| delete.means(&before.object));
         let Some(before) = before else { return Ok(Ok(Deleted::default())) };
         self.condemn_object(Some(&before.object), (&Object::default(), delete.now_ms), draft);
         draft.delete(before.index_key);

@@ -104,6 +104,11 @@ impl<D: Directory> State<D> {
         if let Err(refusal) = condition.check(found.as_ref().map(|found| &found.object)) {
             return Ok(Err(refusal));
         }
+        if delete.seen_ms.is_some()
+            && !found.as_ref().is_some_and(|found| delete.means(&found.object))
+        {
+            return Ok(Ok(Deleted::default()));
+        }
         if delete.version == WantedVersion::Current {
             let made = (versioning, delete.now_ms);
             if let Err(refusal) = self.check_lock(name, made, draft).await? {

@@ -8,7 +8,7 @@ use super::{Family, Read, Samples, counter, gauge};
 use crate::metrics::figures::{ScrubFigures, StorageFigures};
 use anode_shards::{group::GroupFigures, state::PendingDelete};
 
-pub(super) static FAMILIES: [Family; 62] = [
+pub(super) static FAMILIES: [Family; 66] = [
     // The write-ahead log.
     gauge(
         "wal_held",
@@ -287,6 +287,27 @@ pub(super) static FAMILIES: [Family; 62] = [
         }),
     )
     .in_seconds(),
+    // Lifecycle.
+    counter(
+        "lifecycle_passes",
+        "Passes of lifecycle over the buckets that have rules.",
+        Read::Storages(|storage, samples| samples.put(&[], storage.lifecycle.passes)),
+    ),
+    counter(
+        "lifecycle_expired_objects",
+        "Objects that lifecycle deleted, or hid where the bucket keeps versions.",
+        Read::Storages(|storage, samples| samples.put(&[], storage.lifecycle.expired)),
+    ),
+    counter(
+        "lifecycle_removed_versions",
+        "Versions and delete markers that lifecycle removed.",
+        Read::Storages(|storage, samples| samples.put(&[], storage.lifecycle.removed)),
+    ),
+    counter(
+        "lifecycle_aborted_uploads",
+        "Unfinished uploads that lifecycle ended.",
+        Read::Storages(|storage, samples| samples.put(&[], storage.lifecycle.aborted)),
+    ),
     // Scrub. Nothing of it is shown where it is turned off.
     counter(
         "scrub_read",

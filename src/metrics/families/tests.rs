@@ -12,6 +12,7 @@ use anode_shards::{group::GroupFigures, state::PendingDelete};
 
 use super::*;
 use crate::{
+    lifecycle,
     metrics::{Counted, Counts, Form, ScrubFigures},
     scrub::Work,
     shard::Phase,
@@ -52,6 +53,7 @@ fn storage() -> StorageFigures {
             pass_bytes: 77,
             work: Work { bytes: 66, finding_count: 1 },
         }),
+        lifecycle: lifecycle::Work::default(),
         groups: vec![(11, group())],
     }
 }

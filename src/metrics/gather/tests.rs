@@ -23,6 +23,7 @@ fn shards(world: &World) -> Vec<Shard<SimHost>> {
         drain_seconds: 1,
         credentials: None,
         scrub: None,
+        lifecycle_period: None,
         metrics: Exposure::All,
         started_ms: 42,
         timing: Timing::default(),

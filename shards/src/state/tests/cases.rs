@@ -106,6 +106,34 @@ fn the_later_of_two_changes_of_versioning_stays() {
     });
 }
 
+#[test]
+fn what_was_written_since_stays() {
+    run(&SimDisk::new(13), async |rig| {
+        let delete = |version, seen_ms| {
+            let (key, seen_ms) = ("k".to_owned(), Some(seen_ms));
+            let delete =
+                DeleteObject { bucket: 1, key, version, seen_ms, ..DeleteObject::default() };
+            Command::DeleteObject(delete)
+        };
+        let nothing = Reply::Deleted(Deleted::default());
+        for versioning in [None, Some(Versioning::Enabled)] {
+            if let Some(versioning) = versioning {
+                let step = VersioningStep::Apply(1);
+                let set = SetVersioning { bucket: 1, versioning, step, ..SetVersioning::default() };
+                rig.propose(&Command::SetVersioning(set)).await;
+            }
+            put(rig, "k", b"now", 8).await;
+            for version in [WantedVersion::Current, WantedVersion::Null] {
+                assert_eq!(rig.propose(&delete(version, 7)).await, nothing);
+            }
+            assert_eq!(rig.read(1, "k").await, b"now");
+            let reply = rig.propose(&delete(WantedVersion::Current, 8)).await;
+            assert!(matches!(reply, Reply::Deleted(Deleted { found: true, .. })), "{reply:?}");
+            assert_eq!(rig.propose(&delete(WantedVersion::Current, 8)).await, nothing);
+        }
+    });
+}
+
 // Every way in which a version can go: by its id, by a batch, by an overwrite of a null version.
 #[test]
 fn a_locked_version_stays() {

@@ -1,0 +1,554 @@
+//! `LifecycleConfiguration`: when objects, versions, delete markers and unfinished uploads go.
+
+use bytes::Bytes;
+
+use crate::http::date;
+use crate::s3::error::{Error, ErrorCode};
+use crate::s3::tags::{OBJECT_TAGS_MAX, Tags, read_tag};
+use crate::s3::xml::read::{Elements, flag, malformed};
+use crate::s3::xml::write::Document;
+
+const RULES_MAX: usize = 1000;
+const ID_BYTES_MAX: usize = 255;
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
+/// Rules, each for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lifecycle {
+    /// In the order sent.
+    pub rules: Vec<Rule>,
+}
+
+/// What goes when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// What it is called; given by Anode where its sender didn't.
+    pub id: String,
+    /// Whether it holds.
+    pub is_enabled: bool,
+    /// What it is about.
+    pub filter: Filter,
+    /// When current objects go.
+    pub expiration: Option<Expiration>,
+    /// When versions go that aren't current.
+    pub noncurrent: Option<Noncurrent>,
+    /// How many days after their beginning unfinished uploads go.
+    pub abort_days: Option<u32>,
+}
+
+/// What a rule is about: what fulfils all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// What the key begins with.
+    pub prefix: String,
+    /// Tags that it has.
+    pub tags: Tags,
+    /// It is larger, in bytes.
+    pub larger_than: Option<u64>,
+    /// It is smaller, in bytes.
+    pub smaller_than: Option<u64>,
+    /// Whether the prefix was sent beside the rule's actions, as before there were filters.
+    pub is_bare: bool,
+}
+
+/// When current objects go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expiration {
+    /// So many days after they were written, at the next midnight UTC.
+    Days(u32),
+    /// From this midnight UTC on, in milliseconds since 1970.
+    Date(i64),
+    /// Delete markers go when nothing is behind them any more.
+    Markers,
+}
+
+/// When versions go that aren't current.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Noncurrent {
+    /// So many days after another took their place.
+    pub days: u32,
+    /// But never the newest so many of them.
+    pub kept: u32,
+}
+
+impl Lifecycle {
+    /// Reads the document.
+    pub fn read(body: &[u8]) -> Result<Self, Error> {
+        let mut elements = Elements::open(body, "LifecycleConfiguration")?;
+        let mut rules: Vec<Rule> = Vec::new();
+        while let Some(name) = elements.child()? {
+            if name != "Rule" || rules.len() == RULES_MAX {
+                return Err(malformed());
+            }
+            let rule = Rule::read(&mut elements)?;
+            if !rule.id.is_empty() && rules.iter().any(|other| other.id == rule.id) {
+                return Err(argument(
+                    "Rule ID must be unique. Found same ID for more than one rule",
+                ));
+            }
+            rules.push(rule);
+        }
+        elements.finish()?;
+        if rules.is_empty() { Err(malformed()) } else { Ok(Self { rules }) }
+    }
+
+    /// Names the rules that have no name.
+    pub fn name_rules(&mut self, mut name: impl FnMut() -> String) {
+        for rule in self.rules.iter_mut().filter(|rule| rule.id.is_empty()) {
+            rule.id = name();
+        }
+    }
+
+    /// The document.
+    pub fn document(&self) -> Bytes {
+        let mut document = Document::with_root("LifecycleConfiguration");
+        self.rules.iter().for_each(|rule| rule.write(&mut document));
+        document.close("LifecycleConfiguration");
+        document.finish()
+    }
+
+    /// When a current object goes, in milliseconds since 1970, and by which rule; none where it stays.
+    pub fn expiry(&self, about: &About<'_>) -> Option<(i64, &Rule)> {
+        let due = |rule: &'_ Rule| match rule.expiration? {
+            Expiration::Days(days) => Some(after_days(about.since_ms, days)),
+            Expiration::Date(date_ms) => Some(date_ms),
+            Expiration::Markers => None,
+        };
+        let rules = self.rules.iter().filter(|rule| rule.is_about(about));
+        rules.filter_map(|rule| Some((due(rule)?, rule))).min_by_key(|(due_ms, _)| *due_ms)
+    }
+
+    /// Whether a version goes that isn't current: since when, and how many newer ones aren't either.
+    pub fn ends_noncurrent(&self, about: &About<'_>, newer: u32, now_ms: i64) -> bool {
+        let mut rules = self.rules.iter().filter(|rule| rule.is_about(about));
+        rules.any(|rule| {
+            rule.noncurrent.is_some_and(|noncurrent| {
+                newer >= noncurrent.kept && after_days(about.since_ms, noncurrent.days) <= now_ms
+            })
+        })
+    }
+
+    /// Whether a delete marker goes that nothing is behind.
+    pub fn ends_marker(&self, about: &About<'_>, now_ms: i64) -> bool {
+        let mut rules = self.rules.iter().filter(|rule| rule.is_about(about));
+        rules.any(|rule| match rule.expiration {
+            Some(Expiration::Markers) => true,
+            Some(Expiration::Days(days)) => after_days(about.since_ms, days) <= now_ms,
+            Some(Expiration::Date(_)) | None => false,
+        })
+    }
+
+    /// Whether an upload goes that was begun then and isn't finished.
+    pub fn ends_upload(&self, key: &str, since_ms: i64, now_ms: i64) -> bool {
+        let rules = self.rules.iter().filter(|rule| rule.is_enabled);
+        let mut rules = rules.filter(|rule| key.starts_with(&rule.filter.prefix));
+        rules.any(|rule| rule.abort_days.is_some_and(|days| after_days(since_ms, days) <= now_ms))
+    }
+}
+
+/// What is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct About<'a> {
+    /// Its key.
+    pub key: &'a str,
+    /// Its tags.
+    pub tags: &'a [(String, String)],
+    /// Its size in bytes.
+    pub size_bytes: u64,
+    /// From when days count, in milliseconds since 1970.
+    pub since_ms: i64,
+}
+
+/// S3: the midnight UTC that follows so many days after a time.
+fn after_days(since_ms: i64, days: u32) -> i64 {
+    let then = since_ms.saturating_add(i64::from(days) * DAY_MS);
+    (then.div_euclid(DAY_MS) + 1).saturating_mul(DAY_MS)
+}
+
+impl Rule {
+    fn is_about(&self, about: &About<'_>) -> bool {
+        let Filter { prefix, tags, larger_than, smaller_than, .. } = &self.filter;
+        self.is_enabled
+            && about.key.starts_with(prefix.as_str())
+            && tags.pairs().iter().all(|tag| about.tags.contains(tag))
+            && larger_than.is_none_or(|than| about.size_bytes > than)
+            && smaller_than.is_none_or(|than| about.size_bytes < than)
+    }
+
+    fn read(elements: &mut Elements<'_>) -> Result<Self, Error> {
+        let mut rule = Self::default();
+        let (mut status, mut filter, mut prefix) = (None, None, None);
+        while let Some(name) = elements.child()? {
+            match name.as_str() {
+                "ID" => rule.id = elements.text()?,
+                "Status" if status.is_none() => status = Some(elements.word()?),
+                "Prefix" if prefix.is_none() => prefix = Some(elements.text()?),
+                "Filter" if filter.is_none() => filter = Some(Filter::read(elements)?),
+                "Expiration" if rule.expiration.is_none() => {
+                    rule.expiration = Some(read_expiration(elements)?);
+                }
+                "NoncurrentVersionExpiration" if rule.noncurrent.is_none() => {
+                    rule.noncurrent = Some(read_noncurrent(elements)?);
+                }
+                "AbortIncompleteMultipartUpload" if rule.abort_days.is_none() => {
+                    rule.abort_days = Some(read_abort(elements)?);
+                }
+                "Transition" | "NoncurrentVersionTransition" => {
+                    return Err(Error::with_message(
+                        ErrorCode::NotImplemented,
+                        format!("{name} is not implemented."),
+                    ));
+                }
+                _ => return Err(malformed()),
+            }
+        }
+        rule.is_enabled = match status.as_deref() {
+            Some("Enabled") => true,
+            Some("Disabled") => false,
+            Some(_) | None => return Err(malformed()),
+        };
+        rule.filter = match (filter, prefix) {
+            (Some(filter), None) => filter,
+            (None, Some(prefix)) => Filter { prefix, is_bare: true, ..Filter::default() },
+            (Some(_), Some(_)) | (None, None) => return Err(malformed()),
+        };
+        rule.check()?;
+        Ok(rule)
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        if self.id.len() > ID_BYTES_MAX {
+            return Err(argument("ID length should not exceed allowed limit of 255"));
+        }
+        if self.expiration.is_none() && self.noncurrent.is_none() && self.abort_days.is_none() {
+            return Err(Error::with_message(
+                ErrorCode::InvalidRequest,
+                "At least one action needs to be specified in a rule.",
+            ));
+        }
+        let has_tags = !self.filter.tags.pairs().is_empty();
+        let has_size = self.filter.larger_than.is_some() || self.filter.smaller_than.is_some();
+        let invalid = |message| Err(Error::with_message(ErrorCode::InvalidRequest, message));
+        if self.abort_days.is_some() && (has_tags || has_size) {
+            return invalid(
+                "AbortIncompleteMultipartUpload cannot be specified with Tags or object sizes.",
+            );
+        }
+        if self.expiration == Some(Expiration::Markers) && has_tags {
+            return invalid("ExpiredObjectDeleteMarker cannot be specified with Tags.");
+        }
+        let (larger, smaller) = (self.filter.larger_than, self.filter.smaller_than);
+        if larger.zip(smaller).is_some_and(|(larger, smaller)| larger >= smaller) {
+            return invalid(
+                "'ObjectSizeGreaterThan' has to be a value smaller than 'ObjectSizeLessThan'.",
+            );
+        }
+        Ok(())
+    }
+
+    fn write(&self, document: &mut Document) {
+        document.open("Rule");
+        document.text("ID", &self.id);
+        self.filter.write(document);
+        document.text("Status", if self.is_enabled { "Enabled" } else { "Disabled" });
+        if let Some(expiration) = self.expiration {
+            document.open("Expiration");
+            match expiration {
+                Expiration::Days(days) => document.number("Days", u64::from(days)),
+                Expiration::Date(date_ms) => document.time("Date", date_ms),
+                Expiration::Markers => document.flag("ExpiredObjectDeleteMarker", true),
+            }
+            document.close("Expiration");
+        }
+        if let Some(noncurrent) = self.noncurrent {
+            document.open("NoncurrentVersionExpiration");
+            document.number("NoncurrentDays", u64::from(noncurrent.days));
+            if noncurrent.kept > 0 {
+                document.number("NewerNoncurrentVersions", u64::from(noncurrent.kept));
+            }
+            document.close("NoncurrentVersionExpiration");
+        }
+        if let Some(days) = self.abort_days {
+            document.open("AbortIncompleteMultipartUpload");
+            document.number("DaysAfterInitiation", u64::from(days));
+            document.close("AbortIncompleteMultipartUpload");
+        }
+        document.close("Rule");
+    }
+}
+
+impl Filter {
+    fn read(elements: &mut Elements<'_>) -> Result<Self, Error> {
+        let mut filter = Self::default();
+        let mut count = 0;
+        while let Some(name) = elements.child()? {
+            count += 1;
+            if count > 1 {
+                return Err(malformed());
+            }
+            if name == "And" {
+                let mut tags = Vec::new();
+                while let Some(name) = elements.child()? {
+                    filter.read_one(&name, elements, &mut tags)?;
+                }
+                filter.tags = Tags::checked(tags, OBJECT_TAGS_MAX)?;
+            } else {
+                let mut tags = Vec::new();
+                filter.read_one(&name, elements, &mut tags)?;
+                filter.tags = Tags::checked(tags, OBJECT_TAGS_MAX)?;
+            }
+        }
+        Ok(filter)
+    }
+
+    fn read_one(
+        &mut self,
+        name: &str,
+        elements: &mut Elements<'_>,
+        tags: &mut Vec<(String, String)>,
+    ) -> Result<(), Error> {
+        let size = |word: String| word.parse().map(Some).map_err(|_no_number| malformed());
+        match name {
+            "Prefix" => self.prefix = elements.text()?,
+            "Tag" => tags.push(read_tag(elements)?),
+            "ObjectSizeGreaterThan" => self.larger_than = size(elements.word()?)?,
+            "ObjectSizeLessThan" => self.smaller_than = size(elements.word()?)?,
+            _ => return Err(malformed()),
+        }
+        Ok(())
+    }
+
+    fn write(&self, document: &mut Document) {
+        if self.is_bare {
+            document.text("Prefix", &self.prefix);
+            return;
+        }
+        document.open("Filter");
+        let parts = usize::from(!self.prefix.is_empty())
+            + self.tags.pairs().len()
+            + usize::from(self.larger_than.is_some())
+            + usize::from(self.smaller_than.is_some());
+        if parts > 1 {
+            document.open("And");
+        }
+        if !self.prefix.is_empty() || parts == 0 {
+            document.text("Prefix", &self.prefix);
+        }
+        for (key, value) in self.tags.pairs() {
+            document.open("Tag");
+            document.text("Key", key);
+            document.text("Value", value);
+            document.close("Tag");
+        }
+        if let Some(bytes) = self.larger_than {
+            document.number("ObjectSizeGreaterThan", bytes);
+        }
+        if let Some(bytes) = self.smaller_than {
+            document.number("ObjectSizeLessThan", bytes);
+        }
+        if parts > 1 {
+            document.close("And");
+        }
+        document.close("Filter");
+    }
+}
+
+fn read_expiration(elements: &mut Elements<'_>) -> Result<Expiration, Error> {
+    let mut expiration = None;
+    while let Some(name) = elements.child()? {
+        let word = elements.word()?;
+        if expiration.is_some() {
+            return Err(malformed());
+        }
+        expiration = match name.as_str() {
+            "Days" => Some(Expiration::Days(days(&word, "Expiration")?)),
+            "Date" => Some(Expiration::Date(midnight(&word)?)),
+            "ExpiredObjectDeleteMarker" => flag(&word)?.then_some(Expiration::Markers),
+            _ => return Err(malformed()),
+        };
+    }
+    expiration.ok_or_else(malformed)
+}
+
+fn read_noncurrent(elements: &mut Elements<'_>) -> Result<Noncurrent, Error> {
+    let (mut found, mut kept) = (None, 0);
+    while let Some(name) = elements.child()? {
+        let word = elements.word()?;
+        match name.as_str() {
+            "NoncurrentDays" => found = Some(days(&word, "NoncurrentVersionExpiration")?),
+            "NewerNoncurrentVersions" => {
+                let number = word.parse().ok().filter(|number| (1..=100).contains(number));
+                let message = "'NewerNoncurrentVersions' must be between 1 and 100";
+                kept = number.ok_or_else(|| argument(message))?;
+            }
+            _ => return Err(malformed()),
+        }
+    }
+    Ok(Noncurrent { days: found.ok_or_else(malformed)?, kept })
+}
+
+fn read_abort(elements: &mut Elements<'_>) -> Result<u32, Error> {
+    let mut found = None;
+    while let Some(name) = elements.child()? {
+        if name != "DaysAfterInitiation" || found.is_some() {
+            return Err(malformed());
+        }
+        found = Some(days(&elements.word()?, "AbortIncompleteMultipartUpload")?);
+    }
+    found.ok_or_else(malformed)
+}
+
+fn days(word: &str, action: &str) -> Result<u32, Error> {
+    let number: i64 = word.parse().map_err(|_no_number| malformed())?;
+    let days = i32::try_from(number).ok().and_then(|days| u32::try_from(days).ok());
+    days.filter(|days| *days > 0)
+        .ok_or_else(|| argument(format!("'Days' for {action} action must be a positive integer")))
+}
+
+fn midnight(word: &str) -> Result<i64, Error> {
+    let plain = || date::parse_iso(&format!("{word}T00:00:00Z"));
+    let date_ms = date::parse_iso(word).or_else(plain);
+    let date_ms = date_ms.ok_or_else(malformed)?;
+    if date_ms.rem_euclid(DAY_MS) == 0 {
+        return Ok(date_ms);
+    }
+    Err(argument("'Date' must be at midnight GMT"))
+}
+
+fn argument(message: impl Into<std::borrow::Cow<'static, str>>) -> Error {
+    Error::with_message(ErrorCode::InvalidArgument, message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(rules: &str) -> Result<Lifecycle, ErrorCode> {
+        let body = format!("<LifecycleConfiguration>{rules}</LifecycleConfiguration>");
+        Lifecycle::read(body.as_bytes()).map_err(|error| error.code())
+    }
+
+    fn rule(inside: &str) -> String {
+        format!("<Rule><Status>Enabled</Status>{inside}</Rule>")
+    }
+
+    const DAYS: &str = "<Expiration><Days>1</Days></Expiration>";
+    const PREFIX: &str = "<Filter><Prefix>dir/</Prefix></Filter>";
+
+    #[test]
+    fn documents_come_back() {
+        for inside in [
+            format!("<ID>a</ID>{PREFIX}{DAYS}"),
+            format!("<Prefix/>{DAYS}"),
+            format!("<Filter/>{DAYS}"),
+            format!("<Filter><Tag><Key>a</Key><Value>1</Value></Tag></Filter>{DAYS}"),
+            format!(
+                "<Filter><And><Prefix>p</Prefix><Tag><Key>a</Key><Value>1</Value></Tag>\
+                 <ObjectSizeGreaterThan>5</ObjectSizeGreaterThan>\
+                 <ObjectSizeLessThan>9</ObjectSizeLessThan></And></Filter>{DAYS}"
+            ),
+            format!("{PREFIX}<Expiration><Date>2030-01-01T00:00:00Z</Date></Expiration>"),
+            format!(
+                "{PREFIX}<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>\
+                 </Expiration><NoncurrentVersionExpiration><NoncurrentDays>3</NoncurrentDays>\
+                 <NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>\
+                 <AbortIncompleteMultipartUpload><DaysAfterInitiation>4</DaysAfterInitiation>\
+                 </AbortIncompleteMultipartUpload>"
+            ),
+        ] {
+            let mut lifecycle = read(&rule(&inside)).unwrap();
+            lifecycle.name_rules(|| "given".to_owned());
+            assert!(!lifecycle.rules[0].id.is_empty());
+            assert_eq!(Lifecycle::read(&lifecycle.document()), Ok(lifecycle), "{inside}");
+        }
+    }
+
+    #[test]
+    fn what_no_rule_is_is_refused() {
+        let long = "x".repeat(256);
+        for (rules, code) in [
+            (String::new(), ErrorCode::MalformedXML),
+            (rule(DAYS), ErrorCode::MalformedXML),
+            (rule(&format!("{PREFIX}<Prefix/>{DAYS}")), ErrorCode::MalformedXML),
+            (rule(PREFIX), ErrorCode::InvalidRequest),
+            (rule(&format!("<ID>{long}</ID>{PREFIX}{DAYS}")), ErrorCode::InvalidArgument),
+            (rule(&format!("<ID>a</ID>{PREFIX}{DAYS}")).repeat(2), ErrorCode::InvalidArgument),
+            (rule(&format!("{PREFIX}{}", DAYS.replace('1', "0"))), ErrorCode::InvalidArgument),
+            (rule(&format!("{PREFIX}{}", DAYS.replace('1', "-1"))), ErrorCode::InvalidArgument),
+            (
+                rule(&format!(
+                    "{PREFIX}<Expiration><Date>2030-01-01T01:00:00Z</Date></Expiration>"
+                )),
+                ErrorCode::InvalidArgument,
+            ),
+            (
+                rule(&format!("{PREFIX}<Expiration><Date>soon</Date></Expiration>")),
+                ErrorCode::MalformedXML,
+            ),
+            (
+                rule(&format!("{PREFIX}{DAYS}")).replace("Enabled", "enabled"),
+                ErrorCode::MalformedXML,
+            ),
+            (
+                rule(&format!("{PREFIX}<Transition><Days>1</Days></Transition>")),
+                ErrorCode::NotImplemented,
+            ),
+            (
+                rule(
+                    "<Filter><Tag><Key>a</Key><Value>1</Value></Tag></Filter><AbortIncompleteMultipartUpload>\
+                     <DaysAfterInitiation>4</DaysAfterInitiation></AbortIncompleteMultipartUpload>",
+                ),
+                ErrorCode::InvalidRequest,
+            ),
+        ] {
+            assert_eq!(read(&rules), Err(code), "{rules}");
+        }
+    }
+
+    #[test]
+    fn days_end_at_midnight_and_the_first_rule_that_is_due_counts() {
+        let rules = rule(&format!("<ID>two</ID>{PREFIX}{}", DAYS.replace('1', "2")))
+            + &rule(&format!("<ID>one</ID><Filter/>{DAYS}"))
+            + &rule(&format!("<ID>off</ID><Filter/>{DAYS}")).replace("Enabled", "Disabled");
+        let lifecycle = read(&rules).unwrap();
+        let about = About { key: "dir/k", tags: &[], size_bytes: 5, since_ms: DAY_MS / 2 };
+        let (due_ms, rule) = lifecycle.expiry(&about).unwrap();
+        assert_eq!((due_ms, rule.id.as_str()), (2 * DAY_MS, "one"));
+    }
+
+    #[test]
+    fn filters_must_all_fit() {
+        let lifecycle = read(&rule(&format!(
+            "<Filter><And><Prefix>p</Prefix><Tag><Key>a</Key><Value>1</Value></Tag>\
+             <ObjectSizeGreaterThan>5</ObjectSizeGreaterThan></And></Filter>{DAYS}"
+        )))
+        .unwrap();
+        let tags = [("a".to_owned(), "1".to_owned()), ("b".to_owned(), "2".to_owned())];
+        let about = About { key: "pk", tags: &tags, size_bytes: 6, since_ms: 0 };
+        assert!(lifecycle.expiry(&about).is_some());
+        for other in [
+            About { key: "k", ..about },
+            About { tags: &tags[1..], ..about },
+            About { size_bytes: 5, ..about },
+        ] {
+            assert!(lifecycle.expiry(&other).is_none(), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn noncurrent_versions_go_by_age_but_the_newest_stay() {
+        let lifecycle = read(&rule(
+            "<Filter/><NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays>\
+             <NewerNoncurrentVersions>2</NewerNoncurrentVersions></NoncurrentVersionExpiration>",
+        ))
+        .unwrap();
+        let about = About { key: "k", tags: &[], size_bytes: 0, since_ms: 0 };
+        for (newer, now_ms, goes) in
+            [(2, 2 * DAY_MS, true), (1, 2 * DAY_MS, false), (2, 2 * DAY_MS - 1, false)]
+        {
+            assert_eq!(lifecycle.ends_noncurrent(&about, newer, now_ms), goes, "{newer} {now_ms}");
+        }
+        assert!(!lifecycle.ends_marker(&about, i64::MAX));
+        assert!(!lifecycle.ends_upload("k", 0, i64::MAX));
+    }
+}
