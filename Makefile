@@ -4,7 +4,7 @@ DATA ?= data
 LISTEN ?= 127.0.0.1:9000
 MEMORY ?= 1GiB
 
-.PHONY: run test build bench compare setup-build setup-test lint deny docs unit black-box
+.PHONY: run test build bench compare costs costs-update setup-build setup-test lint deny docs unit black-box
 
 run: build
 	exec target/release/anode serve --data $(DATA) --listen $(LISTEN) --memory $(MEMORY)
@@ -33,6 +33,13 @@ unit:
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc --profile ci --locked --workspace --no-deps --document-private-items
+
+# What operations cost, counted in the simulation, against perf/costs.toml: docs/costs.md. It is part of `unit`.
+costs:
+	cargo test --profile ci --locked --workspace --test costs
+
+costs-update:
+	cargo test --profile ci --locked --workspace --test costs -- --update
 
 black-box:
 	cargo build --profile ci --locked --package anode --package anode-bench

@@ -12,6 +12,7 @@ pub mod client;
 pub mod history;
 pub mod workload;
 pub mod scenario;
+pub mod costs;
 
 #[cfg(test)]
 pub(crate) mod rig;

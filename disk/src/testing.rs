@@ -10,6 +10,7 @@
 //!
 //! What it does not cover: a device that lies about a flush, wear, latency (see [`SimDisk::set_delay`]), permissions.
 
+pub mod apart;
 mod content;
 mod copy;
 mod device;
@@ -23,7 +24,7 @@ pub mod targets;
 
 pub use device::SimDevice;
 pub use directory::SimDirectory;
-pub use disk::{Delay, SimDisk};
+pub use disk::{Delay, DiskFigures, SimDisk};
 pub use fault::Fault;
 pub use random::Random;
 #[cfg(test)]

@@ -15,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use anode_disk::testing::apart::{self, Allocated, apart};
 use futures::future::LocalBoxFuture;
 
 /// Steps of one run after which it counts as stuck.
@@ -41,6 +42,17 @@ impl Owner {
     pub const CLIENT: Self = Self { node: usize::MAX, shard: 0 };
 }
 
+/// What the tasks of nodes have cost so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TaskFigures {
+    /// How often they were polled.
+    pub poll_count: u64,
+    /// Messages that went from one shard to another.
+    pub message_count: u64,
+    /// What they allocated, where somebody counts: without what the simulation did meanwhile.
+    pub allocated: Allocated,
+}
+
 /// Who waits for a time, by the time and then in the order of asking.
 type Timers = BTreeMap<(u64, u64), Waker>;
 
@@ -53,6 +65,8 @@ struct Inner {
     dice: Cell<u64>,
     trace: Cell<u64>,
     steps: Cell<u64>,
+    figures: Cell<TaskFigures>,
+    is_steady: bool,
     task_next: Cell<u64>,
     timer_next: Cell<u64>,
     current: Cell<Owner>,
@@ -92,7 +106,7 @@ impl Flag {
 
     fn set(&self) {
         if !self.woken.swap(true, Ordering::Relaxed) {
-            WOKEN.with_borrow_mut(|woken| woken.push((self.world, self.task)));
+            apart(|| WOKEN.with_borrow_mut(|woken| woken.push((self.world, self.task))));
         }
     }
 }
@@ -116,11 +130,23 @@ impl std::fmt::Debug for World {
 impl World {
     /// A world whose every choice follows from `seed`.
     pub fn new(seed: u64) -> Self {
+        Self::with(seed, false)
+    }
+
+    /// A world that leaves nothing but identities to chance: tasks run in the order of their wakes, and every draw
+    /// below a bound is the highest, so that all delays are the longest. What is measured in it changes with the code alone.
+    pub fn steady(seed: u64) -> Self {
+        Self::with(seed, true)
+    }
+
+    fn with(seed: u64, is_steady: bool) -> Self {
         Self(Rc::new(Inner {
             now: Cell::new(START_NANOSECONDS),
             dice: Cell::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0xa0de),
             trace: Cell::new(0xcbf2_9ce4_8422_2325),
             steps: Cell::default(),
+            figures: Cell::default(),
+            is_steady,
             task_next: Cell::new(1),
             timer_next: Cell::default(),
             current: Cell::new(Owner::CLIENT),
@@ -153,7 +179,7 @@ impl World {
 
     /// A draw below `bound`.
     pub fn below(&self, bound: u64) -> u64 {
-        self.random() % bound
+        if self.0.is_steady { bound - 1 } else { self.random() % bound }
     }
 
     /// A hash of everything that happened so far: equal seeds give equal traces.
@@ -164,6 +190,17 @@ impl World {
     /// How many times a task was polled.
     pub fn steps(&self) -> u64 {
         self.0.steps.get()
+    }
+
+    /// What the tasks of nodes have cost.
+    pub fn figures(&self) -> TaskFigures {
+        self.0.figures.get()
+    }
+
+    /// A message goes from one shard to another.
+    pub(super) fn count_message(&self) {
+        let figures = self.figures();
+        self.0.figures.set(TaskFigures { message_count: figures.message_count + 1, ..figures });
     }
 
     /// Adds to the trace.
@@ -178,11 +215,13 @@ impl World {
 
     /// Starts a task.
     pub fn spawn(&self, owner: Owner, future: LocalBoxFuture<'static, ()>) {
-        let id = self.0.task_next.replace(self.0.task_next.get() + 1);
-        let flag = Flag::new(self.0.number, id);
-        flag.set();
-        let task = Task { owner, future, flag };
-        self.0.spawned.borrow_mut().push_back((id, task));
+        apart(|| {
+            let id = self.0.task_next.replace(self.0.task_next.get() + 1);
+            let flag = Flag::new(self.0.number, id);
+            flag.set();
+            let task = Task { owner, future, flag };
+            self.0.spawned.borrow_mut().push_back((id, task));
+        });
     }
 
     /// Completes after `duration` of virtual time.
@@ -257,6 +296,9 @@ impl World {
         if ready.is_empty() {
             return None;
         }
+        if self.0.is_steady {
+            return Some(ready.remove(0));
+        }
         let nth = usize::try_from(self.below(ready.len() as u64)).expect("below a length");
         Some(ready.swap_remove(nth))
     }
@@ -276,13 +318,27 @@ impl World {
         task.flag.woken.store(false, Ordering::Relaxed);
         self.0.current.set(task.owner);
         let waker = Waker::from(Arc::clone(&task.flag));
+        let before = apart::allocated();
         let polled = task.future.as_mut().poll(&mut Context::from_waker(&waker));
+        self.count_poll(task.owner, apart::allocated() - before);
         if polled.is_pending() {
             self.0.tasks.borrow_mut().insert(id, task);
         } else {
             drop(task);
         }
         self.0.current.set(Owner::CLIENT);
+    }
+
+    fn count_poll(&self, owner: Owner, allocated: Allocated) {
+        if owner == Owner::CLIENT {
+            return;
+        }
+        let figures = self.figures();
+        self.0.figures.set(TaskFigures {
+            poll_count: figures.poll_count + 1,
+            allocated: figures.allocated + allocated,
+            ..figures
+        });
     }
 }
 
@@ -304,7 +360,7 @@ impl Future for Sleep {
         let inner = &self.world.0;
         let timer =
             self.timer.unwrap_or_else(|| inner.timer_next.replace(inner.timer_next.get() + 1));
-        inner.timers.borrow_mut().insert((self.at, timer), cx.waker().clone());
+        apart(|| inner.timers.borrow_mut().insert((self.at, timer), cx.waker().clone()));
         self.timer = Some(timer);
         Poll::Pending
     }

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use anode_disk::testing::{SimDirectory, SimDisk};
+use anode_disk::testing::{SimDirectory, SimDisk, apart::apart};
 use futures::future::LocalBoxFuture;
 
 use super::{
@@ -130,7 +130,10 @@ impl Host for SimHost {
         let inbox = &self.inboxes[shard];
         let earliest = inbox.messages.borrow().back().map_or(0, |(at, _)| *at);
         let at = self.world.now() + self.world.below(MESSAGE_NANOSECONDS_MAX);
-        inbox.messages.borrow_mut().push_back((at.max(earliest), message));
+        if shard != self.owner.shard {
+            self.world.count_message();
+        }
+        apart(|| inbox.messages.borrow_mut().push_back((at.max(earliest), message)));
         if let Some(waker) = inbox.waker.take() {
             waker.wake();
         }

@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use anode_disk::testing::apart::apart;
 use anode_net::stream::{Error, Stream};
 use bytes::{Buf as _, Bytes, BytesMut};
 
@@ -246,12 +247,13 @@ impl SimStream {
             } else {
                 whole as u64
             };
-            let piece = part.split_to(usize::try_from(cut).expect("at most a length"));
+            let cut = usize::try_from(cut).expect("at most a length");
+            let piece = apart(|| part.split_to(cut));
             let mut under_way = self.outgoing.under_way.borrow_mut();
             let earliest = under_way.back().map_or(0, |(at, _)| *at);
             let at = self.world.now() + self.world.below(DELAY_NANOSECONDS_MAX);
             self.outgoing.bytes.set(self.outgoing.bytes.get() + piece.len());
-            under_way.push_back((at.max(earliest), piece));
+            apart(|| under_way.push_back((at.max(earliest), piece)));
             drop(under_way);
             if let Some(waker) = self.outgoing.reader.take() {
                 waker.wake();

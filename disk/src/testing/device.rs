@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::{
+    apart::apart_while,
     disk::SimDisk,
     fault::{Fault, Operation},
     folder::FileRef,
@@ -47,6 +48,20 @@ impl Device for SimDevice {
     }
 
     async fn read(&self, offset: u64, length: usize) -> Result<Bytes, Error> {
+        apart_while(self.perform_read(offset, length)).await
+    }
+
+    async fn write(&self, offset: u64, source: Vec<u8>) -> Result<(), Error> {
+        apart_while(self.perform_write(offset, source)).await
+    }
+
+    async fn sync(&self) -> Result<(), Error> {
+        apart_while(self.perform_sync()).await
+    }
+}
+
+impl SimDevice {
+    async fn perform_read(&self, offset: u64, length: usize) -> Result<Bytes, Error> {
         assert_aligned(offset, length);
         self.disk.check(self.life)?;
         self.disk.count_read(wide(length));
@@ -66,7 +81,7 @@ impl Device for SimDevice {
         Ok(file.current.read(offset, length))
     }
 
-    async fn write(&self, offset: u64, source: Vec<u8>) -> Result<(), Error> {
+    async fn perform_write(&self, offset: u64, source: Vec<u8>) -> Result<(), Error> {
         assert_aligned(offset, source.len());
         self.disk.check(self.life)?;
         let checksum = u64::from(crc32c::crc32c(&source));
@@ -75,6 +90,9 @@ impl Device for SimDevice {
         let full = (!self.disk.has_room(growth)).then_some(Fault::NoSpace);
         let fault = self.disk.start(Operation::Write, &self.path, [offset, checksum]).or(full);
         self.disk.count_written(wide(source.len()));
+        if self.durability == Durability::EachWrite {
+            self.disk.count_flush();
+        }
         let ticket = self.file.borrow_mut().submit(offset, &Bytes::from(source));
         let in_flight = InFlight { device: self, ticket };
         self.disk.elapse(self.life).await?;
@@ -91,8 +109,9 @@ impl Device for SimDevice {
         }
     }
 
-    async fn sync(&self) -> Result<(), Error> {
+    async fn perform_sync(&self) -> Result<(), Error> {
         self.disk.check(self.life)?;
+        self.disk.count_flush();
         let mark = self.file.borrow().sync_mark();
         let fault = self.disk.start(Operation::Sync, &self.path, [mark, 0]);
         self.disk.elapse(self.life).await?;

@@ -4,6 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use super::{
     SimDevice,
+    apart::apart,
     device::failed,
     disk::{SimDisk, join},
     fault::{Fault, Operation},
@@ -153,6 +154,7 @@ impl Directory for SimDirectory {
     }
 
     async fn sync(&self) -> Result<(), Error> {
+        self.disk.count_flush();
         let started = self.start(Operation::Sync, ".")?;
         let mark = self.folder.borrow().sync_mark();
         self.disk.elapse(self.life).await?;
@@ -163,6 +165,6 @@ impl Directory for SimDirectory {
 
     async fn capacity(&self) -> Result<Capacity, Error> {
         self.disk.check(self.life)?;
-        Ok(self.disk.capacity())
+        Ok(apart(|| self.disk.capacity()))
     }
 }

@@ -26,18 +26,33 @@ pub struct SimDisk {
     root: Rc<RefCell<Folder>>,
 }
 
+/// What was asked of a disk: operations that were started, whatever became of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiskFigures {
+    /// Reads.
+    pub read_count: u64,
+    /// Their bytes.
+    pub read_bytes: u64,
+    /// Writes; the fill of new files is not among them.
+    pub write_count: u64,
+    /// Their bytes.
+    pub written_bytes: u64,
+    /// What a real device has to flush for: syncs of files and directories, and each write that is durable when it
+    /// completes.
+    pub flush_count: u64,
+}
+
 struct State {
     random: Random,
     /// Counts crashes; a handle of an earlier life is dead.
     life: u64,
     io_count: u64,
-    written_bytes: u64,
-    read_count: u64,
-    read_bytes: u64,
+    figures: DiskFigures,
     trace: u64,
     planned: Vec<Planned>,
     crash_at: Option<u64>,
     delay: Option<Delay>,
+    is_steady: bool,
     /// What it holds in all, in bytes.
     capacity_bytes: Option<u64>,
 }
@@ -49,13 +64,12 @@ impl SimDisk {
             random: Random::new(seed),
             life: 0,
             io_count: 0,
-            written_bytes: 0,
-            read_count: 0,
-            read_bytes: 0,
+            figures: DiskFigures::default(),
             trace: seed,
             planned: Vec::new(),
             crash_at: None,
             delay: None,
+            is_steady: false,
             capacity_bytes: None,
         };
         Self { state: Rc::new(RefCell::new(state)), root: Rc::default() }
@@ -134,13 +148,18 @@ impl SimDisk {
 
     /// Bytes of all writes that were started; the fill of new files is not among them.
     pub fn written_bytes(&self) -> u64 {
-        self.state.borrow().written_bytes
+        self.figures().written_bytes
     }
 
     /// Reads that were started, and their bytes.
     pub fn reads(&self) -> (u64, u64) {
-        let state = self.state.borrow();
-        (state.read_count, state.read_bytes)
+        let figures = self.figures();
+        (figures.read_count, figures.read_bytes)
+    }
+
+    /// All that was asked of it.
+    pub fn figures(&self) -> DiskFigures {
+        self.state.borrow().figures
     }
 
     /// A checksum of every operation so far, with its bytes: the same for the same run.
@@ -151,6 +170,11 @@ impl SimDisk {
     /// Adds virtual time to every operation; `None` takes it away.
     pub fn set_delay(&self, delay: Option<Delay>) {
         self.state.borrow_mut().delay = delay;
+    }
+
+    /// Makes every operation take its delay and no turns beside it, so that what polls cost isn't left to chance.
+    pub fn set_steady(&self) {
+        self.state.borrow_mut().is_steady = true;
     }
 
     /// Makes it a disk of so many bytes: whatever would take more is refused with [`Error::NoSpace`]. Files count with
@@ -215,13 +239,19 @@ impl SimDisk {
     }
 
     pub(super) fn count_written(&self, bytes: u64) {
-        self.state.borrow_mut().written_bytes += bytes;
+        let figures = &mut self.state.borrow_mut().figures;
+        figures.write_count += 1;
+        figures.written_bytes += bytes;
+    }
+
+    pub(super) fn count_flush(&self) {
+        self.state.borrow_mut().figures.flush_count += 1;
     }
 
     pub(super) fn count_read(&self, bytes: u64) {
-        let mut state = self.state.borrow_mut();
-        state.read_count += 1;
-        state.read_bytes += bytes;
+        let figures = &mut self.state.borrow_mut().figures;
+        figures.read_count += 1;
+        figures.read_bytes += bytes;
     }
 
     pub(super) fn life(&self) -> u64 {
@@ -253,7 +283,7 @@ impl SimDisk {
         Some(fault)
     }
 
-    /// The time between an operation's start and its effect: yields at least once; a crash may fall into it.
+    /// The time between an operation's start and its effect: yields at least once, unless it is steady; a crash may fall into it.
     pub(super) async fn elapse(&self, life: u64) -> Result<(), Error> {
         let due = {
             let state = self.state.borrow();
@@ -262,7 +292,8 @@ impl SimDisk {
         if due {
             self.crash();
         }
-        let turns = 1 + self.with_random(|random| random.below(3));
+        let is_steady = self.state.borrow().is_steady;
+        let turns = if is_steady { 0 } else { 1 + self.with_random(|random| random.below(3)) };
         for _ in 0..turns {
             yield_once().await;
         }
@@ -306,7 +337,7 @@ pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") }
 }
 
-async fn yield_once() {
+pub(super) async fn yield_once() {
     let mut yielded = false;
     std::future::poll_fn(|context| {
         if yielded {
