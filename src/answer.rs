@@ -152,7 +152,9 @@ impl<H: Host> Holdings<H> {
         }
         self.proposal_count.set(self.proposal_count.get() + 1);
         let proposed = async {
-            if needs_space(&command) {
+            let waits = needs_space(&command)
+                || (moves_versions(&command) && !self.storage.is_short_of_space());
+            if waits {
                 // Back-pressure: a writer waits here while flushes catch up, before it is in the log.
                 self.storage.index.room().await.map_err(of_storage)?;
                 self.storage.index.room_in_segments().await;
@@ -225,8 +227,16 @@ fn needs_space(command: &Command) -> bool {
         Command::PutObject(_)
             | Command::PutPart(_)
             | Command::CreateUpload(_)
+            | Command::CompleteUpload(_)
             | Command::CreateBucket(_)
+            | Command::Configure(_)
+            | Command::Amend(_)
     )
+}
+
+/// Whether a command may write what it moves: it waits for memory, but goes on where the volume is full.
+fn moves_versions(command: &Command) -> bool {
+    matches!(command, Command::DeleteObject(_) | Command::DeleteObjects(_))
 }
 
 impl<H: Host> Shard<H> {

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anode_net::{
     policy::Policy,
-    s3::configuration::{ConfigurationKind, Configurations},
+    s3::configuration::{ConfigurationKind, Configurations, public_access::PublicAccessBlock},
 };
 use anode_shards::{
     object::{Bucket, Credential},
@@ -83,8 +83,12 @@ impl BucketView {
             let Some(kind) = ConfigurationKind::of_number(*number) else { continue };
             if let Err(error) = configurations.set(kind, document) {
                 tracing::error!(bucket = record.name, ?kind, %error, "a stored configuration can't be read");
+                // What keeps people out keeps out everybody rather than nobody.
                 if kind == ConfigurationKind::Policy {
                     configurations.policy = Some(Policy::closed());
+                }
+                if kind == ConfigurationKind::PublicAccessBlock {
+                    configurations.public_access_block = Some(PublicAccessBlock::ALL);
                 }
             }
         }

@@ -13,8 +13,8 @@ use anode_net::{
         self, ErrorCode, Headers, Routed,
         copy::CopySource,
         operation::{Answer, Kind},
+        parameters::post,
         query::Query,
-        tags::Tags,
         version::Version,
     },
 };
@@ -72,6 +72,7 @@ pub(crate) async fn check<H: Host>(
     let meta = exchange.shard.meta();
     let Some(bucket) = name.and_then(|name| meta.buckets.get(name)) else {
         // What isn't there has no policy.
+        // A stranger isn't told that it isn't there.
         return if is_root { Ok(()) } else { Err(denied()) };
     };
     let source = copy_source(routed, headers)?;
@@ -84,8 +85,9 @@ pub(crate) async fn check<H: Host>(
         return Ok(());
     }
     let version = Version::parse(routed.query.get("versionId")).unwrap_or_default();
-    let mut wanted = Vec::new();
-    let key = routed.address.key().or_else(|| headers.get("key").filter(|_| is_form(routed)));
+    let (mut wanted, target) = (Vec::new(), bucket);
+    let is_form = is_form(routed);
+    let key = routed.address.key().or_else(|| headers.get("key").filter(|_| is_form));
     let mut want = |action| {
         let (bucket, version) = (Arc::clone(bucket), version.clone());
         wanted.push(Wanted { bucket, key, version, action });
@@ -94,13 +96,30 @@ pub(crate) async fn check<H: Host>(
     if key.is_some() {
         let asked = ASKING.iter().filter(|(name, _)| headers.filled(name).is_some());
         asked.for_each(|(_, action)| want(Cow::Borrowed(*action)));
+        // The field of a form that is a header of a PUT.
+        if is_form && headers.filled("tagging").is_some() {
+            want(Cow::Borrowed("s3:PutObjectTagging"));
+        }
     }
     if let (Some(source), Some(bucket), Some(action)) =
         (&source, source_bucket, routed.route.source_action)
     {
-        let (key, version) = (Some(source.key.as_str()), source.version.clone());
-        let action = of_version(action, version != Version::Current);
-        wanted.push(Wanted { bucket: Arc::clone(bucket), key, version, action });
+        let mut want = |action| {
+            let (key, version) = (Some(source.key.as_str()), source.version.clone());
+            let action = of_version(action, version != Version::Current);
+            wanted.push(Wanted { bucket: Arc::clone(bucket), key, version, action });
+        };
+        want(action);
+        let takes_tags = routed.route.answer == Answer::Served(Kind::CopyObject)
+            && headers.get("x-amz-tagging-directive") != Some("REPLACE");
+        if takes_tags
+            && !find_tags(&exchange.shard, bucket, &source.key, &source.version).await?.is_empty()
+        {
+            want("s3:GetObjectTagging");
+            let (bucket, version) = (Arc::clone(target), Version::Current);
+            let action = Cow::Borrowed("s3:PutObjectTagging");
+            wanted.push(Wanted { bucket, key, version, action });
+        }
     }
     for one in &wanted {
         decide(exchange, caller, one, (headers, &routed.query)).await?;
@@ -172,7 +191,8 @@ async fn decide<H: Host>(
         }
         Some(_) | None => Vec::new(),
     };
-    let new_tags = Tags::of_headers(headers).unwrap_or_default();
+    // A form has them in a field; no header is called so.
+    let new_tags = post::tags(headers).unwrap_or_default();
     let peer = exchange.peer();
     let source: Option<IpAddr> = address_of(&peer);
     let owner = shard.owner();
@@ -185,6 +205,7 @@ async fn decide<H: Host>(
         now_seconds: i64::try_from(shard.now_ms() / 1000).unwrap_or(i64::MAX),
         headers,
         query,
+        version: wanted.version.sent(),
         tags: &tags,
         new_tags: new_tags.pairs(),
     };
@@ -202,7 +223,12 @@ async fn decide<H: Host>(
         Identity::Anonymous => {
             let block = wanted.bucket.configurations.public_access_block.unwrap_or_default();
             let is_shut = block.restrict_public_buckets && policy.is_public();
-            decision == Decision::Allowed && !is_shut
+            let is_allowed = decision == Decision::Allowed && !is_shut;
+            if is_allowed && ALWAYS.contains(&wanted.action.as_ref()) {
+                // AWS: who is not of the owner's account never gets at a policy, whatever it says.
+                return Err(s3::Error::new(ErrorCode::MethodNotAllowed));
+            }
+            is_allowed
         }
     };
     if is_allowed { Ok(()) } else { Err(denied()) }

@@ -184,3 +184,33 @@ def test_an_unsigned_form_needs_a_policy_too(node: Node, s3: BaseClient, bucket:
     assert send().status == 204
     assert s3.get_object(Bucket=bucket, Key="in/k")["Body"].read() == b"from a form"
     assert Form(bucket).send(node.port).status == 204
+
+
+def test_nobody_but_the_owner_gets_at_a_policy(node: Node, s3: BaseClient, bucket: str) -> None:
+    put_policy(s3, bucket, statement(bucket, "s3:*"), statement(bucket, "s3:*", path=""))
+    for method in ("GET", "PUT", "DELETE"):
+        answer = anonymous(node, method, f"/{bucket}?policy", b"{}" if method == "PUT" else b"")
+        assert answer.refusal == (405, "MethodNotAllowed"), (method, answer)
+    assert "s3:*" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
+    assert anonymous(node, "GET", "/no-such-bucket-here/k").refusal == DENIED
+    assert anonymous(node, "PUT", "/no-such-bucket-here").refusal == DENIED
+
+
+def test_tags_and_versions_are_asked_about_whatever_way_they_come(node: Node, s3: BaseClient, bucket: str) -> None:
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = s3.put_object(Bucket=bucket, Key="k", Body=b"x", Tagging="a=1")["VersionId"]
+    tags = "<Tagging><TagSet><Tag><Key>a</Key><Value>1</Value></Tag></TagSet></Tagging>"
+    put_policy(s3, bucket, statement(bucket, "s3:PutObjectTagging", effect="Deny"))
+    assert Form(bucket).with_fields(tagging=tags).send(node.port).refusal == DENIED
+    assert Form(bucket).send(node.port).status == 204
+    source = {"Bucket": bucket, "Key": "k", "VersionId": version}
+    assert code_of(s3.copy_object, Bucket=bucket, Key="copy", CopySource=source) == "AccessDenied"
+    s3.copy_object(Bucket=bucket, Key="copy", CopySource=source, TaggingDirective="REPLACE")
+    only = {"StringEquals": {"s3:VersionId": version}}
+    denied = ("s3:DeleteObjectVersion", "s3:GetObjectVersion")
+    put_policy(s3, bucket, statement(bucket, *denied, effect="Deny", Condition=only))
+    assert code_of(s3.get_object, Bucket=bucket, Key="k", VersionId=version) == "AccessDenied"
+    replaced = {"TaggingDirective": "REPLACE"}
+    assert code_of(s3.copy_object, Bucket=bucket, Key="copy", CopySource=source, **replaced) == "AccessDenied"
+    answer = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": "k", "VersionId": version}]})
+    assert [entry["Code"] for entry in answer["Errors"]] == ["AccessDenied"]

@@ -8,6 +8,7 @@ mod condition;
 mod document;
 mod evaluate;
 mod facts;
+mod json;
 mod pattern;
 mod public;
 

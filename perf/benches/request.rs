@@ -56,7 +56,7 @@ fn signature(criterion: &mut Criterion) {
 /// The bar is 20 us for a policy of 20 KiB.
 fn policy(criterion: &mut Criterion) {
     let text = large_policy();
-    let policy = Policy::read(text.as_bytes(), "bucket").unwrap();
+    let policy = Policy::read(text.as_bytes(), "bucket").expect("a policy");
     let fields = [("host", "h"), ("referer", "http://www.example.com/page")];
     let (query, tags) = (s3::query::Query::default(), [("a".to_owned(), "1".to_owned())]);
     let facts = Facts {
@@ -68,6 +68,7 @@ fn policy(criterion: &mut Criterion) {
         now_seconds: NOW_SECONDS,
         headers: Headers::new(&fields),
         query: &query,
+        version: None,
         tags: &tags,
         new_tags: &[],
     };

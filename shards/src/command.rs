@@ -333,6 +333,9 @@ pub struct CompleteUpload {
     /// The proposer's time in milliseconds since the epoch.
     #[n(7)]
     pub now_ms: u64,
+    /// The retention that the object gets where the upload asked for none.
+    #[n(8)]
+    pub default_retention: Option<Retention>,
 }
 
 /// A part as a completion names it.

@@ -7,7 +7,7 @@
 //! - The bytes of an object that is gone are *condemned* with the command that ended it, and removed by later commands
 //!   ([`crate::reclaim`]).
 
-use std::{fmt, rc::Rc};
+use std::{cell::Cell, fmt, rc::Rc};
 
 use anode_disk::{
     Directory, Error,
@@ -63,6 +63,8 @@ pub struct State<D: Directory> {
     staging: Rc<Staging<D>>,
     pins: Rc<Pins>,
     part_bytes_min: u64,
+    /// How often versions have moved from one place to another: who looks in several places knows whether to look again.
+    moves: Cell<u64>,
 }
 
 /// The index key of the Raft state that each applied entry carries: last applied log id and membership.
@@ -74,7 +76,8 @@ impl<D: Directory> State<D> {
     /// The state of `group` in a shard's storage. Reads nothing yet.
     pub fn open(group: GroupId, storage: Rc<Storage<D>>, staging: Rc<Staging<D>>) -> Self {
         let pins = Rc::new(Pins::default());
-        Self { group, storage, staging, pins, part_bytes_min: PART_BYTES_MIN }
+        let moves = Cell::default();
+        Self { group, storage, staging, pins, part_bytes_min: PART_BYTES_MIN, moves }
     }
 
     /// Which group this is.
@@ -96,6 +99,7 @@ impl<D: Directory> State<D> {
         let decided = self.decide(command, &mut draft).await?;
         self.count_condemned(&mut draft).await?;
         let counts = self.counts(&draft).await?;
+        let moves = u64::from(draft.moves_versions);
         // From here to the write nothing awaits: what was checked still holds.
         let (reply, mut batch) =
             match decided.and_then(|reply| self.claim(draft, counts).map(|batch| (reply, batch))) {
@@ -105,6 +109,7 @@ impl<D: Directory> State<D> {
         let (key, value) = meta;
         batch.put(key, Entry { value, payload: Payload::None });
         self.storage.index.write(batch);
+        self.moves.set(self.moves.get() + moves);
         Ok(reply)
     }
 

@@ -9,6 +9,8 @@ use anode_net::{
         listing::encode_token,
         not_configured::NotConfigured,
         parameters::{self, ListBuckets},
+        query::Query,
+        tags::Tags,
         version::Version,
         xml::{lists, requests},
     },
@@ -84,19 +86,34 @@ pub async fn create<H: Host>(
     let reply = shard.propose(META_GROUP, Command::CreateBucket(command), None).await?;
     let reply = refusal::accepted(reply, name, "")?;
     let Reply::Bucket(_) = reply else { return Err(refusal::unexpected(&reply)) };
-    if create.object_lock {
-        let bucket = find_bucket(&shard, name)?;
-        versioning::set(&shard, &bucket, Versioning::Enabled).await?;
-        let document = ObjectLock::default().document();
-        let kind = ConfigurationKind::ObjectLock;
-        configuration::set(&shard, &bucket, kind, Some(&document)).await?;
-    }
-    if let Some(tags) = asked.tags.filter(|tags| !tags.pairs().is_empty()) {
-        let bucket = find_bucket(&shard, name)?;
-        let kind = ConfigurationKind::Tagging;
-        configuration::set(&shard, &bucket, kind, Some(&tags.document())).await?;
+    if let Err(error) = furnish(&shard, create, asked.tags).await {
+        // A bucket that isn't what was asked for would be taken for one by whoever asks again.
+        if let Err(left) = delete(&shard, name).await {
+            tracing::error!(bucket = name, error = %left, "a bucket that could not be set up stays");
+        }
+        return Err(error);
     }
     Ok(Response::empty(ResponseHead::new(200).header("Location", &format!("/{name}"))))
+}
+
+/// Sets up a bucket that was made a moment ago.
+async fn furnish<H: Host>(
+    shard: &Shard<H>,
+    create: &parameters::CreateBucket,
+    tags: Option<Tags>,
+) -> Result<(), s3::Error> {
+    let bucket = find_bucket(shard, &create.bucket)?;
+    if create.object_lock {
+        versioning::set(shard, &bucket, Versioning::Enabled).await?;
+        let document = ObjectLock::default().document();
+        let kind = ConfigurationKind::ObjectLock;
+        configuration::set(shard, &bucket, kind, Some(&document)).await?;
+    }
+    if let Some(tags) = tags.filter(|tags| !tags.pairs().is_empty()) {
+        let kind = ConfigurationKind::Tagging;
+        configuration::set(shard, &bucket, kind, Some(&tags.document())).await?;
+    }
+    Ok(())
 }
 
 /// Where a region is set, buckets are made there and nowhere else; where none is, anywhere.
@@ -188,7 +205,9 @@ pub async fn not_configured<H: Host>(
     let bucket = address.bucket().unwrap_or_default();
     find_bucket(shard, bucket)?;
     if let Some(key) = address.key() {
-        get::find(shard, (bucket, key), &Version::Current, get::Want::Head).await?;
+        let query = Query::parse(head.query().unwrap_or_default())?;
+        let version = Version::parse(query.get("versionId"))?;
+        get::find(shard, (bucket, key), &version, get::Want::Head).await?;
     }
     let body = kind.answer(bucket, &shard.owner())?;
     Ok(if body.is_empty() { Response::empty(ResponseHead::new(200)) } else { Response::xml(body) })

@@ -12,6 +12,7 @@ use anode_net::{
 };
 use anode_shards::{
     command::{self, Command},
+    limits::CONFIGURATION_BYTES_MAX,
     version::Versioning,
 };
 
@@ -49,6 +50,11 @@ pub async fn answer<H: Host>(
                 }
                 Some(_) | None => body,
             };
+            if body.len() > CONFIGURATION_BYTES_MAX {
+                let most = CONFIGURATION_BYTES_MAX.to_string();
+                let long = s3::Error::new(ErrorCode::MaxMessageLengthExceeded);
+                return Err(long.field("MaxMessageLengthBytes", most));
+            }
             set(&shard, &bucket, asked.kind, Some(&body)).await?;
             Ok(Response::empty(ResponseHead::new(asked.kind.put_status())))
         }

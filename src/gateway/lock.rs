@@ -45,6 +45,23 @@ pub(crate) fn of_new(
     Ok((lock != Lock::default()).then_some(lock))
 }
 
+/// What an upload asks its object to be locked by: defaults come with its completion.
+pub(crate) fn of_upload(
+    bucket: &BucketView,
+    asked: LockHeaders,
+    now_ms: u64,
+) -> Result<Option<Lock>, s3::Error> {
+    of_new(bucket, asked, now_ms)?;
+    let lock = Lock { retention: asked.retention.map(stored), legal_hold: asked.legal_hold };
+    Ok((lock != Lock::default()).then_some(lock))
+}
+
+/// The retention of what asks for none.
+pub(crate) fn default_retention(bucket: &BucketView, now_ms: u64) -> Option<StoredRetention> {
+    let default = bucket.configurations.object_lock?.default_retention?;
+    Some(stored(default.from(record::signed_ms(now_ms))))
+}
+
 /// What a version is locked by, as responses say it.
 pub(crate) fn shown(object: &Object) -> LockHeaders {
     let lock = object.lock.unwrap_or_default();

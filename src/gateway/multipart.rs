@@ -56,7 +56,7 @@ pub async fn create<H: Host>(
         checksum_algorithm: create.checksum.map(|checksum| checksum.algorithm.name().to_owned()),
         checksum_kind: create.checksum.map(|checksum| record::stored_kind(checksum.kind)),
         tags: create.tags.pairs().to_vec(),
-        lock: lock::of_new(&bucket, create.lock, now_ms)?,
+        lock: lock::of_upload(&bucket, create.lock, now_ms)?,
     };
     let command = CreateUpload {
         bucket: bucket.record.id,
@@ -199,7 +199,8 @@ pub async fn complete<H: Host>(
     complete: &parameters::CompleteMultipartUpload,
 ) -> Result<Response<H>, s3::Error> {
     let shard = exchange.shard.clone();
-    let bucket = find_bucket(&shard, &complete.bucket)?.record.id;
+    let view = find_bucket(&shard, &complete.bucket)?;
+    let bucket = view.record.id;
     let target = Target { bucket: &complete.bucket, key: &complete.key };
     let payload = Payload::new(exchange, caller, Expectation::default())?;
     let body = payload.whole(exchange, limits::XML_BODY_BYTES_MAX).await?;
@@ -229,6 +230,7 @@ pub async fn complete<H: Host>(
         checksum: whole.checksum,
         condition: record::write_condition(&complete.condition),
         now_ms: shard.now_ms(),
+        default_retention: lock::default_retention(&view, shard.now_ms()),
     };
     let reply = shard.propose(group, Command::CompleteUpload(Box::new(command)), None).await?;
     let stored = stored(reply, &target)?;

@@ -63,7 +63,8 @@ pub(crate) async fn store<H: Host>(
         checksum: put.checksum,
         checksum_default: Some(Algorithm::Crc64Nvme),
     };
-    let lock = lock::of_new(&bucket, put.lock, shard.now_ms())?;
+    // Refused before the body is read; it counts from when it is there.
+    lock::of_new(&bucket, put.lock, shard.now_ms())?;
     let mut payload = Payload::new(exchange, caller, expectation)?;
     let group = shard.group_of(bucket.record.id, &put.key);
     let mut ingest = Ingest::new(&shard, group, Placement::Inline);
@@ -72,6 +73,7 @@ pub(crate) async fn store<H: Host>(
     }
     let proof = payload.finish()?;
     let ingested = ingest.finish().await?;
+    let lock = lock::of_new(&bucket, put.lock, shard.now_ms())?;
     let object = Object {
         size: proof.bytes,
         etag: hex::encode(proof.md5),

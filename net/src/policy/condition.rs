@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::facts::{Facts, Key};
-use super::pattern::fits;
+use super::pattern::{Sign, fits_signs};
 use crate::http::date;
 
 /// One condition of a statement.
@@ -142,7 +142,6 @@ impl Compare {
         match self {
             Self::Equal | Self::Bool => found == value,
             Self::EqualAnyCase => found.to_lowercase() == value.to_lowercase(),
-            Self::Like => fits(value, found),
             Self::Number(order) => {
                 let both = found.parse::<f64>().ok().zip(value.parse::<f64>().ok());
                 both.and_then(|(one, other)| one.partial_cmp(&other))
@@ -156,7 +155,8 @@ impl Compare {
                 let both = found.parse().ok().zip(network(value));
                 both.is_some_and(|(address, network)| network.holds(address))
             }
-            Self::Null => false,
+            // Compared by their own rules.
+            Self::Like | Self::Null => false,
         }
     }
 }
@@ -186,9 +186,19 @@ impl Condition {
             // "If the key is not present, a negated operator holds, and so does ForAllValues."
             return if_exists || set == Set::ForAll || (is_negated && set == Set::Single);
         }
-        let values: Vec<String> = self.values.iter().map(|value| facts.substitute(value)).collect();
-        let compares =
-            |found: &String| values.iter().any(|value| compare.holds(found, value)) != is_negated;
+        let compares = |found: &String| {
+            let mut values = self.values.iter();
+            let any = values.any(|value| {
+                if compare == Compare::Like {
+                    fits_signs(&facts.signs(value), found)
+                } else if value.contains("${") {
+                    compare.holds(found, &facts.substitute(value))
+                } else {
+                    compare.holds(found, value)
+                }
+            });
+            any != is_negated
+        };
         match set {
             Set::Single | Set::ForAny => found.iter().any(compares),
             Set::ForAll => found.iter().all(compares),
@@ -200,28 +210,35 @@ impl Facts<'_> {
     /// Puts policy variables in: `${key}`, `${key, 'default'}`, and `${*}`, `${?}`, `${$}` for those characters. One that has
     /// no value leaves a text that nothing equals.
     pub(super) fn substitute(&self, text: &str) -> String {
-        let mut whole = String::with_capacity(text.len());
+        self.signs(text).into_iter().map(Sign::character).collect()
+    }
+
+    /// The same as a pattern, in which only the stars and question marks of the policy itself stand for others.
+    pub(super) fn signs(&self, text: &str) -> Vec<Sign> {
+        let mut signs = Vec::with_capacity(text.len());
         let mut rest = text;
         while let Some((before, behind)) = rest.split_once("${") {
             let Some((variable, after)) = behind.split_once('}') else { break };
-            whole.push_str(before);
-            match variable {
-                "*" | "?" | "$" => whole.push_str(variable),
-                _ => {
-                    let (name, default) = variable.split_once(',').unwrap_or((variable, ""));
-                    let default = default.trim().trim_matches('\'');
-                    let value = Key::of_name(name.trim()).map(|key| self.values(&key));
-                    match value.as_deref() {
-                        Some([value]) => whole.push_str(value),
-                        _ if !default.is_empty() => whole.push_str(default),
-                        _ => whole.push('\u{0}'),
-                    }
-                }
-            }
+            signs.extend(before.chars().map(Sign::of_pattern));
+            signs.extend(self.variable(variable).chars().map(Sign::Literal));
             rest = after;
         }
-        whole.push_str(rest);
-        whole
+        signs.extend(rest.chars().map(Sign::of_pattern));
+        signs
+    }
+
+    fn variable(&self, variable: &str) -> String {
+        if matches!(variable, "*" | "?" | "$") {
+            return variable.to_owned();
+        }
+        let (name, default) = variable.split_once(',').unwrap_or((variable, ""));
+        let default = default.trim().trim_matches('\'');
+        let values = Key::of_name(name.trim()).map(|key| self.values(&key));
+        match values.as_deref() {
+            Some([value]) => value.clone(),
+            _ if !default.is_empty() => default.to_owned(),
+            _ => "\u{0}".to_owned(),
+        }
     }
 }
 

@@ -30,7 +30,7 @@ impl Policy {
             );
             return Err(malformed(message));
         }
-        let value: Value = serde_json::from_str(text).map_err(|_no_json| no_json())?;
+        let value = super::json::read(text).map_err(|_no_json| no_json())?;
         let Value::Object(members) = value else { return Err(no_json()) };
         let mut statements = None;
         for (name, value) in &members {

@@ -1,7 +1,7 @@
 //! Evaluation: an explicit deny wins, then an explicit allow; else nothing was said.
 
 use super::facts::root_arn;
-use super::pattern::{fits, fits_any_case};
+use super::pattern::{fits, fits_any_case, fits_signs};
 use super::{Effect, Facts, Key, Patterns, Policy, Principals, Question, Statement};
 
 /// What a policy says.
@@ -45,7 +45,7 @@ impl Statement {
             && self.principals.fit(question.facts)
             && self.resources.fit(|pattern| {
                 if pattern.contains("${") {
-                    fits(&question.facts.substitute(pattern), question.resource)
+                    fits_signs(&question.facts.signs(pattern), question.resource)
                 } else {
                     fits(pattern, question.resource)
                 }

@@ -35,6 +35,8 @@ pub struct Facts<'a> {
     pub headers: Headers<'a>,
     /// Its query.
     pub query: &'a Query,
+    /// The version that it names.
+    pub version: Option<&'a str>,
     /// The tags of the object that it is about, where they were looked up.
     pub tags: &'a [(String, String)],
     /// The tags that it brings.
@@ -66,6 +68,8 @@ pub enum Key {
     SignatureVersion,
     /// A header of this name, in lower case.
     Header(String),
+    /// `s3:VersionId`.
+    VersionId,
     /// A query parameter of this name.
     Parameter(String),
     /// `s3:ExistingObjectTag/` and the key of the tag.
@@ -103,12 +107,8 @@ const HEADERS: [(&str, &str); 18] = [
     ("s3:object-lock-mode", "x-amz-object-lock-mode"),
     ("s3:object-lock-legal-hold", "x-amz-object-lock-legal-hold"),
 ];
-const PARAMETERS: [(&str, &str); 4] = [
-    ("s3:prefix", "prefix"),
-    ("s3:delimiter", "delimiter"),
-    ("s3:max-keys", "max-keys"),
-    ("s3:versionid", "versionId"),
-];
+const PARAMETERS: [(&str, &str); 3] =
+    [("s3:prefix", "prefix"), ("s3:delimiter", "delimiter"), ("s3:max-keys", "max-keys")];
 
 impl Key {
     /// The key of a name, whose case doesn't matter but in the keys of tags.
@@ -132,6 +132,7 @@ impl Key {
             "aws:principalaccount" | "aws:userid" => Self::PrincipalAccount,
             "aws:principaltype" => Self::PrincipalType,
             "aws:resourceaccount" | "s3:resourceaccount" => Self::ResourceAccount,
+            "s3:versionid" => Self::VersionId,
             "s3:authtype" => Self::AuthType,
             "s3:signatureversion" => Self::SignatureVersion,
             "s3:requestobjecttagkeys" => Self::RequestTagKeys,
@@ -161,6 +162,7 @@ impl Facts<'_> {
             Key::ResourceAccount => Some(self.owner.to_owned()),
             Key::AuthType => self.account.map(|_| self.auth_type().to_owned()),
             Key::SignatureVersion => self.account.map(|_| "AWS4-HMAC-SHA256".to_owned()),
+            Key::VersionId => self.version.map(str::to_owned),
             Key::Header(name) => self.headers.get(name).map(str::to_owned),
             Key::Parameter(name) => self.query.get(name).map(str::to_owned),
             Key::ExistingTag(wanted) => tag(self.tags, wanted),

@@ -1,19 +1,55 @@
 //! Wildcards: `*` for any characters, `?` for one. Linear in text times stars at most, for texts come from clients.
 
+/// One sign of a pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sign {
+    /// Any characters, or none.
+    Any,
+    /// One character.
+    One,
+    /// This character.
+    Literal(char),
+}
+
+impl Sign {
+    /// What a character of a pattern means.
+    pub(super) fn of_pattern(character: char) -> Self {
+        match character {
+            '*' => Self::Any,
+            '?' => Self::One,
+            other => Self::Literal(other),
+        }
+    }
+
+    /// As text.
+    pub(super) fn character(self) -> char {
+        match self {
+            Self::Any => '*',
+            Self::One => '?',
+            Self::Literal(character) => character,
+        }
+    }
+}
+
 /// Whether a text fits a pattern.
 pub(super) fn fits(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) =
-        (pattern.chars().collect(), text.chars().collect());
+    let signs: Vec<Sign> = pattern.chars().map(Sign::of_pattern).collect();
+    fits_signs(&signs, text)
+}
+
+/// The same for a pattern whose signs are known.
+pub(super) fn fits_signs(pattern: &[Sign], text: &str) -> bool {
+    let text: Vec<char> = text.chars().collect();
     let (mut at, mut from) = (0, 0);
     // Where the last star stood, and how much of the text it has taken.
     let mut star: Option<(usize, usize)> = None;
-    while from < text.len() {
+    while let Some(character) = text.get(from) {
         match pattern.get(at) {
-            Some('*') => {
+            Some(Sign::Any) => {
                 star = Some((at, from));
                 at += 1;
             }
-            Some(sign) if *sign == '?' || Some(sign) == text.get(from) => {
+            Some(sign) if *sign == Sign::One || *sign == Sign::Literal(*character) => {
                 at += 1;
                 from += 1;
             }
@@ -25,7 +61,7 @@ pub(super) fn fits(pattern: &str, text: &str) -> bool {
             }
         }
     }
-    pattern.iter().skip(at).all(|sign| *sign == '*')
+    pattern.iter().skip(at).all(|sign| *sign == Sign::Any)
 }
 
 /// As [`fits`], for texts whose case doesn't matter.

@@ -1,7 +1,7 @@
 //! Whether a policy is public: "The meaning of 'public'" of Amazon S3's user guide.
 
 use super::{Condition, Effect, Key, Policy, Statement};
-use crate::policy::condition::Compare;
+use crate::policy::condition::{Compare, Set};
 
 impl Policy {
     /// Whether it lets in whoever comes.
@@ -20,12 +20,18 @@ impl Statement {
 impl Condition {
     /// Whether it lets in only a fixed set of senders.
     fn narrows(&self) -> bool {
-        let is_plain = !self.operator.is_negated && !self.operator.if_exists;
+        // What holds without the key lets in who has none.
+        let is_plain = !self.operator.is_negated
+            && !self.operator.if_exists
+            && self.operator.set != Set::ForAll;
         let fixed = |value: &String| !value.contains(['*', '?']) && !value.contains("${");
         let is_narrow = self.operator.compare == Compare::Address
             && self.key == Key::SourceIp
-            && self.values.iter().all(|value| !is_wide(value));
-        let is_named = matches!(self.key, Key::PrincipalArn | Key::PrincipalAccount)
+            && self.values.iter().all(|value| fixed(value) && !is_wide(value));
+        let is_text =
+            matches!(self.operator.compare, Compare::Equal | Compare::EqualAnyCase | Compare::Like);
+        let is_named = is_text
+            && matches!(self.key, Key::PrincipalArn | Key::PrincipalAccount)
             && self.values.iter().all(fixed);
         is_plain && (is_narrow || is_named)
     }

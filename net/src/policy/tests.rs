@@ -51,6 +51,7 @@ impl Asked<'_> {
             now_seconds: 1_767_225_600, // 2026-01-01T00:00:00Z
             headers: Headers::new(self.headers),
             query: &query,
+            version: None,
             tags: &pairs(self.tags),
             new_tags: &pairs(self.new_tags),
         };
@@ -193,13 +194,16 @@ fn conditions_hold_as_iam_says() {
         (r#"{"StringEquals":{"s3:prefix":"${s3:prefix}"}}"#, true),
         (r#"{"StringEquals":{"s3:prefix":"${s3:delimiter}"}}"#, false),
         (r#"{"StringEquals":{"s3:prefix":"${s3:delimiter, 'a'}"}}"#, true),
-        (r#"{"StringLike":{"s3:prefix":"${*}"}}"#, true),
+        (r#"{"StringLike":{"s3:prefix":"${*}"}}"#, false),
+        (r#"{"StringLike":{"aws:UserAgent":"${*}"}}"#, true),
+        (r#"{"StringLike":{"s3:prefix":"${aws:UserAgent}"}}"#, false),
+        (r#"{"StringLike":{"s3:prefix":"${s3:prefix}*"}}"#, true),
         (r#"{"StringEquals":{"s3:prefix":"a","s3:max-keys":"8"}}"#, false),
         (r#"{"StringEquals":{"s3:prefix":"a"},"NumericEquals":{"s3:max-keys":"7"}}"#, true),
     ] {
         let asked = Asked {
             query: "prefix=a&max-keys=7",
-            headers: &[("referer", "http://www.example.com/page")],
+            headers: &[("referer", "http://www.example.com/page"), ("user-agent", "*")],
             tags: &[("Team", "blue")],
             new_tags: &[("a", "1"), ("b", "2")],
             ..Asked::default()
@@ -215,6 +219,11 @@ fn what_is_not_understood_is_refused() {
     let resource = r#""arn:aws:s3:::b/*""#;
     for text in [
         String::new(),
+        format!("{{\"Statement\":{{{ALLOW}}},\"Statement\":{{{ALLOW}}}}}"),
+        with(
+            resource,
+            r#""arn:aws:s3:::b/*","Condition":{"Bool":{"aws:SecureTransport":"true"},"Bool":{"aws:SecureTransport":"false"}}"#,
+        ),
         "[]".to_owned(),
         "{}".to_owned(),
         r#"{"Statement":[]}"#.to_owned(),
@@ -271,6 +280,12 @@ fn public_is_what_anybody_can_use() {
         (allow_when(r#"{"StringEquals":{"aws:PrincipalAccount":"123456789012"}}"#), false),
         (allow_when(r#"{"StringNotEquals":{"aws:PrincipalAccount":"123456789012"}}"#), true),
         (allow_when(r#"{"StringLike":{"aws:Referer":"http://a/*"}}"#), true),
+        (allow_when(r#"{"Null":{"aws:PrincipalArn":"true"}}"#), true),
+        (
+            allow_when(r#"{"ForAllValues:StringEquals":{"aws:PrincipalAccount":"123456789012"}}"#),
+            true,
+        ),
+        (allow_when(r#"{"IpAddress":{"aws:SourceIp":"${aws:SourceIp}"}}"#), true),
     ] {
         assert_eq!(policy.is_public(), public, "{}", policy.text());
     }

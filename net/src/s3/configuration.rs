@@ -1,7 +1,7 @@
 //! Configurations of buckets: the documents that are put, got and deleted as sub-resources of a bucket.
 //!
-//! A file a kind, with its document both ways, and what it means. A document is checked when it is put and stored as it
-//! was sent, so that a later release reads what this one passed over.
+//! A file a kind, with its document both ways, and what it means. A document is checked when it is put, and what isn't
+//! understood is refused; it is stored as it was sent, but that rules of lifecycle get names.
 
 pub mod accelerate;
 pub mod cors;

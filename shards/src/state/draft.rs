@@ -25,6 +25,8 @@ pub(super) struct Draft {
     pub(super) released: Vec<ContentId>,
     /// What it condemns, to be added to the group's figures.
     pub(super) condemned: PendingDelete,
+    /// Whether a version goes from one place to another.
+    pub(super) moves_versions: bool,
     /// What it has changed so far, where the command reads that back.
     changed: Option<BTreeMap<Bytes, Option<Entry>>>,
 }

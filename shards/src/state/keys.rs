@@ -208,6 +208,11 @@ pub(crate) fn all_versions(group: GroupId) -> Range<Bytes> {
     span(space(group, VERSION))
 }
 
+/// Where all null versions of the group are that aren't current.
+pub(crate) fn all_nulls(group: GroupId) -> Range<Bytes> {
+    span(space(group, NULL))
+}
+
 /// All uploads of the group.
 pub(crate) fn all_uploads(group: GroupId) -> Range<Bytes> {
     span(space(group, UPLOAD))

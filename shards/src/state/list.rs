@@ -56,6 +56,8 @@ const SCAN_ENTRIES_FIRST: usize = 7;
 const SCAN_ENTRIES_MAX: usize = 1024;
 /// A page of versions is given up after so many of what it is merged from: it says where to go on.
 const VERSION_PAGES_MAX: usize = 16;
+/// A page of versions is read anew so often where some moved from one place to another meanwhile.
+const LIST_ATTEMPTS_MAX: u8 = 4;
 const SCAN_BYTES: usize = 1 << 20;
 
 const _: () = assert!((SCAN_ENTRIES_FIRST + 1) * (LIST_ENTRIES_MAX + 1) < LIST_SCAN_MAX);
@@ -77,6 +79,24 @@ impl<D: Directory> State<D> {
 
     /// Versions of the objects of a bucket, without their parts: by key, then the newest first.
     pub async fn list_versions(
+        &self,
+        bucket: BucketId,
+        query: &ListQuery,
+    ) -> Result<ListPage<Object>, Error> {
+        let mut attempts_left = LIST_ATTEMPTS_MAX;
+        loop {
+            let moves = self.moves.get();
+            let mut page = self.try_list_versions(bucket, query).await?;
+            if self.moves.get() == moves || attempts_left == 0 {
+                // One that moved meanwhile may have been seen in both places.
+                page.entries.dedup_by(|next, before| next.end == before.end);
+                return Ok(page);
+            }
+            attempts_left -= 1;
+        }
+    }
+
+    async fn try_list_versions(
         &self,
         bucket: BucketId,
         query: &ListQuery,

@@ -170,32 +170,57 @@ impl<D: Directory> State<D> {
         Ok(())
     }
 
-    /// Where what was current is lost, the newest version that is left becomes current, unless it is a delete marker.
+    /// Where what was current is lost, the newest version that is left becomes current, unless it is a delete marker. One
+    /// that is current already, as after a mend that was cut off, is no other version any more. And null versions are
+    /// where it is written that they are.
     async fn survey_promotions(&self, survey: &mut Survey) -> Result<(), Error> {
         let lost: BTreeSet<Bytes> = survey.changes.iter().map(|(key, _)| key.clone()).collect();
+        let mut nulls = BTreeMap::new();
         let mut entries = Entries::of(keys::all_versions(self.group));
         let mut last = None;
         while let Some((index_key, entry)) = entries.next(self).await? {
             let Struck::Object { bucket, key } = Struck::of(&index_key) else { continue };
-            let name = Some((bucket, key.clone()));
-            if lost.contains(&index_key) || last == name {
+            if lost.contains(&index_key) {
                 continue;
             }
-            last = name;
-            let object_key = keys::object(self.group, bucket, &key);
-            let is_there = self.storage.index.get(&object_key).await?.is_some();
             let object = self.object_in(&index_key, &entry).await?;
-            if (is_there && !lost.contains(&object_key)) || object.is_marker() {
-                continue;
+            let version = object.version();
+            let is_newest = last.replace((bucket, key.clone())) != Some((bucket, key.clone()));
+            let object_key = keys::object(self.group, bucket, &key);
+            let current = self.load(&object_key).await?.filter(|_| !lost.contains(&object_key));
+            if current.as_ref().is_some_and(|(current, _)| current.version() == version) {
+                survey.changes.push((index_key, None));
+            } else if current.is_none() && is_newest && !version.is_marker {
+                let lying = Lying { index_key: index_key.clone(), object, entry };
+                survey.changes.retain(|(changed, _)| *changed != object_key);
+                survey.changes.push((object_key, Some(self.movable(lying).await?)));
+                survey.changes.push((index_key, None));
+            } else if version.is_null {
+                nulls.insert(keys::null(self.group, bucket, &key), version.id.sequence);
             }
-            if object.version().is_null {
-                survey.changes.push((keys::null(self.group, bucket, &key), None));
-            }
-            let lying = Lying { index_key: index_key.clone(), object, entry };
-            survey.changes.retain(|(changed, _)| *changed != object_key);
-            survey.changes.push((object_key, Some(self.movable(lying).await?)));
-            survey.changes.push((index_key, None));
         }
+        self.survey_nulls(nulls, survey).await
+    }
+
+    async fn survey_nulls(
+        &self,
+        mut nulls: BTreeMap<Bytes, u64>,
+        survey: &mut Survey,
+    ) -> Result<(), Error> {
+        let mut entries = Entries::of(keys::all_nulls(self.group));
+        while let Some((key, entry)) = entries.next(self).await? {
+            match nulls.get(&key) {
+                Some(sequence) if minicbor::decode::<u64>(&entry.value).ok() == Some(*sequence) => {
+                    nulls.remove(&key);
+                }
+                Some(_) => {}
+                None => survey.changes.push((key, None)),
+            }
+        }
+        let missing = nulls.into_iter();
+        survey
+            .changes
+            .extend(missing.map(|(key, sequence)| (key, Some(record(encode(&sequence))))));
         Ok(())
     }
 

@@ -180,6 +180,10 @@ fn assemble(complete: &CompleteUpload, upload: Upload, chosen: &[&Part]) -> Obje
         body: part.body,
         checksum: part.checksum.as_ref().map(|checksum| checksum.value.clone()),
     };
+    let mut lock = upload.lock;
+    if let Some(default) = complete.default_retention {
+        lock.get_or_insert_default().retention.get_or_insert(default);
+    }
     Object {
         size: chosen.iter().map(|part| part.size).sum(),
         etag: complete.etag.clone(),
@@ -187,7 +191,7 @@ fn assemble(complete: &CompleteUpload, upload: Upload, chosen: &[&Part]) -> Obje
         headers: upload.headers,
         metadata: upload.metadata,
         tags: upload.tags,
-        lock: upload.lock,
+        lock,
         checksum: complete.checksum.clone(),
         body: Body::Parts(u32::try_from(chosen.len()).expect("part numbers are 16 bits long")),
         upload: Some(complete.upload),

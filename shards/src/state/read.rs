@@ -101,7 +101,7 @@ impl<D: Directory> State<D> {
         }
     }
 
-    /// Looks where versions lie, one place after another, and again where they moved meanwhile.
+    /// Looks where versions lie, one place after another, and again where some moved meanwhile.
     async fn find_version(
         &self,
         (bucket, key): (BucketId, &str),
@@ -110,8 +110,8 @@ impl<D: Directory> State<D> {
         let index_key = keys::object(self.group, bucket, key);
         let mut attempts_left = LOOKUPS_MAX;
         loop {
+            let moves = self.moves.get();
             let current = self.load(&index_key).await?;
-            let before = current.as_ref().map(|(object, _)| object.version);
             if let Some((object, entry)) = current
                 && (wanted == WantedVersion::Current || wanted.names(&object.version()))
             {
@@ -122,8 +122,8 @@ impl<D: Directory> State<D> {
             if let Some(found) = Box::pin(others).await? {
                 return Ok(Some(found));
             }
-            let after = self.load(&index_key).await?.map(|(object, _)| object.version);
-            if after == before || attempts_left == 0 {
+            // Versions of other keys count, too: where there are many, it is given up.
+            if self.moves.get() == moves || attempts_left == 0 {
                 return Ok(None);
             }
             attempts_left -= 1;

@@ -162,8 +162,16 @@ impl Script {
         let condition = self.condition(bucket, &key);
         let etag = format!("{}-{}", self.draw(), parts.len());
         let now_ms = self.drawn;
-        let complete =
-            CompleteUpload { bucket, key, upload, parts, etag, checksum: None, condition, now_ms };
+        let complete = CompleteUpload {
+            bucket,
+            key,
+            upload,
+            parts,
+            etag,
+            condition,
+            now_ms,
+            ..CompleteUpload::default()
+        };
         let command = Command::CompleteUpload(Box::new(complete.clone()));
         let expected = self.model.complete(&complete);
         assert_eq!(rig.propose(&command).await, expected, "{complete:?}");

@@ -120,6 +120,11 @@ impl<D: Directory> State<D> {
             return Ok(Ok(Deleted { found: found.is_some(), version, is_marker: true }));
         }
         let Some(found) = found else { return Ok(Ok(Deleted::default())) };
+        let object_key = keys::object(self.group, delete.bucket, &delete.key);
+        if delete.seen_ms.is_some() && found.index_key == object_key {
+            // It was seen among the others, and has become current since.
+            return Ok(Ok(Deleted::default()));
+        }
         if found.object.is_locked(delete.leave()) {
             return Ok(Err(Refusal::Locked));
         }
@@ -256,6 +261,7 @@ impl<D: Directory> State<D> {
         current: Lying,
         draft: &mut Draft,
     ) -> Result<(), Error> {
+        draft.moves_versions = true;
         let version = current.object.version();
         let sequence = version.id.sequence;
         let entry = self.movable(current).await?;
@@ -278,6 +284,7 @@ impl<D: Directory> State<D> {
         if version.is_marker {
             return Ok(());
         }
+        draft.moves_versions = true;
         draft.delete(newest.index_key.clone());
         if version.is_null {
             draft.delete(keys::null(self.group, bucket, key));

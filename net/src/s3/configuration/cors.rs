@@ -46,11 +46,6 @@ pub struct Question<'a> {
 pub type Said = (&'static str, String);
 
 impl<'a> Question<'a> {
-    /// What a request asks, whose method is `method`; none where no page of another origin sent it.
-    pub fn of_request(method: &'a str, headers: Headers<'a>) -> Option<Self> {
-        Some(Self { origin: headers.filled("origin")?, method, headers: "" })
-    }
-
     /// What a preflight asks. (Fetch standard, 4.8)
     pub fn of_preflight(headers: Headers<'a>) -> Result<Self, Error> {
         let bad = |message: String| Error::with_message(ErrorCode::BadRequest, message);

@@ -354,20 +354,19 @@ impl Filter {
 }
 
 fn read_expiration(elements: &mut Elements<'_>) -> Result<Expiration, Error> {
-    let mut expiration = None;
+    let (mut found, mut count) = (None, 0);
     while let Some(name) = elements.child()? {
         let word = elements.word()?;
-        if expiration.is_some() {
-            return Err(malformed());
-        }
-        expiration = match name.as_str() {
+        let one = match name.as_str() {
             "Days" => Some(Expiration::Days(days(&word, "Expiration")?)),
             "Date" => Some(Expiration::Date(midnight(&word)?)),
             "ExpiredObjectDeleteMarker" => flag(&word)?.then_some(Expiration::Markers),
             _ => return Err(malformed()),
         };
+        count += usize::from(one.is_some());
+        found = one.or(found);
     }
-    expiration.ok_or_else(malformed)
+    found.filter(|_| count == 1).ok_or_else(malformed)
 }
 
 fn read_noncurrent(elements: &mut Elements<'_>) -> Result<Noncurrent, Error> {

@@ -21,6 +21,14 @@ pub struct PublicAccessBlock {
 }
 
 impl PublicAccessBlock {
+    /// All of it is refused.
+    pub const ALL: Self = Self {
+        block_public_acls: true,
+        ignore_public_acls: true,
+        block_public_policy: true,
+        restrict_public_buckets: true,
+    };
+
     /// Reads the document; what it doesn't say is false.
     pub fn read(body: &[u8]) -> Result<Self, Error> {
         let mut elements = Elements::open(body, "PublicAccessBlockConfiguration")?;

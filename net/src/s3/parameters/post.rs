@@ -70,8 +70,8 @@ impl PostObject {
     }
 }
 
-/// The field `tagging` is a document, unlike the header of a PUT, which is taken as well.
-fn tags(fields: Headers<'_>) -> Result<Tags, Error> {
+/// The tags that a form brings: its field `tagging` is a document, unlike the header of a PUT, which is taken as well.
+pub fn tags(fields: Headers<'_>) -> Result<Tags, Error> {
     match fields.filled("tagging") {
         Some(document) => Tags::read(document.as_bytes(), OBJECT_TAGS_MAX),
         None => Tags::of_headers(fields),

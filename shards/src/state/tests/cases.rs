@@ -106,6 +106,34 @@ fn the_later_of_two_changes_of_versioning_stays() {
     });
 }
 
+// A version that is current again when its removal is applied is not what was seen among the others.
+#[test]
+fn what_has_become_current_since_stays() {
+    run(&SimDisk::new(14), async |rig| {
+        let step = VersioningStep::Apply(1);
+        let versioning = Versioning::Enabled;
+        let set = SetVersioning { bucket: 1, versioning, step, ..SetVersioning::default() };
+        rig.propose(&Command::SetVersioning(set)).await;
+        put(rig, "k", b"first", 1).await;
+        put(rig, "k", b"second", 2).await;
+        let id = |sequence| WantedVersion::Id(VersionId { sequence, nonce: sequence });
+        let delete = |version, seen_ms| {
+            let (bucket, key) = (1, "k".to_owned());
+            Command::DeleteObject(DeleteObject {
+                bucket,
+                key,
+                version,
+                seen_ms,
+                ..DeleteObject::default()
+            })
+        };
+        rig.propose(&delete(id(2), None)).await;
+        let nothing = Reply::Deleted(Deleted::default());
+        assert_eq!(rig.propose(&delete(id(1), Some(1))).await, nothing);
+        assert_eq!(rig.read(1, "k").await, b"first");
+    });
+}
+
 #[test]
 fn what_was_written_since_stays() {
     run(&SimDisk::new(13), async |rig| {
