@@ -210,7 +210,8 @@ impl Client {
         for (name, value) in headers.iter().chain(&signed.headers) {
             head = head.header(name, value);
         }
-        if matches!(request.method, "PUT" | "POST") {
+        // A body that nobody announces would be taken for the next request.
+        if matches!(request.method, "PUT" | "POST") || !body.is_empty() {
             head = head.header("content-length", &body.len().to_string());
         }
         let expects_continue = !body.is_empty() && self.world.below(4) == 0;
