@@ -71,8 +71,7 @@ pub(crate) async fn check<H: Host>(
     let name = routed.address.bucket();
     let meta = exchange.shard.meta();
     let Some(bucket) = name.and_then(|name| meta.buckets.get(name)) else {
-        // What isn't there has no policy.
-        // A stranger isn't told that it isn't there.
+        // What isn't there has no policy, and a stranger isn't told that it isn't there.
         return if is_root { Ok(()) } else { Err(denied()) };
     };
     let source = copy_source(routed, headers)?;
