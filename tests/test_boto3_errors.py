@@ -68,7 +68,7 @@ TABLE: dict[str, tuple[Call, int, str]] = {
         400,
         "AccessControlListNotSupported",
     ),
-    "tags of an object": (lambda s3, b: s3.put_object(Bucket=b, Key="k", Tagging="a=b"), 501, "NotImplemented"),
+    "tags of an object": (lambda s3, b: s3.put_object(Bucket=b, Key="k", Tagging="a=b&a=c"), 400, "InvalidTag"),
     "encryption": (
         lambda s3, b: s3.put_object(Bucket=b, Key="k", ServerSideEncryption="aws:kms"),
         501,
