@@ -15,6 +15,8 @@ pub struct Condition {
     pub key: Key,
     /// With these, any of which will do; for a negated operator none may fit.
     pub values: Vec<String>,
+    /// Of a comparison of addresses, the values without variables, read once.
+    networks: Vec<Network>,
 }
 
 /// How a condition compares.
@@ -174,8 +176,25 @@ impl Order {
 }
 
 impl Condition {
+    /// A condition whose values its operator takes.
+    pub(super) fn new(operator: Operator, key: Key, values: Vec<String>) -> Self {
+        let is_of_addresses = operator.compare == Compare::Address;
+        let fixed = values.iter().filter(|_| is_of_addresses);
+        let networks = fixed.filter_map(|value| network(value)).collect();
+        Self { operator, key, values, networks }
+    }
+
     /// Whether a request fulfils it.
     pub(super) fn holds(&self, facts: &Facts<'_>) -> bool {
+        if self.key == Key::SourceIp
+            && self.networks.len() == self.values.len()
+            && self.operator.compare == Compare::Address
+            && let Some(source) = facts.source
+        {
+            // One address and no variables: nothing is read from text.
+            let is_in = self.networks.iter().any(|network| network.holds(source));
+            return is_in != self.operator.is_negated;
+        }
         let found = facts.values(&self.key);
         let Operator { compare, is_negated, if_exists, set } = self.operator;
         if compare == Compare::Null {
@@ -249,7 +268,7 @@ fn seconds(text: &str) -> Option<i64> {
 }
 
 /// Addresses that begin with the same bits.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Network {
     address: IpAddr,
     bits: u32,

@@ -223,7 +223,7 @@ fn read_conditions(value: &Value) -> Result<Vec<Condition>, Error> {
             if let Some(value) = values.iter().find(|value| !is_taken(value)) {
                 return Err(malformed(format!("Invalid value {value} in condition of {name}")));
             }
-            conditions.push(Condition { operator, key, values });
+            conditions.push(Condition::new(operator, key, values));
         }
     }
     if conditions.len() > CONDITIONS_MAX {
