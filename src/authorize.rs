@@ -54,13 +54,7 @@ pub fn authorize<H: Host>(
     request: &s3::Request<'_>,
     route: &Route,
 ) -> Result<Caller, s3::Error> {
-    let fields: Vec<(&str, &str)> = request.headers.iter().collect();
-    let parts = RequestParts {
-        method: request.method,
-        path: request.path,
-        query: request.query,
-        headers: &fields,
-    };
+    let parts = parts(request);
     let signed = match sigv4::parse(&parts)? {
         Authentication::Signed(signed) => signed,
         Authentication::Anonymous(payload) => return Ok(Caller::anonymous(payload)),
@@ -120,20 +114,19 @@ pub fn authorize_form<H: Host>(
 
 /// A form is signed in its fields. A signature in the head, or a digest of all of the body, would go unchecked.
 fn refuse_signed_head(request: &s3::Request<'_>) -> Result<(), s3::Error> {
-    let fields: Vec<(&str, &str)> = request.headers.iter().collect();
-    let parts = RequestParts {
-        method: request.method,
-        path: request.path,
-        query: request.query,
-        headers: &fields,
-    };
-    match sigv4::parse(&parts)? {
+    match sigv4::parse(&parts(request))? {
         Authentication::Anonymous(PayloadMode::Unsigned) => Ok(()),
         Authentication::Anonymous(_) | Authentication::Signed(_) => Err(s3::Error::with_message(
             ErrorCode::InvalidRequest,
             "A form is signed by its fields alone, not by headers or the query.",
         )),
     }
+}
+
+/// What of a request is signed.
+fn parts<'a>(request: &s3::Request<'a>) -> RequestParts<'a> {
+    let s3::Request { method, path, query, headers } = *request;
+    RequestParts { method, path, query, headers: headers.fields() }
 }
 
 fn secret_of<H: Host>(shard: &Shard<H>, access_key: &str) -> Result<String, s3::Error> {

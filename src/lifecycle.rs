@@ -191,7 +191,6 @@ impl Due {
             bucket,
             key: key.to_owned(),
             now_ms,
-            nonce: object.version().id.nonce.rotate_left(32) ^ now_ms,
             seen_ms: Some(object.last_modified_ms),
             ..DeleteObject::default()
         });
@@ -212,11 +211,15 @@ impl Due {
 async fn carry_out<H: Host>(
     shard: &Shard<H>,
     group: GroupId,
-    due: Due,
+    mut due: Due,
     work: &mut Work,
 ) -> Result<(), AskError> {
     if due.deletes.is_empty() {
         return Ok(());
+    }
+    for delete in &mut due.deletes {
+        // Of the delete marker that it may make.
+        delete.nonce = shard.random_u64();
     }
     let is_current: Vec<bool> =
         due.deletes.iter().map(|delete| delete.version == WantedVersion::Current).collect();

@@ -211,7 +211,8 @@ def test_no_route_answers_without_credentials(node: Node, path: str) -> None:
     for method in ("GET", "POST", "PUT"):
         answer = wire.exchange(node.port, Request(method, path, headers={"host": node.address}))
         # A POST that is no form is refused as such (412) before anybody asks who sent it.
-        assert answer.status in (400, 403, 404, 405, 412), (method, path, answer)
+        is_no_form = (method, answer.status) == ("POST", 412)
+        assert is_no_form or answer.status in (400, 403, 404, 405), (method, path, answer)
         assert SECRET_KEY.encode() not in answer.body and ACCESS_KEY.encode() not in answer.body
 
 

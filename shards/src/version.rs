@@ -4,6 +4,8 @@ use std::fmt;
 
 use minicbor::{Decode, Encode};
 
+use crate::object::Object;
+
 /// Names a version of a key: no other version of the key has it, or ever had.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Encode, Decode)]
 pub struct VersionId {
@@ -112,10 +114,11 @@ impl ObjectVersion {
 }
 
 impl WantedVersion {
-    /// Whether a version is the one that is named. None is named by [`Self::Current`].
-    pub fn names(&self, version: &ObjectVersion) -> bool {
+    /// Whether a version that is current, or among the others, is the one. [`Self::Current`] is where it is looked for.
+    pub fn is(&self, object: &Object) -> bool {
+        let version = object.version();
         match self {
-            Self::Current => false,
+            Self::Current => true,
             Self::Null => version.is_null,
             Self::Id(id) => !version.is_null && version.id == *id,
         }

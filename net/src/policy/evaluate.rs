@@ -40,7 +40,7 @@ impl Policy {
 
 impl Statement {
     fn applies(&self, question: &Question<'_>) -> bool {
-        // Cheapest first, most of them said no to.
+        // Cheapest first: most statements end at the action.
         self.actions.fit(|pattern| fits_any_case(pattern, question.action))
             && self.principals.fit(question.facts)
             && self.resources.fit(|pattern| {

@@ -1,4 +1,5 @@
-//! Wildcards: `*` for any characters, `?` for one. Linear in text times stars at most, for texts come from clients.
+//! Wildcards: `*` for any characters, `?` for one. Costs at most the pattern's length for each character of the text, for
+//! texts come from clients.
 
 /// One sign of a pattern.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,28 +32,39 @@ impl Sign {
     }
 }
 
-/// Whether a text fits a pattern. Allocates nothing: a policy has hundreds, and most fit not.
+/// Whether a text fits a pattern. Allocates nothing: a policy has hundreds, and most don't fit.
 pub(super) fn fits(pattern: &str, text: &str) -> bool {
-    fits_by(pattern, text, |one, other| one == other)
+    fits_by(pattern.chars().map(Sign::of_pattern), text, |one, other| one == other)
 }
 
 /// As [`fits`], for texts whose case doesn't matter.
 pub(super) fn fits_any_case(pattern: &str, text: &str) -> bool {
-    fits_by(pattern, text, |one, other| one.eq_ignore_ascii_case(&other))
+    let signs = pattern.chars().map(Sign::of_pattern);
+    fits_by(signs, text, |one, other| one.eq_ignore_ascii_case(&other))
 }
 
-fn fits_by(pattern: &str, text: &str, same: impl Fn(char, char) -> bool) -> bool {
-    let (mut signs, mut rest) = (pattern.chars(), text.chars());
+/// As [`fits`], for a pattern whose signs are known.
+pub(super) fn fits_signs(pattern: &[Sign], text: &str) -> bool {
+    fits_by(pattern.iter().copied(), text, |one, other| one == other)
+}
+
+fn fits_by(
+    mut signs: impl Iterator<Item = Sign> + Clone,
+    text: &str,
+    same: impl Fn(char, char) -> bool,
+) -> bool {
+    let mut rest = text.chars();
     // What follows the last star, and the text behind what that star has taken.
     let mut star = None;
     loop {
-        let (before, sign) = (rest.clone(), signs.next());
-        match (sign, rest.next()) {
-            (Some('*'), _) => {
+        let before = rest.clone();
+        match (signs.next(), rest.next()) {
+            (Some(Sign::Any), _) => {
                 rest = before;
                 star = Some((signs.clone(), rest.clone()));
             }
-            (Some(sign), Some(character)) if sign == '?' || same(sign, character) => {}
+            (Some(Sign::One), Some(_)) => {}
+            (Some(Sign::Literal(sign)), Some(character)) if same(sign, character) => {}
             (None, None) => return true,
             (_, None) => return false,
             (_, Some(_)) => {
@@ -62,33 +74,6 @@ fn fits_by(pattern: &str, text: &str, same: impl Fn(char, char) -> bool) -> bool
             }
         }
     }
-}
-
-/// The same for a pattern whose signs are known.
-pub(super) fn fits_signs(pattern: &[Sign], text: &str) -> bool {
-    let text: Vec<char> = text.chars().collect();
-    let (mut at, mut from) = (0, 0);
-    // Where the last star stood, and how much of the text it has taken.
-    let mut star: Option<(usize, usize)> = None;
-    while let Some(character) = text.get(from) {
-        match pattern.get(at) {
-            Some(Sign::Any) => {
-                star = Some((at, from));
-                at += 1;
-            }
-            Some(sign) if *sign == Sign::One || *sign == Sign::Literal(*character) => {
-                at += 1;
-                from += 1;
-            }
-            Some(_) | None => {
-                let Some((stood, taken)) = star else { return false };
-                star = Some((stood, taken + 1));
-                at = stood + 1;
-                from = taken + 1;
-            }
-        }
-    }
-    pattern.iter().skip(at).all(|sign| *sign == Sign::Any)
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ impl Condition {
     }
 }
 
-/// Networks of more than half of IPv4's, or of IPv6's usual allocations.
+/// Networks too wide to be a fixed set of senders: wider than /8, of IPv6 than /32.
 fn is_wide(network: &str) -> bool {
     let bits = network.split_once('/').and_then(|(_, bits)| bits.parse::<u32>().ok());
     let least = if network.contains(':') { 32 } else { 8 };

@@ -23,6 +23,11 @@ impl<'a> Headers<'a> {
         Self(fields)
     }
 
+    /// The fields themselves.
+    pub fn fields(self) -> &'a [(&'a str, &'a str)] {
+        self.0
+    }
+
     /// The first value under a name in lower case.
     pub fn get(self, name: &str) -> Option<&'a str> {
         self.0.iter().find(|(field, _)| *field == name).map(|(_, value)| *value)

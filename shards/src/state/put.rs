@@ -12,7 +12,7 @@ use super::{
 use crate::{
     command::{DeleteObject, Deleted, PutObject, Refusal, Reply, Stored, WriteCondition},
     limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX, DELETE_KEYS_MAX},
-    object::{Body, BodyId, ContentId, Object, chunk_count},
+    object::{Body, BodyId, BucketId, ContentId, Object, chunk_count},
     state::reclaim::{Condemned, CondemnedId},
     version::{Versioning, WantedVersion},
 };
@@ -71,7 +71,8 @@ impl<D: Directory> State<D> {
         delete: &DeleteObject,
         draft: &mut Draft,
     ) -> Result<Result<Reply, Refusal>, Error> {
-        let deleted = self.delete_one(delete, draft).await?;
+        let versioning = self.bucket_state(delete.bucket).await?.versioning;
+        let deleted = self.delete_one(delete, versioning, draft).await?;
         Ok(deleted.map(Reply::Deleted))
     }
 
@@ -85,8 +86,15 @@ impl<D: Directory> State<D> {
         }
         draft.remember();
         let mut each = Vec::with_capacity(deletes.len());
+        // They are of one bucket, but that isn't said.
+        let mut known: Option<(BucketId, Versioning)> = None;
         for delete in deletes {
-            each.push(self.delete_one(delete, draft).await?);
+            let versioning = match known.filter(|(bucket, _)| *bucket == delete.bucket) {
+                Some((_, versioning)) => versioning,
+                None => self.bucket_state(delete.bucket).await?.versioning,
+            };
+            known = Some((delete.bucket, versioning));
+            each.push(self.delete_one(delete, versioning, draft).await?);
         }
         Ok(Ok(Reply::DeletedEach(each)))
     }
@@ -95,9 +103,9 @@ impl<D: Directory> State<D> {
     async fn delete_one(
         &self,
         delete: &DeleteObject,
+        versioning: Versioning,
         draft: &mut Draft,
     ) -> Result<Result<Deleted, Refusal>, Error> {
-        let versioning = self.bucket_state(delete.bucket).await?.versioning;
         if versioning != Versioning::Off {
             // Boxed, for else every command would keep room for it.
             return Box::pin(self.delete_versioned(delete, versioning, draft)).await;

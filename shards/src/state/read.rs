@@ -112,9 +112,7 @@ impl<D: Directory> State<D> {
         loop {
             let moves = self.moves.get();
             let current = self.load(&index_key).await?;
-            if let Some((object, entry)) = current
-                && (wanted == WantedVersion::Current || wanted.names(&object.version()))
-            {
+            if let Some((object, entry)) = current.filter(|(object, _)| wanted.is(object)) {
                 return Ok(Some(Lying { index_key, object, entry }));
             }
             // Boxed, for else every read would keep room for it.
@@ -139,19 +137,12 @@ impl<D: Directory> State<D> {
         if self.bucket_state(bucket).await?.versioning == Versioning::Off {
             return Ok(None);
         }
-        let sequence = match wanted {
-            WantedVersion::Current => {
-                let newest = self.newest((bucket, key), &Draft::default()).await?;
-                return Ok(newest.filter(|newest| newest.object.is_marker()));
-            }
-            WantedVersion::Id(id) => Some(id.sequence),
-            WantedVersion::Null => self.record(&keys::null(self.group, bucket, key)).await?,
-        };
-        let Some(sequence) = sequence else { return Ok(None) };
-        let index_key = keys::version(self.group, bucket, key, sequence);
-        let found = self.load(&index_key).await?;
-        let found = found.filter(|(object, _)| wanted.names(&object.version()));
-        Ok(found.map(|(object, entry)| Lying { index_key, object, entry }))
+        let nothing = Draft::default();
+        if wanted != WantedVersion::Current {
+            return self.among_others((bucket, key), wanted, &nothing).await;
+        }
+        let newest = self.newest((bucket, key), &nothing).await?;
+        Ok(newest.filter(|newest| newest.object.is_marker()))
     }
 
     /// Bytes of a chunk, verified. [`Error::Absent`] where it was reclaimed: hold a [`Pin`].

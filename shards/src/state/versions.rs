@@ -77,7 +77,7 @@ impl<D: Directory> State<D> {
         if versioning != Versioning::Suspended {
             return Ok(Ok(()));
         }
-        let null = Box::pin(self.named(name, WantedVersion::Null, draft)).await?;
+        let null = Box::pin(self.wanted(name, WantedVersion::Null, draft)).await?;
         let leave = Leave { now_ms, bypasses_governance: false };
         let is_locked = null.is_some_and(|null| null.object.is_locked(leave));
         Ok(if is_locked { Err(Refusal::Locked) } else { Ok(()) })
@@ -95,12 +95,7 @@ impl<D: Directory> State<D> {
         let name = (delete.bucket, delete.key.as_str());
         let condition =
             WriteCondition { if_none_match_any: false, if_match: delete.if_match.clone() };
-        let found = match delete.version {
-            WantedVersion::Current => self.current(name, draft).await?,
-            wanted @ (WantedVersion::Null | WantedVersion::Id(_)) => {
-                self.named(name, wanted, draft).await?
-            }
-        };
+        let found = self.wanted(name, delete.version, draft).await?;
         if let Err(refusal) = condition.check(found.as_ref().map(|found| &found.object)) {
             return Ok(Err(refusal));
         }
@@ -134,19 +129,14 @@ impl<D: Directory> State<D> {
         Ok(Ok(Deleted { found: true, version, is_marker }))
     }
 
-    /// Changes what is kept beside the bytes of a version: its payload stays where it is.
+    /// Changes what is kept beside the bytes of a version. Inline bytes and parts are written again with it; chunks are not.
     pub(super) async fn amend(
         &self,
         amend: &Amend,
         draft: &mut Draft,
     ) -> Result<Result<Reply, Refusal>, Error> {
         let name = (amend.bucket, amend.key.as_str());
-        let found = match amend.version {
-            WantedVersion::Current => self.current(name, draft).await?,
-            wanted @ (WantedVersion::Null | WantedVersion::Id(_)) => {
-                self.named(name, wanted, draft).await?
-            }
-        };
+        let found = self.wanted(name, amend.version, draft).await?;
         let Some(mut found) = found else { return Ok(Err(Refusal::NoSuchKey)) };
         if found.object.is_marker() {
             return Ok(Err(Refusal::IsMarker));
@@ -225,7 +215,7 @@ impl<D: Directory> State<D> {
                     return Ok(sequence);
                 }
                 Some(_) | None => {
-                    if let Some(null) = self.named(name, WantedVersion::Null, draft).await? {
+                    if let Some(null) = self.wanted(name, WantedVersion::Null, draft).await? {
                         self.remove(name, &null, now_ms, draft).await?;
                     }
                 }
@@ -356,19 +346,27 @@ impl<D: Directory> State<D> {
         }
     }
 
-    /// The version of a key that is named.
-    async fn named(
+    /// The version of a key that is wanted. Where a delete marker is the newest, nothing is current.
+    async fn wanted(
         &self,
         name: Name<'_>,
         wanted: WantedVersion,
         draft: &Draft,
     ) -> Result<Option<Lying>, Error> {
-        let (bucket, key) = name;
-        let is_named = |lying: &Lying| wanted.names(&lying.object.version());
-        let current = self.current(name, draft).await?.filter(is_named);
-        if current.is_some() {
-            return Ok(current);
+        let current = self.current(name, draft).await?;
+        match current.filter(|lying| wanted.is(&lying.object)) {
+            Some(current) => Ok(Some(current)),
+            None => self.among_others(name, wanted, draft).await,
         }
+    }
+
+    /// The version that is wanted, where it isn't the current one.
+    pub(super) async fn among_others(
+        &self,
+        (bucket, key): Name<'_>,
+        wanted: WantedVersion,
+        draft: &Draft,
+    ) -> Result<Option<Lying>, Error> {
         let sequence = match wanted {
             WantedVersion::Current => None,
             WantedVersion::Id(id) => Some(id.sequence),
@@ -380,7 +378,8 @@ impl<D: Directory> State<D> {
         };
         let Some(sequence) = sequence else { return Ok(None) };
         let index_key = keys::version(self.group, bucket, key, sequence);
-        Ok(self.lying(index_key, draft).await?.filter(is_named))
+        let found = self.lying(index_key, draft).await?;
+        Ok(found.filter(|lying| wanted.is(&lying.object)))
     }
 
     /// An index entry as the draft leaves it.

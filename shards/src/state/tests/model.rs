@@ -89,8 +89,9 @@ impl Model {
         let versioning = self.versioning(delete.bucket);
         let place = match delete.version {
             WantedVersion::Current => last.filter(|last| !versions[*last].version.is_marker),
-            wanted @ (WantedVersion::Null | WantedVersion::Id(_)) => {
-                versions.iter().position(|version| wanted.names(&version.version))
+            WantedVersion::Null => versions.iter().position(|one| one.version.is_null),
+            WantedVersion::Id(id) => {
+                versions.iter().position(|one| !one.version.is_null && one.version.id == id)
             }
         };
         let etag = place.map(|place| versions[place].etag.clone());
