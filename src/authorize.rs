@@ -43,7 +43,8 @@ impl Caller {
         }
     }
 
-    fn anonymous(payload: PayloadMode) -> Self {
+    /// Somebody who didn't sign.
+    pub fn anonymous(payload: PayloadMode) -> Self {
         Self { identity: Identity::Anonymous, payload, verified: None, length_bytes: None }
     }
 }

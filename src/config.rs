@@ -24,6 +24,8 @@ pub struct Settings {
     pub region: Option<String>,
     /// The domain under which `BUCKET.domain` names a bucket.
     pub domain: Option<String>,
+    /// Which hosts are websites.
+    pub website: Websites,
     /// Where the root credentials come from.
     pub credentials: CredentialSource,
     /// Certificate and key; plain HTTP where there is none.
@@ -38,6 +40,16 @@ pub struct Settings {
     pub log: LogSettings,
     /// Seconds that requests under way may take after SIGTERM.
     pub drain_seconds: u64,
+}
+
+/// Which hosts are websites.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Websites {
+    /// The domain under which `BUCKET.domain` is the website of a bucket.
+    pub domain: Option<String>,
+    /// Hosts that are the websites of the buckets of the same names. Only those that are named here: else whoever may make
+    /// a bucket could take the host's other users away.
+    pub hosts: Vec<String>,
 }
 
 /// Where the root credentials come from.
@@ -130,12 +142,15 @@ impl Settings {
             return Err(Error::Value { setting: "data", problem });
         }
         let tls = merge_tls(flags, file.tls)?;
+        let domain = flags.domain.clone().or(file.domain);
+        let website = websites(flags, file.website, domain.as_deref())?;
         Ok(Self {
             data,
             listen: flags.listen.or(file.listen).unwrap_or(limits::LISTEN_DEFAULT),
             memory_bytes: memory(flags.memory.or(file.memory))?,
             region: flags.region.clone().or(file.region),
-            domain: flags.domain.clone().or(file.domain),
+            domain,
+            website,
             credentials: credentials(flags, file.credentials_file)?,
             tls,
             scrub: scrub(flags, &file.scrub)?,
@@ -185,6 +200,21 @@ fn scrub(flags: &cli::Serve, file: &file::Scrub) -> Result<Option<ScrubPlan>, Er
 fn lifecycle_period(flags: &cli::Serve, file: &file::Lifecycle) -> Option<Duration> {
     let default = period::Period(Some(limits::LIFECYCLE_PERIOD_DEFAULT));
     flags.lifecycle_period.or(file.period).unwrap_or(default).0
+}
+
+fn websites(
+    flags: &cli::Serve,
+    file: file::Website,
+    s3_domain: Option<&str>,
+) -> Result<Websites, Error> {
+    let domain = flags.website_domain.clone().or(file.domain);
+    if domain.is_some() && domain.as_deref() == s3_domain {
+        let problem = "it is the domain of S3's own requests; give websites another".to_owned();
+        return Err(Error::Value { setting: "website.domain", problem });
+    }
+    let named = if flags.website_host.is_empty() { file.hosts } else { flags.website_host.clone() };
+    let hosts = named.into_iter().map(|host| host.to_ascii_lowercase()).collect();
+    Ok(Websites { domain, hosts })
 }
 
 fn credentials(flags: &cli::Serve, file: Option<PathBuf>) -> Result<CredentialSource, Error> {

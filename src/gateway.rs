@@ -28,6 +28,7 @@ pub mod refusal;
 pub mod tagging;
 mod version;
 pub mod versioning;
+pub mod website;
 
 use std::sync::Arc;
 
@@ -62,6 +63,12 @@ pub async fn respond<H: Host>(exchange: &mut Exchange<'_, H>) -> Response<H> {
         exchange.counted = Counted::Metrics;
         // Boxed, for else every connection would keep room for the figures.
         return Box::pin(metrics::respond(exchange)).await;
+    }
+    if let Some(bucket) = website::bucket_of(exchange) {
+        exchange.counted = Counted::Website;
+        // Boxed, for else every connection would keep room for it.
+        let response = Box::pin(website::respond(exchange, &bucket)).await;
+        return cors::stamp_of(exchange, &bucket, response);
     }
     let response = match perform(exchange).await {
         Ok(response) => response,
@@ -167,6 +174,12 @@ fn error_response<H: Host>(exchange: &Exchange<'_, H>, error: &s3::Error) -> Res
         request_id: &exchange.request_id,
         host_id: exchange.shard.host_id(),
     };
+    let head = error_head(exchange, error);
+    Response::full(head, "application/xml", error.to_xml(&context))
+}
+
+/// The head of an error's response. What is the node's fault is logged.
+fn error_head<H: Host>(exchange: &Exchange<'_, H>, error: &s3::Error) -> ResponseHead {
     let (code, status) = (error.code().name(), error.status());
     if status >= 500 && status != 501 {
         let (request_id, path) = (&exchange.request_id, exchange.head.path());
@@ -179,7 +192,7 @@ fn error_response<H: Host>(exchange: &Exchange<'_, H>, error: &s3::Error) -> Res
     if status == 503 {
         head = head.header("Retry-After", "1");
     }
-    Response::full(head, "application/xml", error.to_xml(&context))
+    head
 }
 
 /// The tags of a version, where it is there.

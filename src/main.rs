@@ -50,6 +50,12 @@ fn check(settings: &Settings) -> Result<(), String> {
     println!("memory       {}", ByteSize(settings.memory_bytes));
     println!("region       {}", settings.region.as_deref().unwrap_or("any"));
     println!("domain       {}", settings.domain.as_deref().unwrap_or("none (path style only)"));
+    let website = settings.website.domain.iter().chain(&settings.website.hosts);
+    let website: Vec<&str> = website.map(String::as_str).collect();
+    println!(
+        "website      {}",
+        if website.is_empty() { "none".to_owned() } else { website.join(", ") }
+    );
     println!("credentials  {:?}", settings.credentials);
     match &settings.tls {
         Some(files) => {

@@ -89,6 +89,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         memory_bytes: settings.memory_bytes,
         region: settings.region.clone(),
         domain: settings.domain.clone(),
+        website: settings.website.clone(),
         tls: certificate.is_some(),
         drain_seconds: settings.drain_seconds,
         credentials,

@@ -30,6 +30,7 @@ pub use anode_shards::ring::META_GROUP;
 
 use crate::{
     answer::Holdings,
+    config::Websites,
     connection::date_of,
     credentials::Credentials,
     gateway::read::Room,
@@ -57,6 +58,8 @@ pub struct Settings {
     pub region: Option<String>,
     /// The domain under which `BUCKET.domain` names a bucket.
     pub domain: Option<String>,
+    /// Which hosts are websites.
+    pub website: Websites,
     /// Whether clients connect by HTTPS.
     pub tls: bool,
     /// How long requests under way may take after the node is told to stop, in seconds.

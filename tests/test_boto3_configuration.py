@@ -34,7 +34,6 @@ NOT_IMPLEMENTED = [
     ("GET", "metrics"),
     ("GET", "analytics"),
     ("PUT", "encryption"),
-    ("PUT", "website"),
     ("PUT", "notification"),
     ("PUT", "replication"),
 ]

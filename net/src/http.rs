@@ -30,7 +30,7 @@ pub use head::{Head, Method};
 pub use limits::Limits;
 pub use parse::parse_head;
 pub use refusal::Refusal;
-pub use response::{CONTINUE, ResponseHead, Stamp, body_allowed};
+pub use response::{CONTINUE, ResponseHead, Stamp, body_allowed, reason};
 
 #[cfg(test)]
 mod tests;

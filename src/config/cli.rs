@@ -168,6 +168,14 @@ pub struct Serve {
     #[arg(long, env = "ANODE_DOMAIN", value_name = "DOMAIN")]
     pub domain: Option<String>,
 
+    /// The domain under which BUCKET.DOMAIN is the website of a bucket [default: no websites]
+    #[arg(long, env = "ANODE_WEBSITE_DOMAIN", value_name = "DOMAIN")]
+    pub website_domain: Option<String>,
+
+    /// A host that is the website of the bucket of the same name; give it once a host
+    #[arg(long, env = "ANODE_WEBSITE_HOST", value_name = "HOST", value_delimiter = ',')]
+    pub website_host: Vec<String>,
+
     /// Root access key id; with `ANODE_SECRET_ACCESS_KEY` [default: made at the first start and shown once]
     #[arg(skip)]
     pub access_key_id: Option<String>,

@@ -25,6 +25,8 @@ pub struct File {
     pub region: Option<String>,
     /// The virtual-host domain.
     pub domain: Option<String>,
+    /// Websites.
+    pub website: Website,
     /// A file with the root credentials.
     pub credentials_file: Option<PathBuf>,
     /// Who may read metrics.
@@ -49,6 +51,16 @@ pub struct Tls {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+}
+
+/// The table `[website]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Website {
+    /// The domain of websites.
+    pub domain: Option<String>,
+    /// Hosts that are called as their buckets.
+    pub hosts: Vec<String>,
 }
 
 /// The table `[lifecycle]`.

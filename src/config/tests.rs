@@ -27,6 +27,8 @@ fn each_bad_value_names_its_setting() {
     let half_credentials = cli::Serve { access_key_id: Some("AK".into()), ..flags() };
     let twice = cli::Serve { data: vec!["/a".into(), "/a".into()], ..flags() };
     let slow = cli::Serve { scrub_rate: Some(ByteSize::b(1)), ..flags() };
+    let both = Some("s3.test".to_owned());
+    let one_domain = cli::Serve { domain: both.clone(), website_domain: both, ..flags() };
     let small = cli::Serve { memory: Some(ByteSize::mib(1)), ..flags() };
     for (flags, setting) in [
         (cli::Serve::default(), "data:"),
@@ -34,6 +36,7 @@ fn each_bad_value_names_its_setting() {
         (half_tls, "tls:"),
         (half_credentials, "ANODE_ACCESS_KEY_ID:"),
         (small, "memory:"),
+        (one_domain, "website.domain:"),
         (slow, "scrub.rate:"),
     ] {
         let error = Settings::merge(&flags, file::File::default()).unwrap_err().to_string();

@@ -113,6 +113,7 @@ fn check<H: Host>(
         ConfigurationKind::Tagging
         | ConfigurationKind::ObjectLock
         | ConfigurationKind::Lifecycle
+        | ConfigurationKind::Website
         | ConfigurationKind::Cors
         | ConfigurationKind::PublicAccessBlock
         | ConfigurationKind::OwnershipControls

@@ -46,18 +46,31 @@ fn refused(question: &Question<'_>, message: &'static str) -> s3::Error {
 }
 
 /// Adds what the page of another origin may know of a response, whatever it is.
-pub fn stamp<H: Host>(exchange: &Exchange<'_, H>, mut response: Response<H>) -> Response<H> {
+pub fn stamp<H: Host>(exchange: &Exchange<'_, H>, response: Response<H>) -> Response<H> {
     let head = &exchange.head;
-    let Some(origin) = head.header("origin") else { return response };
-    if head.method_name() == "OPTIONS" {
+    if head.header("origin").is_none() {
         return response;
     }
     let domain = exchange.shard.settings().domain.as_deref();
     let Ok(address) = address::resolve(head.header("host"), domain, head.path()) else {
         return response;
     };
+    stamp_of(exchange, address.bucket().unwrap_or_default(), response)
+}
+
+/// Adds what the page of another origin may know of a response about a bucket.
+pub fn stamp_of<H: Host>(
+    exchange: &Exchange<'_, H>,
+    bucket: &str,
+    mut response: Response<H>,
+) -> Response<H> {
+    let head = &exchange.head;
+    let Some(origin) = head.header("origin") else { return response };
+    if head.method_name() == "OPTIONS" {
+        return response;
+    }
     let meta = exchange.shard.meta();
-    let bucket = address.bucket().and_then(|bucket| meta.buckets.get(bucket));
+    let bucket = meta.buckets.get(bucket);
     let cors = bucket.and_then(|bucket| bucket.configurations.cors.as_ref());
     let question = Question { origin, method: head.method_name(), headers: "" };
     if let Some(said) = cors.and_then(|cors| cors.answer(&question)) {

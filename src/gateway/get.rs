@@ -69,7 +69,17 @@ pub async fn get<H: Host>(
             "Request specific response headers cannot be used for anonymous GET requests.",
         ));
     }
-    let mut found = find(shard, (&read.bucket, &read.key), &read.version, want).await?;
+    let found = find(shard, (&read.bucket, &read.key), &read.version, want).await?;
+    answer(shard, caller, read, (found, want)).await
+}
+
+/// Answers with an object that was found: what of it is wanted, where its conditions hold.
+pub(crate) async fn answer<H: Host>(
+    shard: &Shard<H>,
+    caller: &Caller,
+    read: &ReadObject,
+    (mut found, want): (Found<H>, Want),
+) -> Result<Response<H>, s3::Error> {
     if caller.identity == Identity::Anonymous {
         // What needs a permission of its own isn't told with the object.
         (found.object.lock, found.object.tags) = (None, Vec::new());
@@ -83,7 +93,26 @@ pub async fn get<H: Host>(
         }
     }
     let selection = select(read, object)?;
-    let mut response = respond(read, found, &selection, want);
+    begin(shard, read, respond(read, found, &selection, want)).await
+}
+
+/// Answers with all of an object and a status of one's own: the page that a website shows with an error.
+pub(crate) async fn page<H: Host>(
+    shard: &Shard<H>,
+    read: &ReadObject,
+    mut found: Found<H>,
+    (status, want): (u16, Want),
+) -> Result<Response<H>, s3::Error> {
+    (found.object.lock, found.object.tags) = (None, Vec::new());
+    begin(shard, read, whole(status, read, found, want)).await
+}
+
+/// Reads the first bytes of a response while its status can still be another.
+async fn begin<H: Host>(
+    shard: &Shard<H>,
+    read: &ReadObject,
+    mut response: Response<H>,
+) -> Result<Response<H>, s3::Error> {
     if let ResponseBody::Object(reader) = &mut response.body {
         let begun = reader.begin_reading(&read.bucket, &read.key).await;
         begun.inspect_err(|error| tell(shard, reader.subject(), error))?;
@@ -231,11 +260,7 @@ fn respond<H: Host>(
     want: Want,
 ) -> Response<H> {
     match selection {
-        Selection::Whole => {
-            let size = found.object.size;
-            let head = object_head(200, read, &found, true).length(size);
-            deliver(head, found.source, want, vec![Stretch::Object(0..size)])
-        }
+        Selection::Whole => whole(200, read, found, want),
         Selection::Range(range) => partial(read, found, (range, want)),
         Selection::Part { range, count } => {
             let head = part_head(read, &found, range)
@@ -244,6 +269,12 @@ fn respond<H: Host>(
         }
         Selection::Ranges(ranges) => several(read, found, (ranges, want)),
     }
+}
+
+fn whole<H: Host>(status: u16, read: &ReadObject, found: Found<H>, want: Want) -> Response<H> {
+    let size = found.object.size;
+    let head = object_head(status, read, &found, true).length(size);
+    deliver(head, found.source, want, vec![Stretch::Object(0..size)])
 }
 
 fn part_head<H: Host>(read: &ReadObject, found: &Found<H>, range: &Range<u64>) -> ResponseHead {

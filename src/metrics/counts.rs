@@ -23,6 +23,8 @@ pub enum Counted {
     Health,
     /// `/metrics`.
     Metrics,
+    /// A page of a website.
+    Website,
     /// Nothing that S3 knows, or no HTTP.
     #[default]
     Unknown,
@@ -32,8 +34,8 @@ const KIND_COUNT: usize = Kind::AbortMultipartUpload as usize + 1;
 /// How many values [`Counted`] has.
 pub const OPERATION_COUNT: usize = KIND_COUNT + OTHERS.len();
 /// What isn't a [`Kind`], in the order of its places, by name.
-const OTHERS: [&str; 6] =
-    ["Configuration", "NotConfigured", "NotImplemented", "Health", "Metrics", "Unknown"];
+const OTHERS: [&str; 7] =
+    ["Configuration", "NotConfigured", "NotImplemented", "Health", "Metrics", "Website", "Unknown"];
 
 /// The classes of status that responses have, by name.
 pub const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
@@ -79,7 +81,8 @@ impl Counted {
             Self::NotImplemented => KIND_COUNT + 2,
             Self::Health => KIND_COUNT + 3,
             Self::Metrics => KIND_COUNT + 4,
-            Self::Unknown => KIND_COUNT + 5,
+            Self::Website => KIND_COUNT + 5,
+            Self::Unknown => KIND_COUNT + 6,
         }
     }
 

@@ -18,6 +18,7 @@ use rustls::ServerConfig;
 
 use super::{Owner, SimHost, World, network::Network};
 use crate::{
+    config::Websites,
     credentials::Credentials,
     layout::{self, Layout},
     metrics::Exposure,
@@ -295,6 +296,7 @@ impl SimNode {
             memory_bytes: self.options.memory_bytes,
             region: None,
             domain: None,
+            website: Websites::default(),
             tls: false,
             drain_seconds: crate::limits::DRAIN_SECONDS_DEFAULT,
             credentials: self.options.credentials.clone(),

@@ -168,8 +168,8 @@ fn put_number(text: &mut BytesMut, number: u64) {
     text.put_slice(&digits[start..]);
 }
 
-/// The reason phrase, for people only.
-fn reason(status: u16) -> &'static str {
+/// The reason phrase of a status, for people only.
+pub fn reason(status: u16) -> &'static str {
     match status {
         100 => "Continue",
         200 => "OK",

@@ -116,14 +116,15 @@ fn looks_like_an_address(name: &str) -> bool {
 }
 
 /// The bucket of a host below the domain. Host names have no case, buckets are in lower case.
-fn label(host: &str, domain: &str) -> Option<String> {
+pub fn label(host: &str, domain: &str) -> Option<String> {
     let name = without_port(host).to_ascii_lowercase();
     let domain = without_port(domain).to_ascii_lowercase();
     let below = name.strip_suffix(&domain)?.strip_suffix('.')?;
     if below.is_empty() { None } else { Some(below.to_owned()) }
 }
 
-fn without_port(host: &str) -> &str {
+/// The name of a host, without its port.
+pub fn without_port(host: &str) -> &str {
     match host.rsplit_once(':') {
         Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
         Some(_) | None => host,

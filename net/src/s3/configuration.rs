@@ -11,6 +11,7 @@ pub mod object_lock;
 pub mod ownership;
 pub mod payment;
 pub mod public_access;
+pub mod website;
 
 use bytes::Bytes;
 
@@ -27,6 +28,7 @@ use object_lock::ObjectLock;
 use ownership::Ownership;
 use payment::Payer;
 use public_access::PublicAccessBlock;
+use website::Website;
 
 /// Which configuration. Its number is stored and never used for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +53,8 @@ pub enum ConfigurationKind {
     Policy = 8,
     /// `LifecycleConfiguration`.
     Lifecycle = 9,
+    /// `WebsiteConfiguration`.
+    Website = 12,
 }
 
 /// What is done with a configuration.
@@ -87,11 +91,13 @@ pub struct Configurations {
     pub policy: Option<Policy>,
     /// What goes when.
     pub lifecycle: Option<Lifecycle>,
+    /// What it is as a website.
+    pub website: Option<Website>,
 }
 
 impl ConfigurationKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Tagging,
         Self::Cors,
         Self::PublicAccessBlock,
@@ -102,6 +108,7 @@ impl ConfigurationKind {
         Self::ObjectLock,
         Self::Policy,
         Self::Lifecycle,
+        Self::Website,
     ];
 
     /// The number that it is stored under.
@@ -134,6 +141,7 @@ impl ConfigurationKind {
             Self::ObjectLock => ErrorCode::ObjectLockConfigurationNotFoundError,
             Self::Policy => ErrorCode::NoSuchBucketPolicy,
             Self::Lifecycle => ErrorCode::NoSuchLifecycleConfiguration,
+            Self::Website => ErrorCode::NoSuchWebsiteConfiguration,
             Self::RequestPayment => return Ok(Payer::BucketOwner.document()),
             Self::Accelerate => return Ok(empty("AccelerateConfiguration")),
             Self::Logging => return Ok(empty("BucketLoggingStatus")),
@@ -160,6 +168,7 @@ impl Configurations {
             ConfigurationKind::Accelerate => self.accelerate = Some(Accelerate::read(document)?),
             ConfigurationKind::Logging => self.logging = Logging::read(document)?,
             ConfigurationKind::Lifecycle => self.lifecycle = Some(Lifecycle::read(document)?),
+            ConfigurationKind::Website => self.website = Some(Website::read(document)?),
             ConfigurationKind::Policy => {
                 let text = std::str::from_utf8(document);
                 self.policy = Some(Policy::parse(text.unwrap_or_default())?);
@@ -185,6 +194,7 @@ impl Configurations {
             ConfigurationKind::Logging => self.logging.as_ref().map(Logging::document),
             ConfigurationKind::ObjectLock => self.object_lock.as_ref().map(ObjectLock::document),
             ConfigurationKind::Lifecycle => self.lifecycle.as_ref().map(Lifecycle::document),
+            ConfigurationKind::Website => self.website.as_ref().map(Website::document),
             ConfigurationKind::Policy => {
                 self.policy.as_ref().map(|policy| Bytes::copy_from_slice(policy.text().as_bytes()))
             }
@@ -206,8 +216,9 @@ mod tests {
 
     #[test]
     fn numbers_come_back_and_each_is_one_kind() {
-        for (number, kind) in (0..).zip(ConfigurationKind::ALL) {
-            assert_eq!((kind.number(), ConfigurationKind::of_number(number)), (number, Some(kind)));
+        assert!(ConfigurationKind::ALL.is_sorted_by(|one, next| one < next));
+        for kind in ConfigurationKind::ALL {
+            assert_eq!(ConfigurationKind::of_number(kind.number()), Some(kind));
         }
         assert_eq!(ConfigurationKind::of_number(u8::MAX), None);
     }
@@ -254,6 +265,10 @@ mod tests {
             (
                 ConfigurationKind::Lifecycle,
                 "<LifecycleConfiguration><Rule><ID>a</ID><Prefix>p</Prefix><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>",
+            ),
+            (
+                ConfigurationKind::Website,
+                "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument></WebsiteConfiguration>",
             ),
         ] {
             let mut all = Configurations::default();

@@ -4,6 +4,7 @@
 
 pub mod code;
 mod below;
+mod page;
 
 use std::borrow::Cow;
 use std::fmt;

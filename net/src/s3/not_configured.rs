@@ -12,8 +12,6 @@ use crate::s3::xml::write::Document;
 /// A configuration that is never there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotConfigured {
-    /// `GetBucketWebsite`.
-    Website,
     /// `GetBucketNotificationConfiguration`.
     Notification,
     /// `GetBucketReplication`.
@@ -30,7 +28,6 @@ impl NotConfigured {
     pub fn answer(self, bucket: &str, owner: &Owner<'_>) -> Result<Bytes, Error> {
         let missing = |code: ErrorCode| Err(Error::new(code).field("BucketName", bucket));
         match self {
-            Self::Website => missing(ErrorCode::NoSuchWebsiteConfiguration),
             Self::Replication => missing(ErrorCode::ReplicationConfigurationNotFoundError),
             Self::Encryption => missing(ErrorCode::ServerSideEncryptionConfigurationNotFoundError),
             Self::Notification => Ok(empty("NotificationConfiguration")),
@@ -65,7 +62,6 @@ mod tests {
     #[test]
     fn errors_are_those_of_aws() {
         for (kind, status, code) in [
-            (NotConfigured::Website, 404, "NoSuchWebsiteConfiguration"),
             (NotConfigured::Replication, 404, "ReplicationConfigurationNotFoundError"),
             (NotConfigured::Encryption, 404, "ServerSideEncryptionConfigurationNotFoundError"),
         ] {

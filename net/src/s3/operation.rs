@@ -126,6 +126,14 @@ pub fn route(request: &Request<'_>, domain: Option<&str>) -> Result<Routed, Erro
 }
 
 impl Routed {
+    /// A GET of an object that was asked for in another way.
+    pub fn get_object(bucket: &str, key: &str) -> Self {
+        let is_it = |route: &&Route| route.answer == Answer::Served(Kind::GetObject);
+        let route = ROUTES.iter().find(is_it).expect("every kind is in the table");
+        let address = Address::Object { bucket: bucket.to_owned(), key: key.to_owned() };
+        Self { route, address, query: Query::default() }
+    }
+
     /// Reads the parameters. Asking for a feature that Anode hasn't is an error. Those of `PostObject` are the fields of
     /// its form: they stand for headers ([`Form::headers`](crate::s3::Form::headers)).
     pub fn operation(&self, headers: Headers<'_>) -> Result<Operation, Error> {

@@ -45,7 +45,7 @@ impl Query {
 /// Decodes percent escapes; a plus stays a plus.
 ///
 /// `InvalidURI` where an escape is broken or the text isn't UTF-8.
-pub(super) fn decode(raw: &str) -> Result<String, Error> {
+pub fn decode(raw: &str) -> Result<String, Error> {
     if !escapes_are_whole(raw) {
         return Err(Error::new(ErrorCode::InvalidURI));
     }

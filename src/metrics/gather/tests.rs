@@ -5,6 +5,7 @@ use anode_shards::group::Timing;
 
 use super::*;
 use crate::{
+    config::Websites,
     layout::Layout,
     metrics::Exposure,
     shard::{Account, Phase, Settings},
@@ -19,6 +20,7 @@ fn shards(world: &World) -> Vec<Shard<SimHost>> {
         memory_bytes: 1 << 28,
         region: None,
         domain: None,
+        website: Websites::default(),
         tls: false,
         drain_seconds: 1,
         credentials: None,

@@ -140,7 +140,6 @@ fn configuration_and_missing_operations_are_told_apart() {
         routed.operation(Headers::new(&[("x-amz-server-side-encryption", "AES256")])).unwrap()
     };
     for (target, kind) in [
-        ("/bucket?website", NotConfigured::Website),
         ("/bucket?notification", NotConfigured::Notification),
         ("/bucket?replication", NotConfigured::Replication),
         ("/bucket?encryption", NotConfigured::Encryption),

@@ -23,6 +23,11 @@ impl Document {
         Self { text: "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_owned() }
     }
 
+    /// A page of HTML, as far as its elements are written as those of XML.
+    pub fn html() -> Self {
+        Self { text: String::new() }
+    }
+
     /// A document whose root element is in S3's namespace.
     pub fn with_root(name: &str) -> Self {
         let mut document = Self::new();
