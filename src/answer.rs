@@ -230,6 +230,7 @@ fn needs_space(command: &Command) -> bool {
             | Command::CompleteUpload(_)
             | Command::CreateBucket(_)
             | Command::Configure(_)
+            | Command::ChangeIam(_)
             | Command::Amend(_)
     )
 }
@@ -312,8 +313,9 @@ impl<H: Host> Shard<H> {
             buckets: state.buckets().await.map_err(of_storage)?,
             configurations: state.configurations().await.map_err(of_storage)?,
             credentials: state.credentials().await.map_err(of_storage)?,
+            iam: state.iam().await.map_err(of_storage)?,
         };
-        let view = Arc::new(MetaView::new(*version, records, &self.meta()));
+        let view = Arc::new(MetaView::new(*version, records, self.account(), &self.meta()));
         let (sender, receiver) = oneshot::channel();
         let others = self.host().shard_count() - 1;
         if others > 0 {

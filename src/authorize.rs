@@ -1,13 +1,13 @@
 //! Who asks: SigV4 says so. What they may is said elsewhere ([`crate::permission`]).
 
-use std::ops::RangeInclusive;
+use std::{ops::RangeInclusive, sync::Arc};
 
 use anode_net::{
     s3::{self, ErrorCode, Form, PostPolicy, Routed, operation::Route},
     sigv4::{self, Authentication, Expected, PayloadMode, RequestParts, Verified},
 };
 
-use crate::{gateway::record, host::Host, shard::Shard};
+use crate::{gateway::record, host::Host, iam::Principal, shard::Shard};
 
 /// A request's proven sender, and how its body is framed.
 #[derive(Debug)]
@@ -23,24 +23,31 @@ pub struct Caller {
 }
 
 /// Who sends a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Identity {
-    /// The root of the node's account, by one of the credentials that the meta group knows.
-    Root {
-        /// The access key that signed.
-        access_key: String,
-    },
+    /// Somebody whose access key the node knows.
+    Known(Arc<Principal>),
     /// Nobody signed.
     Anonymous,
 }
 
 impl Caller {
+    /// Who it is, where somebody signed.
+    pub fn principal(&self) -> Option<&Arc<Principal>> {
+        match &self.identity {
+            Identity::Known(principal) => Some(principal),
+            Identity::Anonymous => None,
+        }
+    }
+
     /// A name to keep with what they make.
     pub fn name(&self) -> &str {
-        match &self.identity {
-            Identity::Root { access_key } => access_key,
-            Identity::Anonymous => "anonymous",
-        }
+        self.principal().map_or("anonymous", |principal| &principal.access_key)
+    }
+
+    /// Whether nobody signed.
+    pub fn is_anonymous(&self) -> bool {
+        self.principal().is_none()
     }
 
     /// Somebody who didn't sign.
@@ -63,14 +70,14 @@ pub fn authorize<H: Host>(
     if signed.session_token.is_some() {
         return Err(s3::Error::new(ErrorCode::InvalidToken));
     }
-    let secret = secret_of(shard, &signed.access_key)?;
+    let principal = principal_of(shard, &signed.access_key)?;
     let settings = shard.settings();
     let now_seconds = now_seconds(shard);
     let expected = Expected { now_seconds, region: settings.region.as_deref(), service: "s3" };
-    let verified = shard.verify(&signed, &parts, &secret, &expected)?;
+    let verified = shard.verify(&signed, &parts, &principal.secret.0, &expected)?;
     tracing::trace!(operation = route.name, action = route.action, "signed");
     Ok(Caller {
-        identity: Identity::Root { access_key: signed.access_key.clone() },
+        identity: Identity::Known(principal),
         payload: signed.payload,
         verified: Some(verified),
         length_bytes: None,
@@ -95,18 +102,18 @@ pub fn authorize_form<H: Host>(
     if form.get("x-amz-security-token").is_some() {
         return Err(s3::Error::new(ErrorCode::InvalidToken));
     }
-    let secret = secret_of(shard, &signature.access_key)?;
+    let principal = principal_of(shard, &signature.access_key)?;
     let settings = shard.settings();
     let now_seconds = now_seconds(shard);
     let expected = Expected { now_seconds, region: settings.region.as_deref(), service: "s3" };
-    sigv4::verify_form(&signature, policy, &secret, &expected)?;
+    sigv4::verify_form(&signature, policy, &principal.secret.0, &expected)?;
     let bucket = routed.address.bucket().unwrap_or_default();
     let now_ms = record::signed_ms(shard.now_ms());
     let length_bytes = PostPolicy::parse(policy)?.check(form, bucket, now_ms)?;
     let Route { name, action, .. } = routed.route;
     tracing::trace!(operation = name, action, "signed");
     Ok(Caller {
-        identity: Identity::Root { access_key: signature.access_key },
+        identity: Identity::Known(principal),
         payload: PayloadMode::Unsigned,
         verified: None,
         length_bytes: Some(length_bytes),
@@ -130,10 +137,22 @@ fn parts<'a>(request: &s3::Request<'a>) -> RequestParts<'a> {
     RequestParts { method, path, query, headers: headers.fields() }
 }
 
-fn secret_of<H: Host>(shard: &Shard<H>, access_key: &str) -> Result<String, s3::Error> {
-    shard.secret_of(access_key).ok_or_else(|| {
-        s3::Error::new(ErrorCode::InvalidAccessKeyId).field("AWSAccessKeyId", access_key)
-    })
+/// Who has an access key that lets in.
+fn principal_of<H: Host>(shard: &Shard<H>, access_key: &str) -> Result<Arc<Principal>, s3::Error> {
+    let unusable = |message: Option<&'static str>| {
+        let code = ErrorCode::InvalidAccessKeyId;
+        let error = message
+            .map_or_else(|| s3::Error::new(code), |message| s3::Error::with_message(code, message));
+        error.field("AWSAccessKeyId", access_key)
+    };
+    let principal = shard.principal_of(access_key).ok_or_else(|| unusable(None))?;
+    if !principal.is_active {
+        return Err(unusable(Some("The access key is inactive.")));
+    }
+    if principal.expires_ms.is_some_and(|expires_ms| expires_ms <= shard.now_ms()) {
+        return Err(unusable(Some("The access key has expired.")));
+    }
+    Ok(principal)
 }
 
 fn now_seconds<H: Host>(shard: &Shard<H>) -> i64 {

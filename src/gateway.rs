@@ -105,8 +105,6 @@ async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>,
     };
     let fields = form.as_ref().map(Form::headers);
     let parameters = fields.as_deref().map_or(headers, Headers::new);
-    s3::headers::check_expected_owner(parameters, exchange.shard.account())?;
-    s3::headers::check_expected_owner(headers, exchange.shard.account())?;
     permission::check(exchange, &caller, (&routed, parameters)).await?;
     let operation = routed.operation(parameters)?;
     match dispatch(exchange, &caller, &operation).await {
@@ -122,7 +120,7 @@ async fn dispatch<H: Host>(
 ) -> Result<Response<H>, s3::Error> {
     let shard = exchange.shard.clone();
     match operation {
-        Operation::ListBuckets(list) => Ok(bucket::list(&shard, list)),
+        Operation::ListBuckets(list) => Ok(bucket::list(&shard, caller, list)),
         Operation::CreateBucket(of) => bucket::create(exchange, caller, of).await,
         Operation::PutBucketAcl(acl) | Operation::PutObjectAcl(acl) => {
             acl::put(exchange, caller, acl).await

@@ -28,6 +28,7 @@ mod permission;
 mod space;
 mod told;
 pub mod host;
+pub mod iam;
 pub mod volume_tool;
 pub mod sim;
 

@@ -1,4 +1,4 @@
-//! Every shard's read copy of the meta group: buckets with their configurations, and credentials.
+//! Every shard's read copy of the meta group: buckets with their configurations, and who there is.
 //!
 //! The shard that holds the meta group makes a new version after each of its commands and sends it to every shard
 //! before the command's client is answered: a bucket that was made exists on every connection.
@@ -10,20 +10,25 @@ use anode_net::{
     s3::configuration::{ConfigurationKind, Configurations, public_access::PublicAccessBlock},
 };
 use anode_shards::{
+    iam::IamRecords,
     object::{Bucket, Credential},
     state::Configuration,
 };
 use bytes::Bytes;
 
-/// Buckets by name, credentials by access key.
+use crate::iam::{Directory, Principal, Who, records::Account};
+
+/// Buckets by name, and who there is.
 #[derive(Clone, Debug, Default)]
 pub struct MetaView {
     /// Grows with every change.
     pub version: u64,
     /// By name.
     pub buckets: BTreeMap<String, Arc<BucketView>>,
-    /// By access key.
-    pub credentials: BTreeMap<String, Credential>,
+    /// Who there is.
+    pub iam: Arc<Directory>,
+    /// By access key, the root credentials that the node made itself.
+    roots: BTreeMap<String, Arc<Principal>>,
 }
 
 /// A bucket, and what it is configured to be.
@@ -31,6 +36,8 @@ pub struct MetaView {
 pub struct BucketView {
     /// What the meta group keeps of it.
     pub record: Bucket,
+    /// The account that owns it.
+    pub owner: Arc<Account>,
     /// Its configurations, read.
     pub configurations: Configurations,
     /// Its configurations by number, as they are stored.
@@ -46,37 +53,61 @@ pub struct MetaRecords {
     pub configurations: Vec<Configuration>,
     /// All credentials.
     pub credentials: Vec<Credential>,
+    /// Who there is.
+    pub iam: IamRecords,
 }
 
 impl MetaView {
-    /// A view of what the meta group holds. Buckets that are as `before` are those of it, for reading documents costs.
-    pub fn new(version: u64, records: MetaRecords, before: &Self) -> Self {
+    /// A view of what the meta group holds. What is as `before` is that, for reading documents costs. `first` is the account
+    /// of what names none.
+    pub fn new(version: u64, records: MetaRecords, first: &Arc<Account>, before: &Self) -> Self {
+        let is_known = records.iam.revision == before.iam.revision && before.version > 0;
+        let iam = if is_known {
+            Arc::clone(&before.iam)
+        } else {
+            Arc::new(Directory::new(&records.iam, first, &before.iam))
+        };
         let mut documents: BTreeMap<u64, BTreeMap<u8, Bytes>> = BTreeMap::new();
         for (bucket, kind, document) in records.configurations {
             documents.entry(bucket).or_default().insert(kind, document);
         }
         let buckets = records.buckets.into_iter().map(|record| {
             let documents = documents.remove(&record.id).unwrap_or_default();
-            let known = before.buckets.get(&record.name);
-            let known =
-                known.filter(|known| known.record == record && known.documents == documents);
+            let owner = owner_of(&record, &iam, first);
+            let known = before.buckets.get(&record.name).filter(|known| {
+                known.record == record && known.owner == owner && known.documents == documents
+            });
             let view = known.cloned();
             (
                 record.name.clone(),
-                view.unwrap_or_else(|| Arc::new(BucketView::new(record, documents))),
+                view.unwrap_or_else(|| Arc::new(BucketView::new(record, owner, documents))),
             )
         });
-        let credentials = records.credentials.into_iter();
-        Self {
-            version,
-            buckets: buckets.collect(),
-            credentials: credentials.map(|one| (one.access_key.clone(), one)).collect(),
-        }
+        let buckets = buckets.collect();
+        let roots = records.credentials.into_iter().map(|one| {
+            let root = Principal::new(&one.access_key, one.secret, Arc::clone(first), Who::Root);
+            (one.access_key, Arc::new(root))
+        });
+        Self { version, buckets, roots: roots.collect(), iam }
+    }
+
+    /// Who has this access key.
+    pub fn principal_of(&self, access_key: &str) -> Option<&Arc<Principal>> {
+        self.roots.get(access_key).or_else(|| self.iam.principal_of(access_key))
     }
 }
 
+fn owner_of(bucket: &Bucket, iam: &Directory, first: &Arc<Account>) -> Arc<Account> {
+    if bucket.account.is_empty() {
+        return Arc::clone(first);
+    }
+    // An account that has buckets isn't removed.
+    let known = iam.accounts.get(&bucket.account).cloned();
+    known.unwrap_or_else(|| Arc::new(Account { id: bucket.account.clone(), ..Account::default() }))
+}
+
 impl BucketView {
-    fn new(record: Bucket, documents: BTreeMap<u8, Bytes>) -> Self {
+    fn new(record: Bucket, owner: Arc<Account>, documents: BTreeMap<u8, Bytes>) -> Self {
         let mut configurations = Configurations::default();
         for (number, document) in &documents {
             // What a later release set is of no concern here.
@@ -92,7 +123,7 @@ impl BucketView {
                 }
             }
         }
-        Self { record, configurations, documents }
+        Self { record, owner, configurations, documents }
     }
 }
 
@@ -109,6 +140,7 @@ mod tests {
                 (1, u8::MAX, Bytes::from_static(b"of a later release")),
             ],
             credentials: Vec::new(),
+            iam: IamRecords::default(),
         }
     }
 
@@ -116,12 +148,13 @@ mod tests {
     fn what_has_not_changed_is_not_read_again() {
         let requester: &[u8] =
             b"<RequestPaymentConfiguration><Payer>Requester</Payer></RequestPaymentConfiguration>";
-        let first = MetaView::new(1, records(requester), &MetaView::default());
+        let account = Arc::new(Account::first(7));
+        let first = MetaView::new(1, records(requester), &account, &MetaView::default());
         assert!(first.buckets["a"].configurations.payer.is_some());
         assert_eq!(first.buckets["b"].configurations, Configurations::default());
-        let second = MetaView::new(2, records(requester), &first);
+        let second = MetaView::new(2, records(requester), &account, &first);
         assert!(Arc::ptr_eq(&first.buckets["a"], &second.buckets["a"]));
-        let third = MetaView::new(3, records(b"damaged"), &second);
+        let third = MetaView::new(3, records(b"damaged"), &account, &second);
         assert!(third.buckets["a"].configurations.payer.is_none());
         assert!(Arc::ptr_eq(&second.buckets["b"], &third.buckets["b"]));
     }

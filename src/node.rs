@@ -31,12 +31,13 @@ use crate::{
     credentials::Credentials,
     ending,
     host::{Host, Listener as _, within},
+    iam::records::Account,
     layout::Layout,
     lifecycle, limits,
     mesh::Message,
     outage,
     scrub::{self, Damage},
-    shard::{Account, META_GROUP, Phase, Settings, Shard},
+    shard::{META_GROUP, Phase, Settings, Shard},
     space,
     transport::Transport,
     upkeep::Upkeep,
@@ -149,7 +150,7 @@ fn make_shard<H: Host>(
     layout: &Layout,
 ) -> Result<Shard<H>, String> {
     let ring = layout.ring()?;
-    Ok(Shard::new(host.clone(), settings, ring, (&layout.shards, Account::of(layout.cluster))))
+    Ok(Shard::new(host.clone(), settings, ring, (&layout.shards, Account::first(layout.cluster))))
 }
 
 fn meta_place<H: Host>(shard: &Shard<H>) -> usize {

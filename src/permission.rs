@@ -1,17 +1,19 @@
 //! What a caller may do: the actions that a request asks for, and what the policies of its buckets say to them.
 //!
-//! Deny by default. The node's own credentials are its account's root: it may do everything that no policy denies, and can
-//! always get at a bucket's policy. Who comes without a signature may do what a policy allows to everybody.
+//! Deny by default. The root of an account may do everything with its buckets that no policy denies, and can always get at
+//! their policies. Its users and sessions may do what their own policies allow, or the bucket's; somebody of another account
+//! what both allow; who comes without a signature, what the bucket's policy allows to everybody.
 //!
-//! A request of the root to a bucket without a policy costs two look-ups in memory.
+//! A request of the root to a bucket of its own without a policy costs two look-ups in memory.
 
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use anode_net::{
-    policy::{Decision, Facts, Question},
+    policy::{Decision, Facts, Policy, Question},
     s3::{
         self, ErrorCode, Headers, Routed,
         copy::CopySource,
+        headers::{EXPECTED_OWNER, EXPECTED_SOURCE_OWNER},
         operation::{Answer, Kind},
         parameters::post,
         query::Query,
@@ -20,11 +22,7 @@ use anode_net::{
 };
 
 use crate::{
-    authorize::{Caller, Identity},
-    exchange::Exchange,
-    gateway::find_tags,
-    host::Host,
-    meta::BucketView,
+    authorize::Caller, exchange::Exchange, gateway::find_tags, host::Host, meta::BucketView,
     shard::address_of,
 };
 
@@ -67,20 +65,19 @@ pub(crate) async fn check<H: Host>(
     caller: &Caller,
     (routed, headers): (&Routed, Headers<'_>),
 ) -> Result<(), s3::Error> {
-    let is_root = caller.identity != Identity::Anonymous;
     let name = routed.address.bucket();
     let meta = exchange.shard.meta();
-    let Some(bucket) = name.and_then(|name| meta.buckets.get(name)) else {
-        // What isn't there has no policy, and a stranger isn't told that it isn't there.
-        return if is_root { Ok(()) } else { Err(denied()) };
-    };
+    let bucket = name.and_then(|name| meta.buckets.get(name));
     let source = copy_source(routed, headers)?;
     let source_bucket = source.as_ref().and_then(|source| meta.buckets.get(&source.bucket));
-    let has_policy = |bucket: &Arc<BucketView>| bucket.configurations.policy.is_some();
-    if is_root && !has_policy(bucket) && !source_bucket.is_some_and(has_policy) {
+    check_owners(exchange, headers, bucket, source_bucket)?;
+    let Some(bucket) = bucket else { return check_absent(exchange, caller, routed, headers) };
+    if is_unbound(caller, bucket)
+        && source_bucket.is_none_or(|source_bucket| is_unbound(caller, source_bucket))
+    {
         return Ok(());
     }
-    if routed.route.answer == Answer::Served(Kind::DeleteObjects) && has_policy(bucket) {
+    if routed.route.answer == Answer::Served(Kind::DeleteObjects) {
         return Ok(());
     }
     let version = Version::parse(routed.query.get("versionId")).unwrap_or_default();
@@ -133,7 +130,7 @@ pub(crate) async fn check_key<H: Host>(
     bucket: &Arc<BucketView>,
     (key, version, bypasses_governance): (&str, &Version, bool),
 ) -> Result<(), s3::Error> {
-    if caller.identity != Identity::Anonymous && bucket.configurations.policy.is_none() {
+    if is_unbound(caller, bucket) {
         return Ok(());
     }
     let head = exchange.head.clone();
@@ -159,12 +156,12 @@ pub(crate) async fn shown<H: Host>(
     error: s3::Error,
 ) -> s3::Error {
     let is_absence = matches!(error.code(), ErrorCode::NoSuchKey | ErrorCode::NoSuchVersion);
-    if !is_absence || caller.identity != Identity::Anonymous {
+    if !is_absence {
         return error;
     }
     let meta = exchange.shard.meta();
     let bucket = routed.address.bucket().and_then(|name| meta.buckets.get(name));
-    let Some(bucket) = bucket else { return error };
+    let Some(bucket) = bucket.filter(|bucket| !owns(caller, bucket)) else { return error };
     let (bucket, action) = (Arc::clone(bucket), Cow::Borrowed("s3:ListBucket"));
     let list = Wanted { bucket, key: None, version: Version::Current, action };
     let nothing = (Headers::default(), &Query::default());
@@ -174,62 +171,146 @@ pub(crate) async fn shown<H: Host>(
     }
 }
 
+/// Whether nothing keeps a caller from what is in a bucket: the root of its owner where it has no policy.
+fn is_unbound(caller: &Caller, bucket: &BucketView) -> bool {
+    owns(caller, bucket) && bucket.configurations.policy.is_none()
+}
+
+/// Whether a caller is the root of the account that owns a bucket.
+fn owns(caller: &Caller, bucket: &BucketView) -> bool {
+    let principal = caller.principal().filter(|principal| principal.is_root());
+    principal.is_some_and(|principal| principal.account.id == bucket.owner.id)
+}
+
+/// Refuses a request that expects other owners than its buckets have.
+fn check_owners<H: Host>(
+    exchange: &Exchange<'_, H>,
+    headers: Headers<'_>,
+    bucket: Option<&Arc<BucketView>>,
+    source: Option<&Arc<BucketView>>,
+) -> Result<(), s3::Error> {
+    let id = |bucket: Option<&'_ Arc<BucketView>>| bucket.map(|bucket| bucket.owner.id.clone());
+    for (name, owner) in [(EXPECTED_OWNER, bucket), (EXPECTED_SOURCE_OWNER, source)] {
+        if headers.has(name) {
+            s3::headers::check_expected_owner(headers, name, id(owner).as_deref())?;
+        }
+        // Of a form, what `headers` has are its fields.
+        let sent = exchange.head.header(name).map(|value| [(name, value)]);
+        if let Some(sent) = &sent {
+            let sent = Headers::new(sent);
+            s3::headers::check_expected_owner(sent, name, id(owner).as_deref())?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a request that is about no bucket, or one that isn't there: it has no policy, so a caller's own must let them. A
+/// stranger isn't told that it isn't there.
+fn check_absent<H: Host>(
+    exchange: &Exchange<'_, H>,
+    caller: &Caller,
+    routed: &Routed,
+    headers: Headers<'_>,
+) -> Result<(), s3::Error> {
+    let Some(principal) = caller.principal() else { return Err(denied()) };
+    let resource = match routed.address.bucket() {
+        None => Cow::Borrowed("arn:aws:s3:::*"),
+        Some(name) => Cow::Owned(resource_of(name, routed.address.key())),
+    };
+    let facts = facts(exchange, caller, (headers, &routed.query));
+    let action = routed.route.action;
+    let question = Question { action, resource: &resource, facts: &facts };
+    if principal.decide(&question) == Decision::Allowed { Ok(()) } else { Err(denied()) }
+}
+
+fn resource_of(bucket: &str, key: Option<&str>) -> String {
+    match key {
+        Some(key) => format!("arn:aws:s3:::{bucket}/{key}"),
+        None => format!("arn:aws:s3:::{bucket}"),
+    }
+}
+
+/// What is known of a request, but for what it is about.
+fn facts<'a, H: Host>(
+    exchange: &'a Exchange<'_, H>,
+    caller: &'a Caller,
+    (headers, query): (Headers<'a>, &'a Query),
+) -> Facts<'a> {
+    let shard = &exchange.shard;
+    let source: Option<IpAddr> = address_of(&exchange.peer());
+    let sender = caller.principal().map(|principal| principal.sender());
+    Facts {
+        sender,
+        federated: None,
+        owner: sender.map_or(shard.account().id.as_str(), |sender| sender.account),
+        source,
+        is_secure: shard.settings().tls,
+        now_seconds: i64::try_from(shard.now_ms() / 1000).unwrap_or(i64::MAX),
+        headers,
+        query,
+        version: None,
+        tags: &[],
+        new_tags: &[],
+        context: &[],
+    }
+}
+
 async fn decide<H: Host>(
     exchange: &Exchange<'_, H>,
     caller: &Caller,
     wanted: &Wanted<'_>,
     (headers, query): (Headers<'_>, &Query),
 ) -> Result<(), s3::Error> {
-    let shard = &exchange.shard;
-    let Some(policy) = &wanted.bucket.configurations.policy else {
-        return if caller.identity == Identity::Anonymous { Err(denied()) } else { Ok(()) };
-    };
+    let bucket = &wanted.bucket;
+    if is_unbound(caller, bucket) {
+        return Ok(());
+    }
+    let policy = bucket.configurations.policy.as_ref();
+    let principal = caller.principal();
+    let asks_for_tags = policy.is_some_and(Policy::asks_for_tags)
+        || principal.is_some_and(|principal| principal.asks_for_tags());
     let tags = match wanted.key {
-        Some(key) if policy.asks_for_tags() => {
-            find_tags(shard, &wanted.bucket, key, &wanted.version).await?
+        Some(key) if asks_for_tags => {
+            find_tags(&exchange.shard, bucket, key, &wanted.version).await?
         }
         Some(_) | None => Vec::new(),
     };
     // A form has them in a field; no header is called so.
     let new_tags = post::tags(headers).unwrap_or_default();
-    let peer = exchange.peer();
-    let source: Option<IpAddr> = address_of(&peer);
-    let owner = shard.owner();
     let facts = Facts {
-        account: (caller.identity != Identity::Anonymous).then(|| shard.account()),
-        canonical: owner.id,
-        owner: shard.account(),
-        source,
-        is_secure: shard.settings().tls,
-        now_seconds: i64::try_from(shard.now_ms() / 1000).unwrap_or(i64::MAX),
-        headers,
-        query,
+        owner: &bucket.owner.id,
         version: wanted.version.sent(),
         tags: &tags,
         new_tags: new_tags.pairs(),
+        ..facts(exchange, caller, (headers, query))
     };
-    let name = &wanted.bucket.record.name;
-    let resource = match wanted.key {
-        Some(key) => format!("arn:aws:s3:::{name}/{key}"),
-        None => format!("arn:aws:s3:::{name}"),
-    };
+    let resource = resource_of(&bucket.record.name, wanted.key);
     let question = Question { action: &wanted.action, resource: &resource, facts: &facts };
-    let decision = policy.decide(&question);
-    let is_allowed = match caller.identity {
-        Identity::Root { .. } => {
-            decision != Decision::Denied || ALWAYS.contains(&wanted.action.as_ref())
+    let said = policy.map_or(Decision::Silent, |policy| policy.decide(&question));
+    let always = ALWAYS.contains(&wanted.action.as_ref());
+    let is_own = principal.is_some_and(|known| known.account.id == bucket.owner.id);
+    let block = bucket.configurations.public_access_block.unwrap_or_default();
+    if !is_own && block.restrict_public_buckets && policy.is_some_and(Policy::is_public) {
+        return Err(denied());
+    }
+    let is_allowed = match principal {
+        Some(principal) if is_own => {
+            let own = principal.decide(&question);
+            let is_denied = own == Decision::Denied || said == Decision::Denied;
+            let is_let = said == Decision::Allowed && principal.session_lets(&question);
+            (owns(caller, bucket) && always) || (!is_denied && (own == Decision::Allowed || is_let))
         }
-        Identity::Anonymous => {
-            let block = wanted.bucket.configurations.public_access_block.unwrap_or_default();
-            let is_shut = block.restrict_public_buckets && policy.is_public();
-            let is_allowed = decision == Decision::Allowed && !is_shut;
-            if is_allowed && ALWAYS.contains(&wanted.action.as_ref()) {
-                // AWS: who is not of the owner's account never gets at a policy, whatever it says.
-                return Err(s3::Error::new(ErrorCode::MethodNotAllowed));
-            }
-            is_allowed
+        // Of another account: theirs has to let them, and the owner has to.
+        Some(principal) => {
+            matches!(said, Decision::Allowed | Decision::AllowedToAccount)
+                && principal.decide(&question) == Decision::Allowed
         }
+        None => said == Decision::Allowed,
     };
+    if is_allowed && always && !is_own {
+        // AWS: who is not of the owner's account never gets at a policy, whatever it says.
+        return Err(s3::Error::new(ErrorCode::MethodNotAllowed));
+    }
     if is_allowed { Ok(()) } else { Err(denied()) }
 }
 

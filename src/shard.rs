@@ -15,13 +15,13 @@ use std::{
 
 use anode_disk::{storage::StorageOptions, wal::GroupId};
 use anode_net::{
-    s3::{self, ErrorCode, xml::Owner},
+    s3::{self, ErrorCode},
     sigv4::{self, Expected, KeyCache, RequestParts, Signed, Verified},
 };
 use anode_shards::{
     command::{Command, Reply},
     group::Timing,
-    object::{BodyId, BucketId},
+    object::{BodyId, BucketId, Secret},
     ring::Ring,
 };
 use futures::channel::oneshot;
@@ -35,6 +35,7 @@ use crate::{
     credentials::Credentials,
     gateway::read::Room,
     host::Host,
+    iam::{Principal, Who, records::Account},
     limits,
     mesh::{Answer, Ask, AskError, Message},
     meta::MetaView,
@@ -108,7 +109,10 @@ struct Inner<H: Host> {
     ring: Ring,
     /// Which shard of the node has a group.
     places: BTreeMap<GroupId, usize>,
-    account: Account,
+    /// The first account, which the node's own credentials are of.
+    account: Arc<Account>,
+    /// Who the credentials of the settings are of.
+    root: Option<Arc<Principal>>,
     holdings: RefCell<Option<Rc<Holdings<H>>>>,
     meta: RefCell<Arc<MetaView>>,
     phase: RefCell<Phase>,
@@ -125,27 +129,6 @@ struct Inner<H: Host> {
     refusing: Refusing,
     counts: Counts,
     surveys: Surveys,
-}
-
-/// The one account that owns everything, by the cluster's id.
-#[derive(Clone, Debug)]
-pub struct Account {
-    /// Twelve digits, as in `x-amz-expected-bucket-owner`.
-    pub number: String,
-    /// 64 hex digits, as in the `Owner` of listings.
-    pub canonical_id: String,
-}
-
-impl Account {
-    /// The account of a cluster.
-    pub fn of(cluster: u128) -> Self {
-        use sha2::Digest as _;
-        let digest = sha2::Sha256::digest(cluster.to_le_bytes());
-        Self {
-            number: format!("{:012}", cluster % 1_000_000_000_000),
-            canonical_id: hex::encode(digest),
-        }
-    }
 }
 
 impl<H: Host> Clone for Shard<H> {
@@ -175,6 +158,11 @@ impl<H: Host> Shard<H> {
             .collect();
         let of_shards = shards.iter().map(|(_, volume)| *volume).collect();
         let volumes = Volumes::new(of_shards, host.shard());
+        let account = Arc::new(account);
+        let root = settings.credentials.as_ref().map(|given| {
+            let secret = Secret(given.secret_key.clone());
+            Arc::new(Principal::new(&given.access_key, secret, Arc::clone(&account), Who::Root))
+        });
         let read_room = Room::of(settings.memory_bytes / shards.len().max(1) as u64);
         Self(Rc::new(Inner {
             host,
@@ -182,6 +170,7 @@ impl<H: Host> Shard<H> {
             ring,
             places,
             account,
+            root,
             holdings: RefCell::default(),
             meta: RefCell::default(),
             phase: RefCell::new(Phase::Starting),
@@ -359,15 +348,14 @@ impl<H: Host> Shard<H> {
         }
     }
 
-    /// The secret of an access key.
-    pub(crate) fn secret_of(&self, access_key: &str) -> Option<String> {
-        if let Some(root) = &self.0.settings.credentials
+    /// Who has this access key.
+    pub(crate) fn principal_of(&self, access_key: &str) -> Option<Arc<Principal>> {
+        if let Some(root) = &self.0.root
             && root.access_key == access_key
         {
-            return Some(root.secret_key.clone());
+            return Some(Arc::clone(root));
         }
-        let meta = self.0.meta.borrow();
-        meta.credentials.get(access_key).map(|credential| credential.secret.0.clone())
+        self.0.meta.borrow().principal_of(access_key).cloned()
     }
 
     /// Verifies a signature, with the signing keys that are at hand.
@@ -381,14 +369,9 @@ impl<H: Host> Shard<H> {
         self.0.keys.borrow_mut().verify(signed, parts, secret, expected)
     }
 
-    /// The account number.
-    pub fn account(&self) -> &str {
-        &self.0.account.number
-    }
-
-    /// The owner of every bucket and object.
-    pub fn owner(&self) -> Owner<'_> {
-        Owner { id: &self.0.account.canonical_id, name: "anode" }
+    /// The first account, which the node's own credentials are of.
+    pub fn account(&self) -> &Arc<Account> {
+        &self.0.account
     }
 
     /// `x-amz-id-2`: which part of the cluster answered.

@@ -1,4 +1,5 @@
-//! Bucket policies: IAM's policy language, read once, checked when they are put, and evaluated for each request.
+//! IAM's policy language, of buckets, of identities and of roles' trust: read once, checked when it is put, and evaluated
+//! for each request.
 //!
 //! "IAM JSON policy elements reference" and "Policy evaluation logic" of AWS say what is what; what this release doesn't know
 //! (an operator, a condition key, an element) is refused when a policy is put, never passed over: a condition that is not
@@ -14,7 +15,7 @@ mod public;
 
 pub use condition::{Compare, Condition, Operator, Order, Set};
 pub use evaluate::Decision;
-pub use facts::{Facts, Key, Question};
+pub use facts::{Facts, Key, Question, Sender, SenderKind};
 
 /// The longest policy, in bytes.
 pub const POLICY_BYTES_MAX: usize = 20 * 1024;
@@ -65,6 +66,8 @@ pub struct Principals {
     pub aws: Vec<String>,
     /// Canonical user ids.
     pub canonical: Vec<String>,
+    /// Providers of identities from elsewhere.
+    pub federated: Vec<String>,
 }
 
 /// Patterns with `*` and `?`, any of which may fit.

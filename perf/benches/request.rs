@@ -60,8 +60,8 @@ fn policy(criterion: &mut Criterion) {
     let fields = [("host", "h"), ("referer", "http://www.example.com/page")];
     let (query, tags) = (s3::query::Query::default(), [("a".to_owned(), "1".to_owned())]);
     let facts = Facts {
-        account: None,
-        canonical: "75aa57f0",
+        sender: None,
+        federated: None,
         owner: "123456789012",
         source: "10.1.2.3".parse().ok(),
         is_secure: false,
@@ -71,6 +71,7 @@ fn policy(criterion: &mut Criterion) {
         version: None,
         tags: &tags,
         new_tags: &[],
+        context: &[],
     };
     let resource = "arn:aws:s3:::bucket/a/key/of/some/length";
     let question = Question { action: "s3:GetObject", resource, facts: &facts };

@@ -13,6 +13,7 @@ use crate::object::{
     Body, BodyId, BucketId, Checksum, ContentId, Credential, Object, Part, Upload, UploadId,
 };
 use crate::{
+    iam::ChangeIam,
     lock::{Leave, Retention},
     version::{Versioning, WantedVersion},
 };
@@ -75,6 +76,9 @@ pub enum Command {
     /// Changes what is kept beside the bytes of a version.
     #[n(16)]
     Amend(#[n(0)] Box<Amend>),
+    /// Meta group: changes the records of who there is.
+    #[n(17)]
+    ChangeIam(#[n(0)] ChangeIam),
 }
 
 /// See [`Command::CreateBucket`].
@@ -92,6 +96,10 @@ pub struct CreateBucket {
     /// The proposer's time in milliseconds since the epoch.
     #[n(3)]
     pub now_ms: u64,
+    /// The account that will own it; empty for the node's first.
+    #[n(4)]
+    #[cbor(default)]
+    pub account: String,
 }
 
 /// See [`Command::RemoveBucket`].
@@ -469,6 +477,7 @@ impl fmt::Display for Command {
             Self::SetVersioning(set) => {
                 write!(f, "SetVersioning {:?} {:?} {:?}", set.name, set.versioning, set.step)
             }
+            Self::ChangeIam(change) => write!(f, "ChangeIam, {} records", change.changes.len()),
             Self::Configure(set) => write!(f, "Configure {:?} {}", set.name, set.kind),
             Self::Amend(amend) => write!(f, "Amend {}/{:?}", amend.bucket, amend.key),
         }

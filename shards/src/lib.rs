@@ -6,6 +6,7 @@
 
 pub mod command;
 pub mod group;
+pub mod iam;
 pub mod keeper;
 pub mod limits;
 pub mod lock;

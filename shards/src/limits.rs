@@ -47,3 +47,9 @@ const _: () = {
 
 /// The longest configuration of a bucket, in bytes.
 pub const CONFIGURATION_BYTES_MAX: usize = 256 << 10;
+/// The longest name of a record of IAM, in bytes.
+pub const IAM_NAME_BYTES_MAX: usize = 512;
+/// The longest record of IAM, in bytes.
+pub const IAM_RECORD_BYTES_MAX: usize = 128 << 10;
+/// Records of IAM that one command changes.
+pub const IAM_CHANGES_MAX: usize = 1000;

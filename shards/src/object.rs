@@ -240,6 +240,10 @@ pub struct Bucket {
     #[n(6)]
     #[cbor(default)]
     pub versioning_change: u64,
+    /// The account that owns it; empty for the node's first.
+    #[n(7)]
+    #[cbor(default)]
+    pub account: String,
 }
 
 /// An access key with its secret, in the meta group.

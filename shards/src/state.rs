@@ -41,6 +41,7 @@ mod bucket;
 mod content;
 mod damage;
 mod draft;
+mod iam;
 pub(crate) mod keys;
 mod list;
 mod mend;
@@ -167,6 +168,7 @@ impl<D: Directory> State<D> {
             Command::Reclaim(steps) => self.reclaim(steps, draft).await,
             Command::SetVersioning(set) => self.set_versioning(set, draft).await,
             Command::Configure(set) => self.configure(set, draft).await,
+            Command::ChangeIam(change) => self.change_iam(change, draft).await,
             Command::Amend(amend) => Box::pin(self.amend(amend, draft)).await,
         }
     }

@@ -22,14 +22,14 @@ pub async fn put<H: Host>(
     put: &PutAcl,
 ) -> Result<Response<H>, s3::Error> {
     let shard = exchange.shard.clone();
-    find_bucket(&shard, &put.bucket)?;
+    let bucket = find_bucket(&shard, &put.bucket)?;
     if let Some(key) = &put.key {
         get::find(&shard, (&put.bucket, key), &put.version, get::Want::Head).await?;
     }
     let body = payload::document(exchange, caller, put.md5, put.checksum).await?;
     match (put.is_canned, body.is_empty()) {
         (true, true) => {}
-        (false, false) => xml::acl::check(&body, &shard.owner())?,
+        (false, false) => xml::acl::check(&body, &bucket.owner.owner())?,
         // S3: an ACL is named or written out, one of the two.
         (true, false) => return Err(s3::Error::new(ErrorCode::UnexpectedContent)),
         (false, true) => return Err(s3::Error::new(ErrorCode::MissingSecurityHeader)),

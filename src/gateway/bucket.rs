@@ -1,5 +1,7 @@
 //! S3: `ListBuckets`, `CreateBucket`, `HeadBucket`, `DeleteBucket`, `GetBucketLocation`, and what buckets don't have.
 
+use std::sync::Arc;
+
 use anode_net::{
     http::ResponseHead,
     s3::{
@@ -37,15 +39,17 @@ use crate::{
 /// The region that AWS names by no name.
 const REGION_DEFAULT: &str = "us-east-1";
 
-/// Answers `ListBuckets`.
-pub fn list<H: Host>(shard: &Shard<H>, list: &ListBuckets) -> Response<H> {
+/// Answers `ListBuckets`: those of the caller's account.
+pub fn list<H: Host>(shard: &Shard<H>, caller: &Caller, list: &ListBuckets) -> Response<H> {
     let meta = shard.meta();
     let region = region(shard);
     let after = list.token.as_ref().map_or("", |token| token.position.as_str());
     let page_max = usize::try_from(list.buckets_max).unwrap_or(usize::MAX);
     let wanted = list.region.as_deref().is_none_or(|wanted| wanted == region);
+    let account = caller.principal().map_or_else(|| shard.account(), |known| &known.account);
     let mut found = meta.buckets.values().filter(|bucket| {
         wanted
+            && bucket.owner.id == account.id
             && bucket.record.name.starts_with(&list.prefix)
             && bucket.record.name.as_str() > after
     });
@@ -61,7 +65,7 @@ pub fn list<H: Host>(shard: &Shard<H>, list: &ListBuckets) -> Response<H> {
         .collect();
     let prefix = (!list.prefix.is_empty()).then_some(list.prefix.as_str());
     let document =
-        lists::BucketList { owner: shard.owner(), buckets, prefix, next_token: next.as_deref() };
+        lists::BucketList { owner: account.owner(), buckets, prefix, next_token: next.as_deref() };
     Response::xml(lists::buckets(&document))
 }
 
@@ -82,8 +86,10 @@ pub async fn create<H: Host>(
         owner: caller.name().to_owned(),
         location: asked.location,
         now_ms: shard.now_ms(),
+        account: caller.principal().map(|known| known.account.id.clone()).unwrap_or_default(),
     };
     let reply = shard.propose(META_GROUP, Command::CreateBucket(command), None).await?;
+    refuse_taken(&shard, caller, &reply)?;
     let reply = refusal::accepted(reply, name, "")?;
     let Reply::Bucket(_) = reply else { return Err(refusal::unexpected(&reply)) };
     if let Err(error) = furnish(&shard, create, asked.tags).await {
@@ -94,6 +100,21 @@ pub async fn create<H: Host>(
         return Err(error);
     }
     Ok(Response::empty(ResponseHead::new(200).header("Location", &format!("/{name}"))))
+}
+
+/// A name that another account has is taken; one of one's own is one's own already.
+fn refuse_taken<H: Host>(
+    shard: &Shard<H>,
+    caller: &Caller,
+    reply: &Reply,
+) -> Result<(), s3::Error> {
+    let Reply::Refused(Refusal::BucketExists(bucket)) = reply else { return Ok(()) };
+    let first = &shard.account().id;
+    let owner = if bucket.account.is_empty() { first } else { &bucket.account };
+    if caller.principal().is_some_and(|known| known.account.id == *owner) {
+        return Ok(());
+    }
+    Err(s3::Error::new(ErrorCode::BucketAlreadyExists).field("BucketName", &bucket.name))
 }
 
 /// Sets up a bucket that was made a moment ago.
@@ -203,12 +224,12 @@ pub async fn not_configured<H: Host>(
     let domain = shard.settings().domain.as_deref();
     let address = s3::address::resolve(head.header("host"), domain, head.path())?;
     let bucket = address.bucket().unwrap_or_default();
-    find_bucket(shard, bucket)?;
+    let owner = Arc::clone(&find_bucket(shard, bucket)?.owner);
     if let Some(key) = address.key() {
         let query = Query::parse(head.query().unwrap_or_default())?;
         let version = Version::parse(query.get("versionId"))?;
         get::find(shard, (bucket, key), &version, get::Want::Head).await?;
     }
-    let body = kind.answer(bucket, &shard.owner())?;
+    let body = kind.answer(bucket, &owner.owner())?;
     Ok(if body.is_empty() { Response::empty(ResponseHead::new(200)) } else { Response::xml(body) })
 }

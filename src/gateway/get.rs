@@ -21,7 +21,7 @@ use super::{
     record, version,
 };
 use crate::{
-    authorize::{Caller, Identity},
+    authorize::Caller,
     exchange::{Response, ResponseBody},
     host::Host,
     mesh::{Access, Answer, Ask, AskError},
@@ -63,7 +63,7 @@ pub async fn get<H: Host>(
     read: &ReadObject,
     want: Want,
 ) -> Result<Response<H>, s3::Error> {
-    if caller.identity == Identity::Anonymous && read.overrides != Overrides::default() {
+    if caller.is_anonymous() && read.overrides != Overrides::default() {
         return Err(s3::Error::with_message(
             ErrorCode::InvalidRequest,
             "Request specific response headers cannot be used for anonymous GET requests.",
@@ -80,7 +80,7 @@ pub(crate) async fn answer<H: Host>(
     read: &ReadObject,
     (mut found, want): (Found<H>, Want),
 ) -> Result<Response<H>, s3::Error> {
-    if caller.identity == Identity::Anonymous {
+    if caller.is_anonymous() {
         // What needs a permission of its own isn't told with the object.
         (found.object.lock, found.object.tags) = (None, Vec::new());
     }

@@ -11,7 +11,7 @@ use anode_net::s3::{
     xml::lists,
 };
 use anode_shards::{
-    object::Object,
+    object::{BucketId, Object},
     state::{ListPage, ListQuery, Listed, Merge, Position, Want},
 };
 use bytes::Bytes;
@@ -20,6 +20,7 @@ use super::{find_bucket, record};
 use crate::{
     exchange::Response,
     host::Host,
+    iam::records::Account,
     limits,
     mesh::{Answer, Ask, AskError},
     shard::Shard,
@@ -37,7 +38,8 @@ pub async fn list_v1<H: Host>(
         delimiter: list.delimiter.clone(),
         entries_max: page_size(list.keys_max),
     };
-    let page = page_of(shard, &list.bucket, &query).await?;
+    let bucket = find_bucket(shard, &list.bucket)?;
+    let page = page_of(shard, bucket.record.id, &query).await?;
     let next =
         page.next.as_ref().and_then(|_| page.entries.last()).map(|last| last.name().to_owned());
     let shown = Shown {
@@ -46,9 +48,9 @@ pub async fn list_v1<H: Host>(
         delimiter,
         keys_max: list.keys_max,
         encoding: list.encoding,
-        owner: true,
+        owner: Some(&bucket.owner),
     };
-    let document = shown.document(shard, &page);
+    let document = shown.document(&page);
     // AWS names the next marker only where there's a delimiter; it helps everywhere.
     Ok(Response::xml(lists::objects(&document, &list.marker, next.as_deref())))
 }
@@ -71,7 +73,8 @@ pub async fn list_v2<H: Host>(
         delimiter: list.delimiter.clone(),
         entries_max: page_size(list.keys_max),
     };
-    let page = page_of(shard, &list.bucket, &query).await?;
+    let bucket = find_bucket(shard, &list.bucket)?;
+    let page = page_of(shard, bucket.record.id, &query).await?;
     let next = page.next.as_ref().map(|next| encode_token(&hex::encode(next.as_bytes())));
     let shown = Shown {
         bucket: &list.bucket,
@@ -79,14 +82,14 @@ pub async fn list_v2<H: Host>(
         delimiter,
         keys_max: list.keys_max,
         encoding: list.encoding,
-        owner: list.fetch_owner,
+        owner: list.fetch_owner.then_some(&bucket.owner),
     };
     let markers = lists::ListMarkers {
         token: list.token.as_ref().map(|token| token.sent.as_str()),
         next_token: next.as_deref(),
         start_after: list.start_after.as_deref(),
     };
-    Ok(Response::xml(lists::objects_v2(&shown.document(shard, &page), &markers)))
+    Ok(Response::xml(lists::objects_v2(&shown.document(&page), &markers)))
 }
 
 /// A token carries the bytes of a position, in hex.
@@ -107,10 +110,9 @@ fn page_size(keys_max: u32) -> usize {
 
 async fn page_of<H: Host>(
     shard: &Shard<H>,
-    bucket_name: &str,
+    bucket: BucketId,
     query: &ListQuery,
 ) -> Result<ListPage<Object>, s3::Error> {
-    let bucket = find_bucket(shard, bucket_name)?.record.id;
     let ask = |group: GroupId, query: ListQuery| async move {
         let answer = shard.ask(group, Ask::List { bucket, query }).await?;
         let Answer::List(page) = answer else {
@@ -166,15 +168,11 @@ struct Shown<'a> {
     delimiter: Option<&'a str>,
     keys_max: u32,
     encoding: s3::listing::Encoding,
-    owner: bool,
+    owner: Option<&'a Account>,
 }
 
 impl<'a> Shown<'a> {
-    fn document<H: Host>(
-        &self,
-        shard: &'a Shard<H>,
-        page: &'a ListPage<Object>,
-    ) -> lists::ObjectList<'a> {
+    fn document(&self, page: &'a ListPage<Object>) -> lists::ObjectList<'a> {
         let mut objects = Vec::with_capacity(page.entries.len());
         let mut common_prefixes = Vec::new();
         for entry in &page.entries {
@@ -192,7 +190,7 @@ impl<'a> Shown<'a> {
             truncated: page.next.is_some(),
             objects,
             common_prefixes,
-            owner: self.owner.then(|| shard.owner()),
+            owner: self.owner.map(Account::owner),
         }
     }
 }

@@ -20,6 +20,7 @@ use super::{
 use crate::{
     exchange::Response,
     host::Host,
+    iam::records::Account,
     mesh::{Access, Answer, Ask, AskError},
     shard::Shard,
 };
@@ -29,7 +30,8 @@ pub async fn list<H: Host>(
     shard: &Shard<H>,
     list: &ListObjectVersions,
 ) -> Result<Response<H>, s3::Error> {
-    let bucket = find_bucket(shard, &list.bucket)?.record.id;
+    let view = find_bucket(shard, &list.bucket)?;
+    let bucket = view.record.id;
     let start = match start_version(shard, bucket, list).await? {
         Some(id) => Position::after_version(&list.key_marker, id.sequence),
         None => Position::after_marker(&list.key_marker, &list.prefix, list.delimiter.as_deref()),
@@ -48,7 +50,7 @@ pub async fn list<H: Host>(
         Ok(page)
     };
     let page = merged(shard, &query, ask).await?;
-    Ok(Response::xml(versions::versions(&document(shard, list, &page))))
+    Ok(Response::xml(versions::versions(&document(list, &page, &view.owner))))
 }
 
 /// The version that the marker names. One that is gone by now is found by its place all the same.
@@ -72,10 +74,10 @@ async fn start_version<H: Host>(
     Ok(found.map(|found| found.object.version().id))
 }
 
-fn document<'a, H: Host>(
-    shard: &'a Shard<H>,
+fn document<'a>(
     list: &'a ListObjectVersions,
     page: &'a ListPage<Object>,
+    owner: &'a Account,
 ) -> VersionList<'a> {
     let mut versions = Vec::with_capacity(page.entries.len());
     let mut common_prefixes = Vec::new();
@@ -112,6 +114,6 @@ fn document<'a, H: Host>(
         encoding: list.encoding,
         versions,
         common_prefixes,
-        owner: shard.owner(),
+        owner: owner.owner(),
     }
 }

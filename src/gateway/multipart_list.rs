@@ -1,5 +1,7 @@
 //! S3: `ListParts` and `ListMultipartUploads`.
 
+use std::sync::Arc;
+
 use anode_net::{
     checksum::{Algorithm, Kind},
     s3::{
@@ -25,6 +27,7 @@ use super::{
 use crate::{
     exchange::Response,
     host::Host,
+    iam::records::Account,
     mesh::{Answer, Ask, AskError},
     shard::Shard,
 };
@@ -32,6 +35,7 @@ use crate::{
 /// Answers `ListParts`.
 pub async fn parts<H: Host>(shard: &Shard<H>, list: &ListParts) -> Result<Response<H>, s3::Error> {
     let target = Target { bucket: &list.bucket, key: &list.key };
+    let owner = Arc::clone(&find_bucket(shard, &list.bucket)?.owner);
     let place = find_upload(shard, &target, &list.upload).await?;
     let page = match u16::try_from(list.part_marker) {
         // Behind the highest number there are no parts.
@@ -55,7 +59,7 @@ pub async fn parts<H: Host>(shard: &Shard<H>, list: &ListParts) -> Result<Respon
         bucket: &list.bucket,
         key: &list.key,
         upload: &list.upload,
-        owner: shard.owner(),
+        owner: owner.owner(),
         storage_class: storage_class(&place.upload),
         part_marker: list.part_marker,
         parts_max: list.parts_max,
@@ -71,7 +75,8 @@ pub async fn uploads<H: Host>(
     shard: &Shard<H>,
     list: &ListMultipartUploads,
 ) -> Result<Response<H>, s3::Error> {
-    let bucket = find_bucket(shard, &list.bucket)?.record.id;
+    let view = find_bucket(shard, &list.bucket)?;
+    let (bucket, owner) = (view.record.id, &view.owner);
     let delimiter = list.delimiter.as_deref();
     let start = match list.upload_marker.as_deref().and_then(parse_id) {
         Some(upload) => Position::after_upload(&list.key_marker, upload),
@@ -91,13 +96,13 @@ pub async fn uploads<H: Host>(
         Ok(page)
     })
     .await?;
-    Ok(Response::xml(uploads_document(shard, list, &page)))
+    Ok(Response::xml(uploads_document(list, &page, owner)))
 }
 
-fn uploads_document<H: Host>(
-    shard: &Shard<H>,
+fn uploads_document(
     list: &ListMultipartUploads,
     page: &ListPage<UploadListed>,
+    owner: &Account,
 ) -> bytes::Bytes {
     let ids: Vec<String> = page
         .entries
@@ -131,7 +136,7 @@ fn uploads_document<H: Host>(
         next: last.map(|(entry, id)| documents::NextUpload { key: entry.name(), upload: id }),
         uploads_max: list.uploads_max,
         encoding: list.encoding,
-        owner: shard.owner(),
+        owner: owner.owner(),
         uploads,
         common_prefixes,
     })

@@ -41,7 +41,8 @@ pub(crate) fn of_command(refusal: &Refusal, bucket: &str, key: &str) -> s3::Erro
             s3::Error::new(ErrorCode::BucketAlreadyOwnedByYou).field("BucketName", bucket)
         }
         Refusal::NoSuchCredential => s3::Error::new(ErrorCode::InvalidAccessKeyId),
-        Refusal::BodyMissing => s3::Error::new(ErrorCode::SlowDown),
+        // IAM's own changes are decided again before anybody is told.
+        Refusal::BodyMissing | Refusal::Outdated => s3::Error::new(ErrorCode::SlowDown),
         Refusal::Malformed(reason) => {
             tracing::error!(reason, bucket, key, "a group refused a malformed command");
             s3::Error::new(ErrorCode::InternalError)

@@ -243,6 +243,7 @@ fn of_key(command: &Command, bucket: BucketId, key: &str) -> Option<String> {
         | Command::UnsealBucket(_)
         | Command::SetVersioning(_)
         | Command::Configure(_)
+        | Command::ChangeIam(_)
         | Command::Amend(_)
         | Command::Reclaim(_) => None,
     }

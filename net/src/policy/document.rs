@@ -10,6 +10,17 @@ use crate::s3::error::{Error, ErrorCode};
 const ARN: &str = "arn:aws:s3:::";
 const CONDITIONS_MAX: usize = 100;
 
+/// What a policy is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Sort {
+    /// Of a bucket: it names principals and what is in the bucket.
+    Bucket,
+    /// Of an identity: it names no principals.
+    Identity,
+    /// Of a role's trust: it names principals and no resources.
+    Trust,
+}
+
 impl Policy {
     /// Reads the policy of a bucket.
     pub fn read(body: &[u8], bucket: &str) -> Result<Self, Error> {
@@ -21,8 +32,22 @@ impl Policy {
         Ok(policy)
     }
 
-    /// Reads a policy that was checked when it was put.
+    /// Reads a policy of a bucket that was checked when it was put.
     pub fn parse(text: &str) -> Result<Self, Error> {
+        Self::parse_as(Sort::Bucket, text)
+    }
+
+    /// Reads a policy of a user, a group, a role or a session: it is about whoever has it.
+    pub fn parse_identity(text: &str) -> Result<Self, Error> {
+        Self::parse_as(Sort::Identity, text)
+    }
+
+    /// Reads the policy of a role that says who may assume it: it is about that role.
+    pub fn parse_trust(text: &str) -> Result<Self, Error> {
+        Self::parse_as(Sort::Trust, text)
+    }
+
+    fn parse_as(sort: Sort, text: &str) -> Result<Self, Error> {
         if text.len() > POLICY_BYTES_MAX {
             let message = format!(
                 "Policies have up to {POLICY_BYTES_MAX} bytes; this one has {}",
@@ -39,7 +64,7 @@ impl Policy {
                 "Id" => {
                     text_of(value, "Id")?;
                 }
-                "Statement" => statements = Some(read_statements(value)?),
+                "Statement" => statements = Some(read_statements(sort, value)?),
                 _ => return Err(malformed(format!("Unknown field {name}"))),
             }
         }
@@ -69,7 +94,7 @@ impl Policy {
 }
 
 impl Statement {
-    fn read(members: &Map<String, Value>) -> Result<Self, Error> {
+    fn read(sort: Sort, members: &Map<String, Value>) -> Result<Self, Error> {
         let (mut id, mut effect, mut conditions) = (None, None, Vec::new());
         let (mut principals, mut actions, mut resources) = (None, None, None);
         for (name, value) in members {
@@ -77,6 +102,12 @@ impl Statement {
             match name.as_str() {
                 "Sid" => id = Some(text_of(value, name)?.to_owned()),
                 "Effect" => effect = Some(read_effect(value)?),
+                "Principal" | "NotPrincipal" if sort == Sort::Identity => {
+                    return Err(malformed(format!("A policy of an identity has no {name}")));
+                }
+                "Resource" | "NotResource" if sort == Sort::Trust => {
+                    return Err(malformed(format!("A trust policy has no {name}")));
+                }
                 "Principal" | "NotPrincipal" => {
                     once(principals.as_ref(), "Principal")?;
                     principals = Some(Principals { is_negated, ..read_principals(value)? });
@@ -84,7 +115,7 @@ impl Statement {
                 "Action" | "NotAction" => {
                     once(actions.as_ref(), "Action")?;
                     let patterns = texts_of(value, name)?;
-                    check_actions(&patterns)?;
+                    check_actions(sort, &patterns)?;
                     actions = Some(Patterns { is_negated, patterns });
                 }
                 "Resource" | "NotResource" => {
@@ -100,9 +131,15 @@ impl Statement {
         Ok(Self {
             id,
             effect: effect.ok_or_else(missing("Effect"))?,
-            principals: principals.ok_or_else(missing("Principal"))?,
+            principals: match sort {
+                Sort::Identity => Principals { is_everybody: true, ..Principals::default() },
+                Sort::Bucket | Sort::Trust => principals.ok_or_else(missing("Principal"))?,
+            },
             actions: actions.ok_or_else(missing("Action"))?,
-            resources: resources.ok_or_else(missing("Resource"))?,
+            resources: match sort {
+                Sort::Trust => Patterns { is_negated: false, patterns: vec!["*".to_owned()] },
+                Sort::Bucket | Sort::Identity => resources.ok_or_else(missing("Resource"))?,
+            },
             conditions,
         })
     }
@@ -121,10 +158,10 @@ impl Statement {
     }
 }
 
-fn read_statements(value: &Value) -> Result<Vec<Statement>, Error> {
+fn read_statements(sort: Sort, value: &Value) -> Result<Vec<Statement>, Error> {
     let read = |value: &Value| {
         let members = value.as_object().ok_or_else(|| malformed("A statement is an object"))?;
-        Statement::read(members)
+        Statement::read(sort, members)
     };
     let statements: Vec<Statement> = each_of(value).iter().map(read).collect::<Result<_, _>>()?;
     let mut ids: Vec<&str> = statements.iter().filter_map(|one| one.id.as_deref()).collect();
@@ -170,8 +207,9 @@ fn read_principals(value: &Value) -> Result<Principals, Error> {
                 principals.aws.extend(names.into_iter().filter(|name| name != "*"));
             }
             "CanonicalUser" => principals.canonical.extend(names),
+            "Federated" => principals.federated.extend(names),
             // Nobody comes as one of these, so such a statement lets nobody in; but one that keeps out all others would.
-            "Service" | "Federated" => {}
+            "Service" => {}
             _ => return Err(invalid()),
         }
     }
@@ -195,12 +233,19 @@ fn is_principal(name: &str) -> bool {
         && !part().is_empty()
 }
 
-/// Actions of S3, or all of everything.
-fn check_actions(patterns: &[String]) -> Result<(), Error> {
+/// Of a bucket, actions of S3, or all of everything; of an identity, of any service.
+fn check_actions(sort: Sort, patterns: &[String]) -> Result<(), Error> {
     let is_known = |pattern: &String| {
-        pattern == "*"
-            || pattern.get(..3).is_some_and(|prefix| prefix.eq_ignore_ascii_case("s3:"))
-                && pattern.len() > 3
+        let Some((service, action)) = pattern.split_once(':') else { return pattern == "*" };
+        let is_of_it = match sort {
+            Sort::Bucket => service.eq_ignore_ascii_case("s3"),
+            Sort::Trust => service.eq_ignore_ascii_case("sts"),
+            Sort::Identity => {
+                let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-*?".contains(&byte);
+                !service.is_empty() && service.bytes().all(is_plain)
+            }
+        };
+        is_of_it && !action.is_empty()
     };
     if patterns.iter().all(is_known) {
         return Ok(());

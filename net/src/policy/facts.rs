@@ -1,6 +1,6 @@
 //! What a request is, as the conditions of policies ask about it: a key has values, one value, or none.
 
-use std::net::IpAddr;
+use std::{borrow::Cow, net::IpAddr};
 
 use crate::s3::query::Query;
 use crate::s3::request::Headers;
@@ -19,10 +19,10 @@ pub struct Question<'a> {
 /// What is known of a request and who sends it.
 #[derive(Clone, Copy, Debug)]
 pub struct Facts<'a> {
-    /// The account that sends it; none where it isn't signed.
-    pub account: Option<&'a str>,
-    /// The canonical id of that account.
-    pub canonical: &'a str,
+    /// Who sends it; none where it isn't signed.
+    pub sender: Option<Sender<'a>>,
+    /// The provider that says who sends it, where none of the node's own keys does.
+    pub federated: Option<&'a str>,
     /// The account that owns what it is about.
     pub owner: &'a str,
     /// Where it comes from.
@@ -41,6 +41,76 @@ pub struct Facts<'a> {
     pub tags: &'a [(String, String)],
     /// The tags that it brings.
     pub new_tags: &'a [(String, String)],
+    /// Values of keys that only calls of STS have: names in lower case.
+    pub context: &'a [(String, String)],
+}
+
+/// Who sends a request, proven.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender<'a> {
+    /// The account.
+    pub account: &'a str,
+    /// The canonical id of that account.
+    pub canonical: &'a str,
+    /// The ARN: of the root, the user or the session.
+    pub arn: &'a str,
+    /// What names it for good.
+    pub user_id: &'a str,
+    /// The user's name.
+    pub user_name: Option<&'a str>,
+    /// What it is.
+    pub kind: SenderKind,
+}
+
+/// What a sender is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SenderKind {
+    /// The root of an account.
+    Root,
+    /// A user.
+    User,
+    /// A session of a role.
+    Session,
+}
+
+impl Sender<'_> {
+    /// The ARN that policies name it by: of a session it is that of its role, without the role's path.
+    fn principal_arn(&self) -> Cow<'_, str> {
+        match self.role_name() {
+            Some(role) => Cow::Owned(format!("arn:aws:iam::{}:role/{role}", self.account)),
+            None => Cow::Borrowed(self.arn),
+        }
+    }
+
+    fn role_name(&self) -> Option<&str> {
+        let (_, session) = self.arn.split_once(":assumed-role/")?;
+        Some(session.split('/').next().unwrap_or(session))
+    }
+
+    /// How a name of a policy's `AWS` principals means it.
+    pub(super) fn named_by(&self, name: &str) -> Option<NamedBy> {
+        let account =
+            name.strip_prefix("arn:aws:iam::").and_then(|rest| rest.strip_suffix(":root"));
+        if name == self.account || account == Some(self.account) {
+            let is_itself = self.kind == SenderKind::Root;
+            return Some(if is_itself { NamedBy::Itself } else { NamedBy::Account });
+        }
+        let is_role = || {
+            let role = name.strip_prefix("arn:aws:iam::")?.strip_prefix(self.account)?;
+            let role = role.strip_prefix(":role/")?;
+            Some(role.rsplit('/').next() == self.role_name())
+        };
+        (name == self.arn || is_role() == Some(true)).then_some(NamedBy::Itself)
+    }
+}
+
+/// How a policy names a sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum NamedBy {
+    /// By its account, which says itself who of it may.
+    Account,
+    /// Itself, or as one of all.
+    Itself,
 }
 
 /// A condition key that this release knows.
@@ -56,8 +126,18 @@ pub enum Key {
     EpochTime,
     /// `aws:PrincipalArn`.
     PrincipalArn,
-    /// `aws:PrincipalAccount`, and `aws:userid` of the root.
+    /// `aws:PrincipalAccount`.
     PrincipalAccount,
+    /// `aws:userid`.
+    UserId,
+    /// `aws:username`.
+    UserName,
+    /// `aws:MultiFactorAuthPresent`, `aws:MultiFactorAuthAge`: nobody has one here.
+    MultiFactor,
+    /// `aws:ViaAWSService`, `aws:PrincipalIsAWSService`: nobody comes so.
+    ViaService,
+    /// A key that only calls of STS have, in lower case.
+    Context(String),
     /// `aws:PrincipalType`.
     PrincipalType,
     /// `aws:ResourceAccount`, `s3:ResourceAccount`.
@@ -107,6 +187,8 @@ const HEADERS: [(&str, &str); 18] = [
     ("s3:object-lock-mode", "x-amz-object-lock-mode"),
     ("s3:object-lock-legal-hold", "x-amz-object-lock-legal-hold"),
 ];
+/// Keys about a token from elsewhere end so; what they begin with is the provider.
+const CLAIMS: [&str; 5] = [":aud", ":sub", ":azp", ":amr", ":email"];
 const PARAMETERS: [(&str, &str); 3] =
     [("s3:prefix", "prefix"), ("s3:delimiter", "delimiter"), ("s3:max-keys", "max-keys")];
 
@@ -129,7 +211,13 @@ impl Key {
             "aws:currenttime" => Self::CurrentTime,
             "aws:epochtime" => Self::EpochTime,
             "aws:principalarn" => Self::PrincipalArn,
-            "aws:principalaccount" | "aws:userid" => Self::PrincipalAccount,
+            "aws:principalaccount" => Self::PrincipalAccount,
+            "aws:userid" => Self::UserId,
+            "aws:username" => Self::UserName,
+            "aws:multifactorauthpresent" | "aws:multifactorauthage" => Self::MultiFactor,
+            "aws:viaawsservice" | "aws:principalisawsservice" => Self::ViaService,
+            "sts:externalid" | "sts:rolesessionname" => Self::Context(lower),
+            _ if CLAIMS.iter().any(|claim| lower.ends_with(claim)) => Self::Context(lower),
             "aws:principaltype" => Self::PrincipalType,
             "aws:resourceaccount" | "s3:resourceaccount" => Self::ResourceAccount,
             "s3:versionid" => Self::VersionId,
@@ -156,12 +244,17 @@ impl Facts<'_> {
             Key::SecureTransport => Some(self.is_secure.to_string()),
             Key::CurrentTime => Some(crate::http::date::format_iso(self.now_seconds * 1000)),
             Key::EpochTime => Some(self.now_seconds.to_string()),
-            Key::PrincipalArn => self.account.map(root_arn),
-            Key::PrincipalAccount => self.account.map(str::to_owned),
-            Key::PrincipalType => Some(self.account.map_or("Anonymous", |_| "Account").to_owned()),
+            Key::PrincipalArn => self.sender.map(|sender| sender.principal_arn().into_owned()),
+            Key::PrincipalAccount => self.sender.map(|sender| sender.account.to_owned()),
+            Key::UserId => self.sender.map(|sender| sender.user_id.to_owned()),
+            Key::UserName => self.sender.and_then(|sender| sender.user_name).map(str::to_owned),
+            Key::MultiFactor => None,
+            Key::ViaService => Some("false".to_owned()),
+            Key::Context(name) => tag(self.context, name),
+            Key::PrincipalType => Some(self.principal_type().to_owned()),
             Key::ResourceAccount => Some(self.owner.to_owned()),
-            Key::AuthType => self.account.map(|_| self.auth_type().to_owned()),
-            Key::SignatureVersion => self.account.map(|_| "AWS4-HMAC-SHA256".to_owned()),
+            Key::AuthType => self.sender.map(|_| self.auth_type().to_owned()),
+            Key::SignatureVersion => self.sender.map(|_| "AWS4-HMAC-SHA256".to_owned()),
             Key::VersionId => self.version.map(str::to_owned),
             Key::Header(name) => self.headers.get(name).map(str::to_owned),
             Key::Parameter(name) => self.query.get(name).map(str::to_owned),
@@ -174,6 +267,15 @@ impl Facts<'_> {
         one.into_iter().collect()
     }
 
+    fn principal_type(&self) -> &'static str {
+        match self.sender.map(|sender| sender.kind) {
+            None => "Anonymous",
+            Some(SenderKind::Root) => "Account",
+            Some(SenderKind::User) => "User",
+            Some(SenderKind::Session) => "AssumedRole",
+        }
+    }
+
     fn auth_type(&self) -> &'static str {
         if self.headers.has("authorization") {
             "REST-HEADER"
@@ -183,9 +285,4 @@ impl Facts<'_> {
             "POST"
         }
     }
-}
-
-/// The ARN of an account's root.
-pub(super) fn root_arn(account: &str) -> String {
-    format!("arn:aws:iam::{account}:root")
 }

@@ -11,6 +11,7 @@ const ACCOUNT: &str = "123456789012";
 
 struct Asked<'a> {
     account: Option<&'a str>,
+    arn: Option<&'a str>,
     action: &'a str,
     resource: &'a str,
     query: &'a str,
@@ -24,6 +25,7 @@ impl Default for Asked<'_> {
     fn default() -> Self {
         Self {
             account: None,
+            arn: None,
             action: "s3:GetObject",
             resource: "arn:aws:s3:::b/dir/key",
             query: "",
@@ -43,8 +45,19 @@ impl Asked<'_> {
     fn decide(&self, policy: &Policy) -> Decision {
         let query = Query::parse(self.query).unwrap();
         let facts = Facts {
-            account: self.account,
-            canonical: "75aa57f0",
+            sender: self.account.map(|account| Sender {
+                account,
+                canonical: "75aa57f0",
+                arn: self.arn.unwrap_or("arn:aws:iam::123456789012:root"),
+                user_id: "AIDAX",
+                user_name: Some("alice"),
+                kind: match self.arn {
+                    None => SenderKind::Root,
+                    Some(arn) if arn.contains(":user/") => SenderKind::User,
+                    Some(_) => SenderKind::Session,
+                },
+            }),
+            federated: None,
             owner: ACCOUNT,
             source: Some(self.source.parse::<IpAddr>().unwrap()),
             is_secure: false,
@@ -54,6 +67,7 @@ impl Asked<'_> {
             version: None,
             tags: &pairs(self.tags),
             new_tags: &pairs(self.new_tags),
+            context: &[],
         };
         let question = Question { action: self.action, resource: self.resource, facts: &facts };
         policy.decide(&question)
@@ -288,5 +302,76 @@ fn public_is_what_anybody_can_use() {
         (allow_when(r#"{"IpAddress":{"aws:SourceIp":"${aws:SourceIp}"}}"#), true),
     ] {
         assert_eq!(policy.is_public(), public, "{}", policy.text());
+    }
+}
+
+// "Delegating to an account" and "Session principals" of IAM's user guide.
+#[test]
+fn an_account_that_is_named_says_itself_who_of_it_may() {
+    let (user, session) = (
+        "arn:aws:iam::123456789012:user/a/alice",
+        "arn:aws:sts::123456789012:assumed-role/reader/s1",
+    );
+    for (principal, arn, expected) in [
+        (ACCOUNT, None, Decision::Allowed),
+        (ACCOUNT, Some(user), Decision::AllowedToAccount),
+        ("arn:aws:iam::123456789012:root", Some(session), Decision::AllowedToAccount),
+        (user, Some(user), Decision::Allowed),
+        (user, None, Decision::Silent),
+        (user, Some(session), Decision::Silent),
+        (session, Some(session), Decision::Allowed),
+        ("arn:aws:iam::123456789012:role/path/reader", Some(session), Decision::Allowed),
+        ("arn:aws:iam::123456789012:role/writer", Some(session), Decision::Silent),
+        ("arn:aws:iam::210987654321:role/reader", Some(session), Decision::Silent),
+        ("*", Some(user), Decision::Allowed),
+    ] {
+        let allow = ALLOW.replace("\"*\"", &format!("{{\"AWS\":\"{principal}\"}}"));
+        let asked = Asked { account: Some(ACCOUNT), arn, ..Asked::default() };
+        assert_eq!(asked.decide(&policy(&format!("{{{allow}}}"))), expected, "{principal} {arn:?}");
+        let deny = allow.replace("Allow", "Deny");
+        let is_denied = asked.decide(&policy(&format!("{{{deny}}}"))) == Decision::Denied;
+        assert_eq!(is_denied, expected != Decision::Silent, "{principal} {arn:?}");
+    }
+}
+
+#[test]
+fn policies_of_identities_and_of_trust_have_their_own_elements() {
+    let own = r#"{"Statement":{"Effect":"Allow","Action":["s3:*","iam:Get*"],"Resource":"arn:aws:s3:::${aws:username}/*"}}"#;
+    let policy = Policy::parse_identity(own).unwrap();
+    let alice =
+        Asked { account: Some(ACCOUNT), resource: "arn:aws:s3:::alice/k", ..Asked::default() };
+    assert_eq!(alice.decide(&policy), Decision::Allowed);
+    let other = Asked { resource: "arn:aws:s3:::bob/k", ..alice };
+    assert_eq!(other.decide(&policy), Decision::Silent);
+    let trust = r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}}"#;
+    Policy::parse_trust(trust).unwrap();
+    for (reads, text) in [
+        (Policy::parse_identity as fn(&str) -> Result<Policy, crate::s3::Error>, trust),
+        (Policy::parse_trust, own),
+        (Policy::parse, own),
+        (
+            Policy::parse_trust,
+            r#"{"Statement":{"Effect":"Allow","Principal":"*","Action":"s3:Get*"}}"#,
+        ),
+    ] {
+        assert_eq!(reads(text).unwrap_err().code(), ErrorCode::MalformedPolicy, "{text}");
+    }
+}
+
+#[test]
+fn what_two_policies_say_together() {
+    use Decision::{Allowed, AllowedToAccount, Denied, Silent};
+    for (one, other, joined, narrowed) in [
+        (Allowed, Denied, Denied, Denied),
+        (Denied, Allowed, Denied, Denied),
+        (Denied, Silent, Denied, Denied),
+        (Allowed, Silent, Allowed, Silent),
+        (Silent, Allowed, Allowed, Silent),
+        (Allowed, Allowed, Allowed, Allowed),
+        (AllowedToAccount, Silent, AllowedToAccount, Silent),
+        (Silent, AllowedToAccount, AllowedToAccount, Silent),
+    ] {
+        assert_eq!(one.joined(other), joined, "{one:?} {other:?}");
+        assert_eq!(one.narrowed(other), narrowed, "{one:?} {other:?}");
     }
 }

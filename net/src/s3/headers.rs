@@ -101,19 +101,27 @@ impl ObjectHeaders {
     }
 }
 
-/// Refuses a request whose `x-amz-expected-bucket-owner` is another account than `owner_id`.
-pub fn check_expected_owner(headers: Headers<'_>, owner_id: &str) -> Result<(), Error> {
-    for name in ["x-amz-expected-bucket-owner", "x-amz-source-expected-bucket-owner"] {
-        let Some(expected) = headers.get(name) else { continue };
-        if expected.len() != 12 || !expected.bytes().all(|byte| byte.is_ascii_digit()) {
-            return Err(Error::new(ErrorCode::InvalidBucketOwnerAWSAccountID));
-        }
-        if expected != owner_id {
-            return Err(Error::new(ErrorCode::AccessDenied));
-        }
+/// Refuses a request that names another owner than a bucket has. Of a bucket that isn't there, only what the header looks like
+/// is checked.
+pub fn check_expected_owner(
+    headers: Headers<'_>,
+    name: &str,
+    owner_id: Option<&str>,
+) -> Result<(), Error> {
+    let Some(expected) = headers.get(name) else { return Ok(()) };
+    if expected.len() != 12 || !expected.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Error::new(ErrorCode::InvalidBucketOwnerAWSAccountID));
+    }
+    if owner_id.is_some_and(|owner_id| owner_id != expected) {
+        return Err(Error::new(ErrorCode::AccessDenied));
     }
     Ok(())
 }
+
+/// The header that names the owner of the bucket that a request is about.
+pub const EXPECTED_OWNER: &str = "x-amz-expected-bucket-owner";
+/// The header that names the owner of the bucket that is copied from.
+pub const EXPECTED_SOURCE_OWNER: &str = "x-amz-source-expected-bucket-owner";
 
 /// `aws-chunked` frames the body on its way and is no property of the object.
 fn less_chunked(value: &str) -> Option<String> {

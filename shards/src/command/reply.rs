@@ -9,7 +9,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// It is done, and there is nothing to say. `RemoveBucket`, credentials, `CreateUpload`, `AbortUpload`, seals,
-    /// `Reclaim`, `SetVersioning`, `Configure`.
+    /// `Reclaim`, `SetVersioning`, `Configure`, `ChangeIam`.
     Done,
     /// `CreateBucket`, the meta group's steps of `SetVersioning`: the bucket.
     Bucket(Bucket),
@@ -114,6 +114,9 @@ pub enum Refusal {
     /// There is a bucket of this name, this one (409, or 200 to its owner).
     #[error("a bucket of this name exists")]
     BucketExists(Box<Bucket>),
+    /// What it was decided on has changed: it is to be decided again.
+    #[error("what this was decided on has changed")]
+    Outdated,
     /// There is no such credential.
     #[error("there is no such credential")]
     NoSuchCredential,

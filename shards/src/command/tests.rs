@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    iam::IamChange,
     lock::Lock,
     object::{ChecksumKind, Secret},
     version::ObjectVersion,
@@ -69,6 +70,10 @@ fn every() -> Vec<Command> {
             version: WantedVersion::Null,
             change: Amendment::Retention(None, Leave { now_ms: 4, bypasses_governance: true }),
         })),
+        Command::ChangeIam(ChangeIam {
+            revision: 4,
+            changes: vec![IamChange { kind: 2, name: "n".to_owned(), record: Some(vec![8]) }],
+        }),
         Command::SetVersioning(SetVersioning {
             versioning: Versioning::Enabled,
             ..SetVersioning::default()

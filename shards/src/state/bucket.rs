@@ -61,6 +61,7 @@ impl<D: Directory> State<D> {
             created_ms: create.now_ms,
             owner: create.owner.clone(),
             location: create.location.clone(),
+            account: create.account.clone(),
             ..Bucket::default()
         };
         draft.put(keys::next_bucket(self.group), &(id + 1));

@@ -4,6 +4,7 @@
 //! group u32 | space u8 | rest                                                    (integers big-endian: keys sort)
 //!   0 META        "applied"                                   last applied log id and membership (raft's)
 //!                 "bucket"                                    the id of the next bucket, u64 LE
+//!                 "iam"                                       how often IAM's records were changed, u64
 //!                 "pending"                                   PendingDelete; nothing where nothing is condemned
 //!   1 BUCKET      bucket name                                 Bucket
 //!   2 CREDENTIAL  access key                                  Credential
@@ -18,6 +19,7 @@
 //!  11 CONFIGURATION bucket u64 | kind u8                       a configuration of a bucket, as it was given
 //!  12 VERSION     bucket u64 | escaped key | 00 01 | !sequence u64  Object, not the current one; payload as there
 //!  13 NULL        bucket u64 | escaped key | 00 01            the sequence of the null version, where it is a VERSION
+//!  14 IAM         kind u8 | name                             a record of who there is, as it was given
 //! ```
 //!
 //! An escaped key has 00 FF for each 00, so that 00 01 behind it sorts before all that a longer key can have there, and
@@ -47,6 +49,7 @@ pub(super) const SHARED: u8 = 10;
 pub(super) const CONFIGURATION: u8 = 11;
 pub(super) const VERSION: u8 = 12;
 pub(super) const NULL: u8 = 13;
+pub(super) const IAM: u8 = 14;
 
 const VERSION_CURRENT: u64 = 0;
 const KEY_END: [u8; 2] = [0x00, 0x01];
@@ -97,6 +100,25 @@ pub(crate) fn configuration_of(rest: &[u8]) -> Option<(BucketId, u8)> {
     let (bucket, kind) = rest.split_first_chunk()?;
     let [kind] = *kind else { return None };
     Some((u64::from_be_bytes(*bucket), kind))
+}
+
+/// How often the records of IAM were changed.
+pub(crate) fn iam_revision(group: GroupId) -> Bytes {
+    Bytes::from([space(group, META).as_slice(), b"iam"].concat())
+}
+
+pub(crate) fn iam(group: GroupId, kind: u8, name: &str) -> Bytes {
+    Bytes::from([space(group, IAM).as_slice(), &[kind], name.as_bytes()].concat())
+}
+
+pub(crate) fn all_iam(group: GroupId) -> Range<Bytes> {
+    span(space(group, IAM))
+}
+
+/// The kind and the name that end the key of a record of IAM.
+pub(crate) fn iam_of(rest: &[u8]) -> Option<(u8, &str)> {
+    let (kind, name) = rest.split_first()?;
+    Some((*kind, std::str::from_utf8(name).ok()?))
 }
 
 pub(crate) fn credential(group: GroupId, access_key: &str) -> Bytes {

@@ -6,9 +6,10 @@ use anode_shards::group::Timing;
 use super::*;
 use crate::{
     config::Websites,
+    iam::records::Account,
     layout::Layout,
     metrics::Exposure,
-    shard::{Account, Phase, Settings},
+    shard::{Phase, Settings},
     sim::{World, host::SimHost, network::Network},
 };
 
@@ -34,7 +35,7 @@ fn shards(world: &World) -> Vec<Shard<SimHost>> {
     let layout = Layout { cluster: 1, group_count: 8, shards: vec![(1, 0), (2, 1)], is_new: true };
     let hosts = SimHost::node(world, &Network::new(world), &SimDisk::new(1), 0, 2);
     let shard = |host: SimHost| {
-        let known = (layout.shards.as_slice(), Account::of(layout.cluster));
+        let known = (layout.shards.as_slice(), Account::first(layout.cluster));
         Shard::new(host, Arc::clone(&settings), layout.ring().unwrap(), known)
     };
     hosts.into_iter().map(shard).collect()

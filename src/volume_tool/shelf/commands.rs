@@ -151,6 +151,7 @@ fn deeds(command: &Command) -> Vec<Deed<'_>> {
         | Command::PutCredential(_)
         | Command::RemoveCredential(_)
         | Command::Configure(_)
+        | Command::ChangeIam(_)
         | Command::Reclaim(_) => Vec::new(),
     }
 }
@@ -180,6 +181,7 @@ impl Shelf {
             | Command::UnsealBucket(_)
             | Command::SetVersioning(_)
             | Command::Configure(_)
+            | Command::ChangeIam(_)
             | Command::Amend(_)
             | Command::Reclaim(_) => None,
         };

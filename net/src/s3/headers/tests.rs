@@ -87,7 +87,8 @@ fn what_cannot_be_kept_is_refused() {
 fn the_expected_owner_is_checked() {
     let check = |value: &str| {
         let fields = [("x-amz-expected-bucket-owner", value)];
-        check_expected_owner(Headers::new(&fields), "000000000001").map_err(|error| error.code())
+        check_expected_owner(Headers::new(&fields), EXPECTED_OWNER, Some("000000000001"))
+            .map_err(|error| error.code())
     };
     assert_eq!(check("000000000001"), Ok(()));
     assert_eq!(check("000000000002"), Err(ErrorCode::AccessDenied));

@@ -11,6 +11,7 @@ use crate::{
         DeleteObject, Deleted, NamedPart, PutObject, ReclaimStep, Refusal, RemoveBucket, Reply,
         SetVersioning, VersioningStep, WriteCondition,
     },
+    iam::{ChangeIam, IamChange},
     limits::CONFIGURATION_BYTES_MAX,
     lock::{Leave, Retention, RetentionMode},
     object::{Body, BodyId, Credential, Object, Secret, UploadId},
@@ -36,7 +37,7 @@ fn buckets_and_credentials_of_the_meta_group() {
     let disk = SimDisk::new(1);
     let create = |name: &str| {
         let (name, owner) = (name.to_owned(), "me".to_owned());
-        Command::CreateBucket(CreateBucket { name, owner, location: None, now_ms: 5 })
+        Command::CreateBucket(CreateBucket { name, owner, now_ms: 5, ..CreateBucket::default() })
     };
     run(&disk, async |rig| {
         let Reply::Bucket(one) = rig.propose(&create("one")).await else { unreachable!() };
@@ -69,6 +70,38 @@ fn buckets_and_credentials_of_the_meta_group() {
         let remove = Command::RemoveCredential("AK".to_owned());
         assert_eq!(rig.propose(&remove).await, Reply::Done);
         assert_eq!(rig.propose(&remove).await, Reply::Refused(Refusal::NoSuchCredential));
+    });
+}
+
+// Whoever decides on what has changed since is refused, and what was changed is there after a crash.
+#[test]
+fn records_of_iam_change_from_one_revision_to_the_next() {
+    let disk = SimDisk::new(3);
+    let one = |kind, name: &str, record: Option<&[u8]>| IamChange {
+        kind,
+        name: name.to_owned(),
+        record: record.map(<[u8]>::to_vec),
+    };
+    let change = |revision, changes| Command::ChangeIam(ChangeIam { revision, changes });
+    run(&disk, async |rig| {
+        let made = vec![one(2, "b", Some(b"1")), one(1, "z", Some(b"2")), one(2, "a", Some(b""))];
+        let first = change(0, made);
+        assert_eq!(rig.propose(&first).await, Reply::Done);
+        assert_eq!(rig.propose(&first).await, Reply::Refused(Refusal::Outdated));
+        let second = change(1, vec![one(2, "b", None), one(2, "c", Some(b"3"))]);
+        assert_eq!(rig.propose(&second).await, Reply::Done);
+        let long = change(2, vec![one(2, &"n".repeat(513), Some(b""))]);
+        let refused = Reply::Refused(Refusal::Malformed("a record of IAM is too long"));
+        assert_eq!(rig.propose(&long).await, refused);
+    });
+    disk.crash();
+    run(&disk, async |rig| {
+        let found = rig.state.iam().await.unwrap();
+        assert_eq!(found.revision, 2);
+        let names = found.records.iter().map(|one| (one.kind, one.name.as_str()));
+        assert_eq!(names.collect::<Vec<_>>(), [(1, "z"), (2, "a"), (2, "c")]);
+        assert_eq!(found.records[2].record.as_ref(), b"3");
+        assert!(!format!("{found:?}").contains('3'), "a record's bytes are secret");
     });
 }
 
