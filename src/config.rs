@@ -7,6 +7,7 @@ pub mod period;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use anode_net::s3::configuration::ownership::Ownership;
 use bytesize::ByteSize;
 
 use crate::{limits, metrics::Exposure, scrub::ScrubPlan};
@@ -26,6 +27,8 @@ pub struct Settings {
     pub domain: Option<String>,
     /// Which hosts are websites.
     pub website: Websites,
+    /// Who owns the objects of buckets that don't say so.
+    pub object_ownership: Ownership,
     /// Where the root credentials come from.
     pub credentials: CredentialSource,
     /// Certificate and key; plain HTTP where there is none.
@@ -151,6 +154,7 @@ impl Settings {
             region: flags.region.clone().or(file.region),
             domain,
             website,
+            object_ownership: object_ownership(flags, file.object_ownership.as_deref())?,
             credentials: credentials(flags, file.credentials_file)?,
             tls,
             scrub: scrub(flags, &file.scrub)?,
@@ -195,6 +199,18 @@ fn scrub(flags: &cli::Serve, file: &file::Scrub) -> Result<Option<ScrubPlan>, Er
         return Err(Error::Value { setting: "scrub.rate", problem });
     }
     Ok(period.0.map(|period| ScrubPlan { period, rate_bytes_max: rate.as_u64() }))
+}
+
+fn object_ownership(flags: &cli::Serve, file: Option<&str>) -> Result<Ownership, Error> {
+    let Some(name) = flags.object_ownership.as_deref().or(file) else {
+        return Ok(Ownership::default());
+    };
+    Ownership::of_name(name).ok_or_else(|| {
+        let problem = format!(
+            "{name} is not known; give BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter"
+        );
+        Error::Value { setting: "object-ownership", problem }
+    })
 }
 
 fn lifecycle_period(flags: &cli::Serve, file: &file::Lifecycle) -> Option<Duration> {

@@ -19,6 +19,7 @@ pub mod lock;
 pub mod metrics;
 pub mod multipart;
 pub mod multipart_list;
+pub(crate) mod ownership;
 pub mod payload;
 pub mod post;
 pub mod put;
@@ -41,6 +42,8 @@ use anode_net::{
         version::Version,
     },
 };
+
+use anode_shards::object::Object;
 
 use crate::{
     authorize::{self, Caller},
@@ -122,6 +125,8 @@ async fn dispatch<H: Host>(
     match operation {
         Operation::ListBuckets(list) => Ok(bucket::list(&shard, caller, list)),
         Operation::CreateBucket(of) => bucket::create(exchange, caller, of).await,
+        Operation::GetBucketAcl(of) => acl::get_of_bucket(&shard, &of.bucket),
+        Operation::GetObjectAcl(of) => acl::get_of_object(&shard, of).await,
         Operation::PutBucketAcl(acl) | Operation::PutObjectAcl(acl) => {
             acl::put(exchange, caller, acl).await
         }
@@ -141,7 +146,7 @@ async fn dispatch<H: Host>(
         Operation::GetObject(read) => get::get(&shard, caller, read, get::Want::Body).await,
         Operation::HeadObject(read) => get::get(&shard, caller, read, get::Want::Head).await,
         Operation::DeleteObject(delete) => delete::one(&shard, delete).await,
-        Operation::CopyObject(copy) => copy::object(&shard, copy).await,
+        Operation::CopyObject(copy) => copy::object(&shard, caller, copy).await,
         Operation::GetObjectAttributes(query) => attributes::attributes(&shard, query).await,
         Operation::GetObjectTagging(of) => tagging::get(&shard, of).await,
         Operation::PutObjectTagging(put) => tagging::put(exchange, caller, put).await,
@@ -161,7 +166,7 @@ async fn dispatch<H: Host>(
         Operation::Configuration(asked) => configuration::answer(exchange, caller, asked).await,
         // Answered before authorization.
         Operation::OptionsObject => Err(s3::ErrorCode::AccessForbidden.into()),
-        Operation::NotConfigured(kind) => bucket::not_configured(exchange, *kind).await,
+        Operation::NotConfigured(kind) => bucket::not_configured(exchange, *kind),
         Operation::NotImplemented(name) => Err(s3::Error::operation_not_implemented(name)),
     }
 }
@@ -200,12 +205,23 @@ pub(crate) async fn find_tags<H: Host>(
     key: &str,
     version: &Version,
 ) -> Result<Vec<(String, String)>, s3::Error> {
-    let Some(version) = version::wanted(version) else { return Ok(Vec::new()) };
+    let found = find_object(shard, bucket, key, version).await?;
+    Ok(found.map(|object| object.tags).unwrap_or_default())
+}
+
+/// What is kept of a version, where it is there.
+pub(crate) async fn find_object<H: Host>(
+    shard: &Shard<H>,
+    bucket: &BucketView,
+    key: &str,
+    version: &Version,
+) -> Result<Option<Object>, s3::Error> {
+    let Some(version) = version::wanted(version) else { return Ok(None) };
     let group = shard.group_of(bucket.record.id, key);
     let (bucket, key) = (bucket.record.id, key.to_owned());
     let ask = Ask::Object { bucket, key, version, access: Access::Record };
-    let Answer::Object(found) = shard.ask(group, ask).await? else { return Ok(Vec::new()) };
-    Ok(found.map(|found| found.object.tags).unwrap_or_default())
+    let Answer::Object(found) = shard.ask(group, ask).await? else { return Ok(None) };
+    Ok(found.map(|found| found.object))
 }
 
 /// The bucket of this name.

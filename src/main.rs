@@ -56,6 +56,7 @@ fn check(settings: &Settings) -> Result<(), String> {
         "website      {}",
         if website.is_empty() { "none".to_owned() } else { website.join(", ") }
     );
+    println!("ownership    {}", settings.object_ownership.name());
     println!("credentials  {:?}", settings.credentials);
     match &settings.tls {
         Some(files) => {

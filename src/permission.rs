@@ -6,12 +6,15 @@
 //!
 //! A request of the root to a bucket of its own without a policy costs two look-ups in memory.
 
+mod acl;
+
 use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use anode_net::{
     policy::{Decision, Facts, Policy, Question},
     s3::{
         self, ErrorCode, Headers, Routed,
+        acl::{Need, Permission},
         copy::CopySource,
         headers::{EXPECTED_OWNER, EXPECTED_SOURCE_OWNER},
         operation::{Answer, Kind},
@@ -22,8 +25,12 @@ use anode_net::{
 };
 
 use crate::{
-    authorize::Caller, exchange::Exchange, gateway::find_tags, host::Host, meta::BucketView,
-    shard::address_of,
+    authorize::Caller,
+    exchange::Exchange,
+    gateway::{find_tags, ownership},
+    host::Host,
+    meta::BucketView,
+    shard::{Shard, address_of},
 };
 
 /// The root of the account can't lock itself out of these.
@@ -42,9 +49,14 @@ const VERSIONED: [(&str, &str); 8] = [
 ];
 
 /// Headers that ask for more than the operation's own action.
-const ASKING: [(&str, &str); 5] = [
+const ASKING: [(&str, &str); 10] = [
     ("x-amz-tagging", "s3:PutObjectTagging"),
     ("x-amz-acl", "s3:PutObjectAcl"),
+    ("x-amz-grant-read", "s3:PutObjectAcl"),
+    ("x-amz-grant-write", "s3:PutObjectAcl"),
+    ("x-amz-grant-read-acp", "s3:PutObjectAcl"),
+    ("x-amz-grant-write-acp", "s3:PutObjectAcl"),
+    ("x-amz-grant-full-control", "s3:PutObjectAcl"),
     ("x-amz-object-lock-mode", "s3:PutObjectRetention"),
     ("x-amz-object-lock-legal-hold", "s3:PutObjectLegalHold"),
     ("x-amz-bypass-governance-retention", "s3:BypassGovernanceRetention"),
@@ -56,6 +68,19 @@ struct Wanted<'a> {
     key: Option<&'a str>,
     version: Version,
     action: Cow<'static, str>,
+    /// What of an ACL lets do it.
+    need: Option<Need>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(
+        bucket: &Arc<BucketView>,
+        (key, version): (Option<&'a str>, Version),
+        action: Cow<'static, str>,
+    ) -> Self {
+        let need = Need::of(&action);
+        Self { bucket: Arc::clone(bucket), key, version, action, need }
+    }
 }
 
 /// Refuses a request unless its caller may do all that it asks for. Of a request for several keys each is asked about by
@@ -71,10 +96,12 @@ pub(crate) async fn check<H: Host>(
     let source = copy_source(routed, headers)?;
     let source_bucket = source.as_ref().and_then(|source| meta.buckets.get(&source.bucket));
     check_owners(exchange, headers, bucket, source_bucket)?;
-    let Some(bucket) = bucket else { return check_absent(exchange, caller, routed, headers) };
-    if is_unbound(caller, bucket)
-        && source_bucket.is_none_or(|source_bucket| is_unbound(caller, source_bucket))
-    {
+    // Whose a name is already is said where the bucket is made.
+    let Some(bucket) = bucket.filter(|_| !makes_bucket(routed)) else {
+        return check_absent(exchange, caller, routed, headers);
+    };
+    let is_unbound = |bucket| is_unbound(&exchange.shard, caller, bucket);
+    if is_unbound(bucket) && source_bucket.is_none_or(|bucket| is_unbound(bucket)) {
         return Ok(());
     }
     if routed.route.answer == Answer::Served(Kind::DeleteObjects) {
@@ -85,11 +112,11 @@ pub(crate) async fn check<H: Host>(
     let is_form = is_form(routed);
     let key = routed.address.key().or_else(|| headers.get("key").filter(|_| is_form));
     let mut want = |action| {
-        let (bucket, version) = (Arc::clone(bucket), version.clone());
-        wanted.push(Wanted { bucket, key, version, action });
+        wanted.push(Wanted::new(bucket, (key, version.clone()), action));
     };
     want(of_version(routed.route.action, routed.query.has("versionId")));
-    if key.is_some() {
+    // An operation on an ACL has been asked about already.
+    if key.is_some() && routed.route.subresource != "acl" {
         let asked = ASKING.iter().filter(|(name, _)| headers.filled(name).is_some());
         asked.for_each(|(_, action)| want(Cow::Borrowed(*action)));
         // The field of a form that is a header of a PUT.
@@ -103,7 +130,7 @@ pub(crate) async fn check<H: Host>(
         let mut want = |action| {
             let (key, version) = (Some(source.key.as_str()), source.version.clone());
             let action = of_version(action, version != Version::Current);
-            wanted.push(Wanted { bucket: Arc::clone(bucket), key, version, action });
+            wanted.push(Wanted::new(bucket, (key, version), action));
         };
         want(action);
         let takes_tags = routed.route.answer == Answer::Served(Kind::CopyObject)
@@ -112,10 +139,14 @@ pub(crate) async fn check<H: Host>(
             && !find_tags(&exchange.shard, bucket, &source.key, &source.version).await?.is_empty()
         {
             want("s3:GetObjectTagging");
-            let (bucket, version) = (Arc::clone(target), Version::Current);
             let action = Cow::Borrowed("s3:PutObjectTagging");
-            wanted.push(Wanted { bucket, key, version, action });
+            wanted.push(Wanted::new(target, (key, Version::Current), action));
         }
+    }
+    if routed.route.subresource != "acl" {
+        // Whoever puts an object may say what is granted of it.
+        let asked = wanted.iter_mut().filter(|one| one.action == "s3:PutObjectAcl");
+        asked.for_each(|one| one.need = Some(Need::Bucket(Permission::Write)));
     }
     for one in &wanted {
         decide(exchange, caller, one, (headers, &routed.query)).await?;
@@ -130,7 +161,7 @@ pub(crate) async fn check_key<H: Host>(
     bucket: &Arc<BucketView>,
     (key, version, bypasses_governance): (&str, &Version, bool),
 ) -> Result<(), s3::Error> {
-    if is_unbound(caller, bucket) {
+    if is_unbound(&exchange.shard, caller, bucket) {
         return Ok(());
     }
     let head = exchange.head.clone();
@@ -141,8 +172,7 @@ pub(crate) async fn check_key<H: Host>(
         actions.push(Cow::Borrowed("s3:BypassGovernanceRetention"));
     }
     for action in actions {
-        let (bucket, version) = (Arc::clone(bucket), version.clone());
-        let wanted = Wanted { bucket, key: Some(key), version, action };
+        let wanted = Wanted::new(bucket, (Some(key), version.clone()), action);
         decide(exchange, caller, &wanted, (Headers::new(&fields), &query)).await?;
     }
     Ok(())
@@ -162,8 +192,7 @@ pub(crate) async fn shown<H: Host>(
     let meta = exchange.shard.meta();
     let bucket = routed.address.bucket().and_then(|name| meta.buckets.get(name));
     let Some(bucket) = bucket.filter(|bucket| !owns(caller, bucket)) else { return error };
-    let (bucket, action) = (Arc::clone(bucket), Cow::Borrowed("s3:ListBucket"));
-    let list = Wanted { bucket, key: None, version: Version::Current, action };
+    let list = Wanted::new(bucket, (None, Version::Current), Cow::Borrowed("s3:ListBucket"));
     let nothing = (Headers::default(), &Query::default());
     match decide(exchange, caller, &list, nothing).await {
         Ok(()) => error,
@@ -171,9 +200,12 @@ pub(crate) async fn shown<H: Host>(
     }
 }
 
-/// Whether nothing keeps a caller from what is in a bucket: the root of its owner where it has no policy.
-fn is_unbound(caller: &Caller, bucket: &BucketView) -> bool {
-    owns(caller, bucket) && bucket.configurations.policy.is_none()
+/// Whether nothing keeps a caller from what is in a bucket: the root of its owner where it has no policy, and ACLs say
+/// nothing.
+fn is_unbound<H: Host>(shard: &Shard<H>, caller: &Caller, bucket: &BucketView) -> bool {
+    owns(caller, bucket)
+        && bucket.configurations.policy.is_none()
+        && !ownership::has_acls(shard, bucket)
 }
 
 /// Whether a caller is the root of the account that owns a bucket.
@@ -262,9 +294,12 @@ async fn decide<H: Host>(
     (headers, query): (Headers<'_>, &Query),
 ) -> Result<(), s3::Error> {
     let bucket = &wanted.bucket;
-    if is_unbound(caller, bucket) {
+    if is_unbound(&exchange.shard, caller, bucket) {
         return Ok(());
     }
+    let say = acl::ask(&exchange.shard, caller, wanted).await?;
+    let heeds_policy = say.as_ref().is_none_or(|say| say.heeds_policy);
+    let is_given = say.map(|say| say.is_given);
     let policy = bucket.configurations.policy.as_ref();
     let principal = caller.principal();
     let asks_for_tags = policy.is_some_and(Policy::asks_for_tags)
@@ -287,6 +322,8 @@ async fn decide<H: Host>(
     let resource = resource_of(&bucket.record.name, wanted.key);
     let question = Question { action: &wanted.action, resource: &resource, facts: &facts };
     let said = policy.map_or(Decision::Silent, |policy| policy.decide(&question));
+    let is_denied = said == Decision::Denied;
+    let said = if is_denied || heeds_policy { said } else { Decision::Silent };
     let always = ALWAYS.contains(&wanted.action.as_ref());
     let is_own = principal.is_some_and(|known| known.account.id == bucket.owner.id);
     let block = bucket.configurations.public_access_block.unwrap_or_default();
@@ -296,16 +333,18 @@ async fn decide<H: Host>(
     let is_allowed = match principal {
         Some(principal) if is_own => {
             let own = principal.decide(&question);
-            let is_denied = own == Decision::Denied || said == Decision::Denied;
+            let is_denied = own == Decision::Denied || is_denied;
             let is_let = said == Decision::Allowed && principal.session_lets(&question);
-            (owns(caller, bucket) && always) || (!is_denied && (own == Decision::Allowed || is_let))
+            let is_allowed = own == Decision::Allowed && is_given.unwrap_or(true);
+            (owns(caller, bucket) && always) || (!is_denied && (is_allowed || is_let))
         }
         // Of another account: theirs has to let them, and the owner has to.
         Some(principal) => {
-            matches!(said, Decision::Allowed | Decision::AllowedToAccount)
+            let is_let = matches!(said, Decision::Allowed | Decision::AllowedToAccount);
+            (is_let || (is_given == Some(true) && !is_denied))
                 && principal.decide(&question) == Decision::Allowed
         }
-        None => said == Decision::Allowed,
+        None => said == Decision::Allowed || (is_given == Some(true) && !is_denied),
     };
     if is_allowed && always && !is_own {
         // AWS: who is not of the owner's account never gets at a policy, whatever it says.

@@ -90,6 +90,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         region: settings.region.clone(),
         domain: settings.domain.clone(),
         website: settings.website.clone(),
+        object_ownership: settings.object_ownership,
         tls: certificate.is_some(),
         drain_seconds: settings.drain_seconds,
         credentials,

@@ -15,7 +15,7 @@ use std::{
 
 use anode_disk::{storage::StorageOptions, wal::GroupId};
 use anode_net::{
-    s3::{self, ErrorCode},
+    s3::{self, ErrorCode, configuration::ownership::Ownership},
     sigv4::{self, Expected, KeyCache, RequestParts, Signed, Verified},
 };
 use anode_shards::{
@@ -61,6 +61,8 @@ pub struct Settings {
     pub domain: Option<String>,
     /// Which hosts are websites.
     pub website: Websites,
+    /// Who owns the objects of buckets that don't say so.
+    pub object_ownership: Ownership,
     /// Whether clients connect by HTTPS.
     pub tls: bool,
     /// How long requests under way may take after the node is told to stop, in seconds.

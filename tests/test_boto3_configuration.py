@@ -112,7 +112,7 @@ def test_an_acl_comes_in_one_way(node: Node, signer: Signer, bucket: str) -> Non
     for headers, body, refusal in [
         ({}, b"", (400, "MissingSecurityHeader")),
         ({"x-amz-acl": "private"}, b"<AccessControlPolicy/>", (400, "UnexpectedContent")),
-        ({}, b"<AccessControlPolicy/>", (400, "MalformedXML")),
+        ({}, b"<AccessControlPolicy/>", (400, "MalformedACLError")),
     ]:
         put = Request("PUT", f"/{bucket}", (("acl", ""),), headers, body)
         assert wire.exchange(node.port, signer.sign(put)).refusal == refusal

@@ -24,6 +24,7 @@ pub mod conditions;
 pub mod not_configured;
 pub mod configuration;
 pub mod tags;
+pub mod acl;
 pub mod lock;
 pub mod xml;
 

@@ -13,6 +13,7 @@ use crate::object::{
     Body, BodyId, BucketId, Checksum, ContentId, Credential, Object, Part, Upload, UploadId,
 };
 use crate::{
+    acl::Acl,
     iam::ChangeIam,
     lock::{Leave, Retention},
     version::{Versioning, WantedVersion},
@@ -242,6 +243,9 @@ pub enum Amendment {
     /// Its legal hold is on or off.
     #[n(2)]
     LegalHold(#[n(0)] bool),
+    /// It has the second ACL, if it has the first one now; none is that of the bucket's owner alone.
+    #[n(3)]
+    Acl(#[n(0)] Option<Box<Acl>>, #[n(1)] Option<Box<Acl>>),
 }
 
 /// See [`Command::SetVersioning`].

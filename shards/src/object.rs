@@ -12,6 +12,7 @@ use minicbor::{
 };
 
 use crate::{
+    acl::Acl,
     limits::CHUNK_BYTES_MAX,
     lock::Lock,
     version::{ObjectVersion, VersionId, VersionName, Versioning},
@@ -94,6 +95,9 @@ pub struct Object {
     /// What keeps it from being removed, where anything ever did.
     #[n(10)]
     pub lock: Option<Lock>,
+    /// Who owns it and what is granted; none where the bucket's owner has it alone.
+    #[n(12)]
+    pub acl: Option<Box<Acl>>,
     /// The parts of [`Body::Parts`], in order. They are kept beside the record: a listing leaves them out.
     #[cbor(skip)]
     pub parts: Vec<ObjectPart>,
@@ -189,6 +193,9 @@ pub struct Upload {
     /// What will keep the object to be.
     #[n(7)]
     pub lock: Option<Lock>,
+    /// The ACL of the object to be, as in [`Object::acl`].
+    #[n(9)]
+    pub acl: Option<Box<Acl>>,
 }
 
 /// A part of an upload in progress.

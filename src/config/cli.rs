@@ -176,6 +176,11 @@ pub struct Serve {
     #[arg(long, env = "ANODE_WEBSITE_HOST", value_name = "HOST", value_delimiter = ',')]
     pub website_host: Vec<String>,
 
+    /// Who owns the objects of buckets that don't say so: `BucketOwnerEnforced` (ACLs say nothing), `BucketOwnerPreferred` or
+    /// `ObjectWriter` (ACLs count) [default: `BucketOwnerEnforced`]
+    #[arg(long, env = "ANODE_OBJECT_OWNERSHIP", value_name = "OWNERSHIP")]
+    pub object_ownership: Option<String>,
+
     /// Root access key id; with `ANODE_SECRET_ACCESS_KEY` [default: made at the first start and shown once]
     #[arg(skip)]
     pub access_key_id: Option<String>,

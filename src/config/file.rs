@@ -27,6 +27,8 @@ pub struct File {
     pub domain: Option<String>,
     /// Websites.
     pub website: Website,
+    /// Who owns the objects of buckets that don't say so.
+    pub object_ownership: Option<String>,
     /// A file with the root credentials.
     pub credentials_file: Option<PathBuf>,
     /// Who may read metrics.

@@ -6,14 +6,14 @@ use anode_net::{
     http::ResponseHead,
     s3::{
         self, ErrorCode,
+        acl::{ANONYMOUS, Acl, Scope},
         configuration::ConfigurationKind,
         configuration::object_lock::ObjectLock,
+        configuration::ownership::Ownership,
         listing::encode_token,
         not_configured::NotConfigured,
         parameters::{self, ListBuckets},
-        query::Query,
         tags::Tags,
-        version::Version,
         xml::{lists, requests},
     },
 };
@@ -24,7 +24,8 @@ use anode_shards::{
 };
 
 use super::{
-    configuration, find_bucket, get,
+    configuration, find_bucket,
+    ownership,
     payload::{Expectation, Payload},
     record, refusal, versioning,
 };
@@ -81,6 +82,7 @@ pub async fn create<H: Host>(
     let body = payload.whole(exchange, limits::XML_BODY_BYTES_MAX).await?;
     let asked = requests::create_bucket(&body)?;
     check_location(&shard, asked.location.as_deref())?;
+    let acl = acl_of_new(&shard, caller, create)?;
     let command = CreateBucket {
         name: name.to_owned(),
         owner: caller.name().to_owned(),
@@ -92,7 +94,7 @@ pub async fn create<H: Host>(
     refuse_taken(&shard, caller, &reply)?;
     let reply = refusal::accepted(reply, name, "")?;
     let Reply::Bucket(_) = reply else { return Err(refusal::unexpected(&reply)) };
-    if let Err(error) = furnish(&shard, create, asked.tags).await {
+    if let Err(error) = furnish(&shard, create, (asked.tags, acl)).await {
         // A bucket that isn't what was asked for would be taken for one by whoever asks again.
         if let Err(left) = delete(&shard, name).await {
             tracing::error!(bucket = name, error = %left, "a bucket that could not be set up stays");
@@ -121,7 +123,7 @@ fn refuse_taken<H: Host>(
 async fn furnish<H: Host>(
     shard: &Shard<H>,
     create: &parameters::CreateBucket,
-    tags: Option<Tags>,
+    (tags, acl): (Option<Tags>, Option<Acl>),
 ) -> Result<(), s3::Error> {
     let bucket = find_bucket(shard, &create.bucket)?;
     if create.object_lock {
@@ -134,7 +136,46 @@ async fn furnish<H: Host>(
         let kind = ConfigurationKind::Tagging;
         configuration::set(shard, &bucket, kind, Some(&tags.document())).await?;
     }
+    if let Some(ownership) = create.ownership {
+        let kind = ConfigurationKind::OwnershipControls;
+        configuration::set(shard, &bucket, kind, Some(&ownership.document())).await?;
+    }
+    if let Some(acl) = acl.filter(|acl| !acl.is_private()) {
+        let document = acl.document(|_id| None);
+        configuration::set(shard, &bucket, ConfigurationKind::Acl, Some(&document)).await?;
+    }
     Ok(())
+}
+
+/// The ACL that a new bucket shall have; none where its request asks for none.
+fn acl_of_new<H: Host>(
+    shard: &Shard<H>,
+    caller: &Caller,
+    create: &parameters::CreateBucket,
+) -> Result<Option<Acl>, s3::Error> {
+    let owner = ownership::requester(caller).unwrap_or(ANONYMOUS);
+    let ownership = create.ownership.unwrap_or_else(|| shard.settings().object_ownership);
+    let acl = match &create.acl {
+        Some(asked) if ownership == Ownership::BucketOwnerEnforced => {
+            let checked = ownership::check_enforced(shard, asked, (owner, Scope::Bucket));
+            checked.map_err(|_refused| {
+                s3::Error::new(ErrorCode::InvalidBucketAclWithObjectOwnership)
+            })?;
+            None
+        }
+        Some(asked) => Some(asked.resolve(owner, Scope::Bucket, &*shard.meta().iam)?),
+        None => None,
+    };
+    if let Ok(there) = find_bucket(shard, &create.bucket) {
+        let before = ownership::bucket_acl(shard, &there);
+        let wanted = acl.clone().unwrap_or_else(|| Acl::private(owner));
+        // Who makes a bucket again is told that it is there, but not that it is as asked for where it isn't.
+        if before.owner == owner && before != wanted {
+            let exists = s3::Error::new(ErrorCode::BucketAlreadyExists);
+            return Err(exists.field("BucketName", create.bucket.as_str()));
+        }
+    }
+    Ok(acl)
 }
 
 /// Where a region is set, buckets are made there and nowhere else; where none is, anywhere.
@@ -214,8 +255,8 @@ async fn unseal<H: Host>(shard: &Shard<H>, bucket: BucketId) {
     }
 }
 
-/// Answers what a bucket or object has no configuration of; that it exists is checked first.
-pub async fn not_configured<H: Host>(
+/// Answers what a bucket has no configuration of; that it exists is checked first.
+pub fn not_configured<H: Host>(
     exchange: &Exchange<'_, H>,
     kind: NotConfigured,
 ) -> Result<Response<H>, s3::Error> {
@@ -224,12 +265,7 @@ pub async fn not_configured<H: Host>(
     let domain = shard.settings().domain.as_deref();
     let address = s3::address::resolve(head.header("host"), domain, head.path())?;
     let bucket = address.bucket().unwrap_or_default();
-    let owner = Arc::clone(&find_bucket(shard, bucket)?.owner);
-    if let Some(key) = address.key() {
-        let query = Query::parse(head.query().unwrap_or_default())?;
-        let version = Version::parse(query.get("versionId"))?;
-        get::find(shard, (bucket, key), &version, get::Want::Head).await?;
-    }
-    let body = kind.answer(bucket, &owner.owner())?;
+    find_bucket(shard, bucket)?;
+    let body = kind.answer(bucket)?;
     Ok(if body.is_empty() { Response::empty(ResponseHead::new(200)) } else { Response::xml(body) })
 }

@@ -21,19 +21,22 @@ use super::{
     ingest::{Ingest, Placement, Taken},
     lock,
     multipart::{find_upload, put_part},
+    ownership,
     payload::Proof,
     put::{Target, commit},
     read::{ObjectReader, Stretch},
     record, version,
 };
-use crate::{exchange::Response, host::Host, shard::Shard};
+use crate::{authorize::Caller, exchange::Response, host::Host, shard::Shard};
 
 /// Copies an object.
 pub async fn object<H: Host>(
     shard: &Shard<H>,
+    caller: &Caller,
     copy: &parameters::CopyObject,
 ) -> Result<Response<H>, s3::Error> {
     let bucket = find_bucket(shard, &copy.bucket)?;
+    let acl = ownership::of_new(shard, caller, &bucket, copy.acl.as_ref())?;
     let found = source(shard, &copy.source).await?;
     copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
     check_size(found.object.size)?;
@@ -58,6 +61,7 @@ pub async fn object<H: Host>(
         body: ingested.0.body,
         tags,
         lock: lock::of_new(&bucket, copy.lock, shard.now_ms())?,
+        acl,
         ..Object::default()
     };
     let command = PutObject {

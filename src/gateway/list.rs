@@ -16,11 +16,10 @@ use anode_shards::{
 };
 use bytes::Bytes;
 
-use super::{find_bucket, record};
+use super::{find_bucket, ownership::Owners, record};
 use crate::{
     exchange::Response,
     host::Host,
-    iam::records::Account,
     limits,
     mesh::{Answer, Ask, AskError},
     shard::Shard,
@@ -40,6 +39,7 @@ pub async fn list_v1<H: Host>(
     };
     let bucket = find_bucket(shard, &list.bucket)?;
     let page = page_of(shard, bucket.record.id, &query).await?;
+    let meta = shard.meta();
     let next =
         page.next.as_ref().and_then(|_| page.entries.last()).map(|last| last.name().to_owned());
     let shown = Shown {
@@ -48,7 +48,7 @@ pub async fn list_v1<H: Host>(
         delimiter,
         keys_max: list.keys_max,
         encoding: list.encoding,
-        owner: Some(&bucket.owner),
+        owners: Some(Owners::new(shard, &meta.iam, &bucket)),
     };
     let document = shown.document(&page);
     // AWS names the next marker only where there's a delimiter; it helps everywhere.
@@ -75,6 +75,7 @@ pub async fn list_v2<H: Host>(
     };
     let bucket = find_bucket(shard, &list.bucket)?;
     let page = page_of(shard, bucket.record.id, &query).await?;
+    let meta = shard.meta();
     let next = page.next.as_ref().map(|next| encode_token(&hex::encode(next.as_bytes())));
     let shown = Shown {
         bucket: &list.bucket,
@@ -82,7 +83,7 @@ pub async fn list_v2<H: Host>(
         delimiter,
         keys_max: list.keys_max,
         encoding: list.encoding,
-        owner: list.fetch_owner.then_some(&bucket.owner),
+        owners: list.fetch_owner.then(|| Owners::new(shard, &meta.iam, &bucket)),
     };
     let markers = lists::ListMarkers {
         token: list.token.as_ref().map(|token| token.sent.as_str()),
@@ -168,7 +169,7 @@ struct Shown<'a> {
     delimiter: Option<&'a str>,
     keys_max: u32,
     encoding: s3::listing::Encoding,
-    owner: Option<&'a Account>,
+    owners: Option<Owners<'a>>,
 }
 
 impl<'a> Shown<'a> {
@@ -177,7 +178,11 @@ impl<'a> Shown<'a> {
         let mut common_prefixes = Vec::new();
         for entry in &page.entries {
             match &entry.listed {
-                Listed::Item { key, value } => objects.push(object_entry(key, value)),
+                Listed::Item { key, value } => {
+                    let entry = object_entry(key, value);
+                    let owner = self.owners.map(|owners| owners.of(value.acl.as_deref()));
+                    objects.push(lists::ObjectEntry { owner, ..entry });
+                }
                 Listed::Prefix(prefix) => common_prefixes.push(prefix.as_str()),
             }
         }
@@ -190,7 +195,6 @@ impl<'a> Shown<'a> {
             truncated: page.next.is_some(),
             objects,
             common_prefixes,
-            owner: self.owner.map(Account::owner),
         }
     }
 }
@@ -208,5 +212,6 @@ pub(crate) fn object_entry<'a>(key: &'a str, object: &'a Object) -> lists::Objec
         size_bytes: object.size,
         storage_class: class.map_or(s3::headers::STORAGE_CLASS_DEFAULT, |(_, class)| class),
         checksum,
+        owner: None,
     }
 }

@@ -4,6 +4,7 @@ use anode_disk::wal::GroupId;
 use anode_net::s3::{
     self,
     parameters::ListObjectVersions,
+    xml::lists::ObjectEntry,
     xml::versions::{self, VersionEntry, VersionList},
 };
 use anode_shards::{
@@ -15,12 +16,12 @@ use anode_shards::{
 use super::{
     find_bucket,
     list::{merged, object_entry},
+    ownership::Owners,
     version,
 };
 use crate::{
     exchange::Response,
     host::Host,
-    iam::records::Account,
     mesh::{Access, Answer, Ask, AskError},
     shard::Shard,
 };
@@ -50,7 +51,8 @@ pub async fn list<H: Host>(
         Ok(page)
     };
     let page = merged(shard, &query, ask).await?;
-    Ok(Response::xml(versions::versions(&document(list, &page, &view.owner))))
+    let meta = shard.meta();
+    Ok(Response::xml(versions::versions(&document(list, &page, Owners::new(shard, &meta.iam, &view)))))
 }
 
 /// The version that the marker names. One that is gone by now is found by its place all the same.
@@ -77,7 +79,7 @@ async fn start_version<H: Host>(
 fn document<'a>(
     list: &'a ListObjectVersions,
     page: &'a ListPage<Object>,
-    owner: &'a Account,
+    owners: Owners<'a>,
 ) -> VersionList<'a> {
     let mut versions = Vec::with_capacity(page.entries.len());
     let mut common_prefixes = Vec::new();
@@ -86,8 +88,9 @@ fn document<'a>(
     for entry in &page.entries {
         match &entry.listed {
             Listed::Item { key, value } => {
+                let owner = Some(owners.of(value.acl.as_deref()));
                 versions.push(VersionEntry {
-                    object: object_entry(key, value),
+                    object: ObjectEntry { owner, ..object_entry(key, value) },
                     version: value.version_name().to_string(),
                     is_latest: last_key != Some(key),
                     is_marker: value.is_marker(),
@@ -114,6 +117,5 @@ fn document<'a>(
         encoding: list.encoding,
         versions,
         common_prefixes,
-        owner: owner.owner(),
     }
 }

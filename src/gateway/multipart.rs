@@ -16,7 +16,7 @@ use anode_shards::{
 use super::{
     find_bucket,
     ingest::{Ingest, Placement, Taken},
-    lock,
+    lock, ownership,
     payload::{Expectation, Payload, Proof},
     put::{Target, stored, stored_head},
     record, refusal, version,
@@ -57,6 +57,7 @@ pub async fn create<H: Host>(
         checksum_kind: create.checksum.map(|checksum| record::stored_kind(checksum.kind)),
         tags: create.tags.pairs().to_vec(),
         lock: lock::of_upload(&bucket, create.lock, now_ms)?,
+        acl: ownership::of_new(shard, caller, &bucket, create.acl.as_ref())?,
     };
     let command = CreateUpload {
         bucket: bucket.record.id,

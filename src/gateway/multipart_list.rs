@@ -21,13 +21,13 @@ use super::{
     find_bucket,
     list::merged,
     multipart::{find_upload, parse_id},
+    ownership::Owners,
     put::Target,
     record,
 };
 use crate::{
     exchange::Response,
     host::Host,
-    iam::records::Account,
     mesh::{Answer, Ask, AskError},
     shard::Shard,
 };
@@ -35,7 +35,7 @@ use crate::{
 /// Answers `ListParts`.
 pub async fn parts<H: Host>(shard: &Shard<H>, list: &ListParts) -> Result<Response<H>, s3::Error> {
     let target = Target { bucket: &list.bucket, key: &list.key };
-    let owner = Arc::clone(&find_bucket(shard, &list.bucket)?.owner);
+    let (bucket, meta) = (find_bucket(shard, &list.bucket)?, shard.meta());
     let place = find_upload(shard, &target, &list.upload).await?;
     let page = match u16::try_from(list.part_marker) {
         // Behind the highest number there are no parts.
@@ -59,7 +59,7 @@ pub async fn parts<H: Host>(shard: &Shard<H>, list: &ListParts) -> Result<Respon
         bucket: &list.bucket,
         key: &list.key,
         upload: &list.upload,
-        owner: owner.owner(),
+        owner: Owners::new(shard, &meta.iam, &bucket).of(place.upload.acl.as_deref()),
         storage_class: storage_class(&place.upload),
         part_marker: list.part_marker,
         parts_max: list.parts_max,
@@ -76,7 +76,7 @@ pub async fn uploads<H: Host>(
     list: &ListMultipartUploads,
 ) -> Result<Response<H>, s3::Error> {
     let view = find_bucket(shard, &list.bucket)?;
-    let (bucket, owner) = (view.record.id, &view.owner);
+    let bucket = view.record.id;
     let delimiter = list.delimiter.as_deref();
     let start = match list.upload_marker.as_deref().and_then(parse_id) {
         Some(upload) => Position::after_upload(&list.key_marker, upload),
@@ -96,13 +96,14 @@ pub async fn uploads<H: Host>(
         Ok(page)
     })
     .await?;
-    Ok(Response::xml(uploads_document(list, &page, owner)))
+    let meta = shard.meta();
+    Ok(Response::xml(uploads_document(list, &page, Owners::new(shard, &meta.iam, &view))))
 }
 
 fn uploads_document(
     list: &ListMultipartUploads,
     page: &ListPage<UploadListed>,
-    owner: &Account,
+    owners: Owners<'_>,
 ) -> bytes::Bytes {
     let ids: Vec<String> = page
         .entries
@@ -121,6 +122,7 @@ fn uploads_document(
                 key,
                 upload: id,
                 initiated_ms: record::signed_ms(value.upload.initiated_ms),
+                owner: owners.of(value.upload.acl.as_deref()),
                 storage_class: storage_class(&value.upload),
                 checksum: upload_checksum(&value.upload),
             }),
@@ -136,7 +138,6 @@ fn uploads_document(
         next: last.map(|(entry, id)| documents::NextUpload { key: entry.name(), upload: id }),
         uploads_max: list.uploads_max,
         encoding: list.encoding,
-        owner: owner.owner(),
         uploads,
         common_prefixes,
     })

@@ -9,7 +9,7 @@ use anode_shards::{
 use super::{
     find_bucket,
     ingest::{Ingest, Placement, Taken},
-    lock,
+    lock, ownership,
     payload::{Expectation, Payload},
     record, refusal, version,
 };
@@ -65,6 +65,7 @@ pub(crate) async fn store<H: Host>(
     };
     // Refused before the body is read; it counts from when it is there.
     lock::of_new(&bucket, put.lock, shard.now_ms())?;
+    let acl = ownership::of_new(&shard, caller, &bucket, put.acl.as_ref())?;
     let mut payload = Payload::new(exchange, caller, expectation)?;
     let group = shard.group_of(bucket.record.id, &put.key);
     let mut ingest = Ingest::new(&shard, group, Placement::Inline);
@@ -84,6 +85,7 @@ pub(crate) async fn store<H: Host>(
         body: ingested.0.body,
         tags: put.tags.pairs().to_vec(),
         lock,
+        acl,
         ..Object::default()
     };
     let expiration = record::expiration(&bucket, &put.key, &object);

@@ -13,6 +13,7 @@ use std::{
 };
 
 use anode_disk::{storage::StorageOptions, testing::SimDisk};
+use anode_net::s3::configuration::ownership::Ownership;
 use anode_shards::group::Timing;
 use rustls::ServerConfig;
 
@@ -297,6 +298,7 @@ impl SimNode {
             region: None,
             domain: None,
             website: Websites::default(),
+            object_ownership: Ownership::default(),
             tls: false,
             drain_seconds: crate::limits::DRAIN_SECONDS_DEFAULT,
             credentials: self.options.credentials.clone(),

@@ -16,6 +16,7 @@ pub mod website;
 use bytes::Bytes;
 
 use crate::policy::Policy;
+use crate::s3::acl::Acl;
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::tags::{BUCKET_TAGS_MAX, Tags};
 use crate::s3::xml::write::Document;
@@ -53,6 +54,8 @@ pub enum ConfigurationKind {
     Policy = 8,
     /// `LifecycleConfiguration`.
     Lifecycle = 9,
+    /// `AccessControlPolicy`: got and put by operations of its own.
+    Acl = 11,
     /// `WebsiteConfiguration`.
     Website = 12,
 }
@@ -93,11 +96,13 @@ pub struct Configurations {
     pub lifecycle: Option<Lifecycle>,
     /// What it is as a website.
     pub website: Option<Website>,
+    /// What is granted to whom, where it isn't all to its owner alone.
+    pub acl: Option<Acl>,
 }
 
 impl ConfigurationKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Tagging,
         Self::Cors,
         Self::PublicAccessBlock,
@@ -108,6 +113,7 @@ impl ConfigurationKind {
         Self::ObjectLock,
         Self::Policy,
         Self::Lifecycle,
+        Self::Acl,
         Self::Website,
     ];
 
@@ -145,6 +151,7 @@ impl ConfigurationKind {
             Self::RequestPayment => return Ok(Payer::BucketOwner.document()),
             Self::Accelerate => return Ok(empty("AccelerateConfiguration")),
             Self::Logging => return Ok(empty("BucketLoggingStatus")),
+            Self::Acl => return Ok(empty("AccessControlPolicy")),
         };
         Err(Error::new(code).field("BucketName", bucket))
     }
@@ -169,6 +176,7 @@ impl Configurations {
             ConfigurationKind::Logging => self.logging = Logging::read(document)?,
             ConfigurationKind::Lifecycle => self.lifecycle = Some(Lifecycle::read(document)?),
             ConfigurationKind::Website => self.website = Some(Website::read(document)?),
+            ConfigurationKind::Acl => self.acl = Some(Acl::read(document)?),
             ConfigurationKind::Policy => {
                 let text = std::str::from_utf8(document);
                 self.policy = Some(Policy::parse(text.unwrap_or_default())?);
@@ -195,6 +203,7 @@ impl Configurations {
             ConfigurationKind::ObjectLock => self.object_lock.as_ref().map(ObjectLock::document),
             ConfigurationKind::Lifecycle => self.lifecycle.as_ref().map(Lifecycle::document),
             ConfigurationKind::Website => self.website.as_ref().map(Website::document),
+            ConfigurationKind::Acl => self.acl.as_ref().map(|acl| acl.document(|_id| None)),
             ConfigurationKind::Policy => {
                 self.policy.as_ref().map(|policy| Bytes::copy_from_slice(policy.text().as_bytes()))
             }
@@ -269,6 +278,10 @@ mod tests {
             (
                 ConfigurationKind::Website,
                 "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument></WebsiteConfiguration>",
+            ),
+            (
+                ConfigurationKind::Acl,
+                "<AccessControlPolicy><Owner><ID>a</ID></Owner><AccessControlList><Grant><Grantee><ID>b</ID></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>",
             ),
         ] {
             let mut all = Configurations::default();

@@ -57,6 +57,7 @@ pub struct Configure {
 pub enum Operation {
     ListBuckets(ListBuckets),
     CreateBucket(CreateBucket),
+    GetBucketAcl(OfBucket),
     PutBucketAcl(PutAcl),
     HeadBucket(OfBucket),
     DeleteBucket(OfBucket),
@@ -71,6 +72,7 @@ pub enum Operation {
     DeleteObjects(DeleteObjects),
     PutObject(Box<PutObject>),
     PostObject(Box<PostObject>),
+    GetObjectAcl(OfObject),
     PutObjectAcl(PutAcl),
     GetObject(Box<ReadObject>),
     HeadObject(Box<ReadObject>),
@@ -159,6 +161,7 @@ impl Routed {
         Ok(match kind {
             Kind::ListBuckets => Operation::ListBuckets(ListBuckets::parse(query)?),
             Kind::CreateBucket => Operation::CreateBucket(CreateBucket::parse(address, headers)?),
+            Kind::GetBucketAcl => Operation::GetBucketAcl(bucket()),
             Kind::PutBucketAcl => Operation::PutBucketAcl(PutAcl::parse(address, query, headers)?),
             Kind::HeadBucket => Operation::HeadBucket(bucket()),
             Kind::DeleteBucket => Operation::DeleteBucket(bucket()),
@@ -186,6 +189,7 @@ impl Routed {
             Kind::PostObject => {
                 Operation::PostObject(Box::new(PostObject::parse(address, headers)?))
             }
+            Kind::GetObjectAcl => Operation::GetObjectAcl(OfObject::parse(address, query)?),
             Kind::PutObjectAcl => Operation::PutObjectAcl(PutAcl::parse(address, query, headers)?),
             Kind::GetObject => {
                 Operation::GetObject(Box::new(ReadObject::parse(address, query, headers)?))

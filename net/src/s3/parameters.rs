@@ -10,8 +10,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::checksum::Declared;
+use crate::s3::acl::Asked;
 use crate::s3::address::Address;
 use crate::s3::checksums;
+use crate::s3::configuration::ownership::Ownership;
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::limits::{PART_NUMBER_MAX, PUT_BYTES_MAX, UPLOAD_ID_BYTES_MAX};
 use crate::s3::query::Query;
@@ -102,6 +104,10 @@ pub struct CreateBucket {
     pub bucket: String,
     /// Whether its versions can be locked, and so are kept.
     pub object_lock: bool,
+    /// Who owns its objects, where the request says so.
+    pub ownership: Option<Ownership>,
+    /// Its ACL; none for the default one.
+    pub acl: Option<Asked>,
 }
 
 impl CreateBucket {
@@ -113,7 +119,17 @@ impl CreateBucket {
             value if value.eq_ignore_ascii_case("false") => false,
             value => return Err(Error::argument("Expected true or false.", name, value)),
         };
-        Ok(Self { bucket: multipart::bucket(address), object_lock })
+        let name = "x-amz-object-ownership";
+        let ownership = headers.filled(name).map(|value| {
+            let invalid = || Error::argument("Invalid x-amz-object-ownership header", name, value);
+            Ownership::of_name(value).ok_or_else(invalid)
+        });
+        Ok(Self {
+            bucket: multipart::bucket(address),
+            object_lock,
+            ownership: ownership.transpose()?,
+            acl: Asked::of_headers(headers)?,
+        })
     }
 }
 

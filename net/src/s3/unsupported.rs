@@ -18,11 +18,7 @@ pub fn check(headers: Headers<'_>) -> Result<(), Error> {
 
 fn check_header(name: &str, value: &str) -> Result<(), Error> {
     match name {
-        "x-amz-acl" => check_canned_acl(value),
         "x-amz-server-side-encryption" => check_encryption(value),
-        "x-amz-object-ownership" if value != "BucketOwnerEnforced" => {
-            Err(Error::header_not_implemented(name))
-        }
         "x-amz-bucket-namespace" if value != "global" => Err(Error::header_not_implemented(name)),
         "x-amz-object-lock-event-hold"
         | "x-amz-object-lock-event-hold-duration-days"
@@ -31,27 +27,12 @@ fn check_header(name: &str, value: &str) -> Result<(), Error> {
         | "x-amz-mfa"
         | "x-amz-object-annotation-directive"
         | "x-amz-rename-source" => Err(Error::header_not_implemented(name)),
-        _ if name.starts_with("x-amz-grant-") => {
-            Err(Error::new(ErrorCode::AccessControlListNotSupported))
-        }
         _ if name.starts_with("x-amz-server-side-encryption-")
             || name.starts_with("x-amz-copy-source-server-side-encryption-") =>
         {
             Err(Error::header_not_implemented(name))
         }
         _ => Ok(()),
-    }
-}
-
-/// Buckets enforce that their owner owns all: only the ACLs that say just that are taken.
-fn check_canned_acl(value: &str) -> Result<(), Error> {
-    match value {
-        "" | "private" | "bucket-owner-full-control" => Ok(()),
-        "public-read" | "public-read-write" | "authenticated-read" | "aws-exec-read"
-        | "bucket-owner-read" | "log-delivery-write" => {
-            Err(Error::new(ErrorCode::AccessControlListNotSupported))
-        }
-        _ => Err(Error::argument("The canned ACL is not valid.", "x-amz-acl", value)),
     }
 }
 
@@ -74,11 +55,6 @@ mod tests {
     fn what_anode_lacks_is_refused() {
         let no = Some(ErrorCode::NotImplemented);
         for (name, value, expected) in [
-            ("x-amz-acl", "private", None),
-            ("x-amz-acl", "bucket-owner-full-control", None),
-            ("x-amz-acl", "public-read", Some(ErrorCode::AccessControlListNotSupported)),
-            ("x-amz-acl", "world", Some(ErrorCode::InvalidArgument)),
-            ("x-amz-grant-read", "id=1", Some(ErrorCode::AccessControlListNotSupported)),
             ("x-amz-server-side-encryption", "AES256", no),
             ("x-amz-server-side-encryption", "aws:kms", no),
             (
@@ -91,8 +67,6 @@ mod tests {
             ("x-amz-copy-source-server-side-encryption-customer-key", "k", no),
             ("x-amz-object-lock-mode", "GOVERNANCE", None),
             ("x-amz-object-lock-event-hold", "ON", no),
-            ("x-amz-object-ownership", "BucketOwnerEnforced", None),
-            ("x-amz-object-ownership", "ObjectWriter", no),
             ("x-amz-write-offset-bytes", "0", no),
             ("x-amz-website-redirect-location", "/x", None),
             ("x-amz-storage-class", "STANDARD", None),

@@ -2,7 +2,6 @@
 
 pub mod write;
 pub mod read;
-pub mod acl;
 pub mod lists;
 pub mod multipart;
 pub mod objects;

@@ -6,6 +6,11 @@ use crate::{
     version::ObjectVersion,
 };
 
+fn acl(owner: &str) -> Acl {
+    let grants = vec![("b".to_owned(), "READ".to_owned())];
+    Acl { owner: owner.to_owned(), grants }
+}
+
 fn put(bytes: &'static [u8]) -> Command {
     Command::PutObject(Box::new(PutObject {
         bucket: 7,
@@ -26,6 +31,7 @@ fn put(bytes: &'static [u8]) -> Command {
             version: Some(ObjectVersion { is_marker: true, ..ObjectVersion::default() }),
             tags: vec![("a".to_owned(), "b".to_owned())],
             lock: Some(Lock { retention: None, legal_hold: Some(true) }),
+            acl: Some(Box::new(acl("a"))),
             parts: Vec::new(),
         },
         condition: WriteCondition { if_none_match_any: true, if_match: Some("x".to_owned()) },
@@ -74,6 +80,12 @@ fn every() -> Vec<Command> {
             revision: 4,
             changes: vec![IamChange { kind: 2, name: "n".to_owned(), record: Some(vec![8]) }],
         }),
+        Command::Amend(Box::new(Amend {
+            bucket: 3,
+            key: "k".to_owned(),
+            version: WantedVersion::Current,
+            change: Amendment::Acl(None, Some(Box::new(acl("b")))),
+        })),
         Command::SetVersioning(SetVersioning {
             versioning: Versioning::Enabled,
             ..SetVersioning::default()

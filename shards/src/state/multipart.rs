@@ -192,6 +192,7 @@ fn assemble(complete: &CompleteUpload, upload: Upload, chosen: &[&Part]) -> Obje
         metadata: upload.metadata,
         tags: upload.tags,
         lock,
+        acl: upload.acl,
         checksum: complete.checksum.clone(),
         body: Body::Parts(u32::try_from(chosen.len()).expect("part numbers are 16 bits long")),
         upload: Some(complete.upload),

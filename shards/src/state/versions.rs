@@ -153,6 +153,10 @@ impl<D: Directory> State<D> {
             Amendment::LegalHold(is_on) => {
                 found.object.lock = Some(Lock { legal_hold: Some(*is_on), ..lock });
             }
+            Amendment::Acl(before, _) if found.object.acl != *before => {
+                return Ok(Err(Refusal::Outdated));
+            }
+            Amendment::Acl(_, after) => found.object.acl.clone_from(after),
         }
         let versioning = self.bucket_state(amend.bucket).await?.versioning;
         let shown = found.object.version_name();

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
 use anode_disk::{storage::StorageOptions, testing::SimDisk};
+use anode_net::s3::configuration::ownership::Ownership;
 use anode_shards::group::Timing;
 
 use super::*;
@@ -22,6 +23,7 @@ fn shards(world: &World) -> Vec<Shard<SimHost>> {
         region: None,
         domain: None,
         website: Websites::default(),
+        object_ownership: Ownership::default(),
         tls: false,
         drain_seconds: 1,
         credentials: None,

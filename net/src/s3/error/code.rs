@@ -29,6 +29,7 @@ pub enum ErrorCode {
     InternalError,
     InvalidAccessKeyId,
     InvalidArgument,
+    InvalidBucketAclWithObjectOwnership,
     InvalidBucketName,
     InvalidBucketOwnerAWSAccountID,
     InvalidBucketState,
@@ -51,6 +52,7 @@ pub enum ErrorCode {
     InvalidToken,
     InvalidURI,
     KeyTooLongError,
+    MalformedACLError,
     MalformedPOSTRequest,
     MalformedPolicy,
     MalformedTrailerError,
@@ -89,6 +91,7 @@ pub enum ErrorCode {
     SlowDown,
     TooManyBuckets,
     UnexpectedContent,
+    UnresolvableGrantByEmailAddress,
     UnsupportedSignature,
     UserKeyMustBeSpecified,
     XAmzContentSHA256Mismatch,
@@ -134,7 +137,7 @@ const fn row(code: ErrorCode, name: &'static str, status: u16, message: &'static
 }
 
 /// In the order of [`ErrorCode`].
-static ROWS: [Row; 86] = [
+static ROWS: [Row; 89] = [
     row(
         ErrorCode::AccessControlListNotSupported,
         "AccessControlListNotSupported",
@@ -259,6 +262,12 @@ static ROWS: [Row; 86] = [
     ),
     row(ErrorCode::InvalidArgument, "InvalidArgument", 400, "Invalid Argument"),
     row(
+        ErrorCode::InvalidBucketAclWithObjectOwnership,
+        "InvalidBucketAclWithObjectOwnership",
+        400,
+        "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting",
+    ),
+    row(
         ErrorCode::InvalidBucketName,
         "InvalidBucketName",
         400,
@@ -365,6 +374,12 @@ static ROWS: [Row; 86] = [
     ),
     row(ErrorCode::InvalidURI, "InvalidURI", 400, "Couldn't parse the specified URI."),
     row(ErrorCode::KeyTooLongError, "KeyTooLongError", 400, "Your key is too long"),
+    row(
+        ErrorCode::MalformedACLError,
+        "MalformedACLError",
+        400,
+        "The XML you provided was not well-formed or did not validate against our published schema",
+    ),
     row(
         ErrorCode::MalformedPOSTRequest,
         "MalformedPOSTRequest",
@@ -557,6 +572,12 @@ static ROWS: [Row; 86] = [
         "UnexpectedContent",
         400,
         "This request contains unsupported content.",
+    ),
+    row(
+        ErrorCode::UnresolvableGrantByEmailAddress,
+        "UnresolvableGrantByEmailAddress",
+        400,
+        "The e-mail address you provided does not match any account on record.",
     ),
     row(
         ErrorCode::UnsupportedSignature,

@@ -70,6 +70,7 @@ pub enum Answer {
 pub enum Kind {
     ListBuckets,
     CreateBucket,
+    GetBucketAcl,
     PutBucketAcl,
     HeadBucket,
     DeleteBucket,
@@ -84,6 +85,7 @@ pub enum Kind {
     DeleteObjects,
     PutObject,
     PostObject,
+    GetObjectAcl,
     PutObjectAcl,
     GetObject,
     HeadObject,
@@ -219,7 +221,7 @@ pub static ROUTES: [Route; 113] = [
     bucket("POST", "delete", "DeleteObjects", "s3:DeleteObject", Answer::Served(Kind::DeleteObjects)),
     bucket("DELETE", "", "DeleteBucket", "s3:DeleteBucket", Answer::Served(Kind::DeleteBucket)),
     bucket("GET", "accelerate", "GetBucketAccelerateConfiguration", "s3:GetAccelerateConfiguration", Answer::Configuration(ConfigurationKind::Accelerate, Verb::Get)),
-    bucket("GET", "acl", "GetBucketAcl", "s3:GetBucketAcl", Answer::NotConfigured(NotConfigured::Acl)),
+    bucket("GET", "acl", "GetBucketAcl", "s3:GetBucketAcl", Answer::Served(Kind::GetBucketAcl)),
     bucket("GET", "cors", "GetBucketCors", "s3:GetBucketCORS", Answer::Configuration(ConfigurationKind::Cors, Verb::Get)),
     bucket("GET", "encryption", "GetBucketEncryption", "s3:GetEncryptionConfiguration", Answer::NotConfigured(NotConfigured::Encryption)),
     bucket("GET", "lifecycle", "GetBucketLifecycleConfiguration", "s3:GetLifecycleConfiguration", Answer::Configuration(ConfigurationKind::Lifecycle, Verb::Get)),
@@ -303,7 +305,7 @@ pub static ROUTES: [Route; 113] = [
     object("POST", "uploads", "CreateMultipartUpload", "s3:PutObject", Answer::Served(Kind::CreateMultipartUpload)),
     object("DELETE", "", "DeleteObject", "s3:DeleteObject", Answer::Served(Kind::DeleteObject)),
     object("DELETE", "uploadId", "AbortMultipartUpload", "s3:AbortMultipartUpload", Answer::Served(Kind::AbortMultipartUpload)),
-    object("GET", "acl", "GetObjectAcl", "s3:GetObjectAcl", Answer::NotConfigured(NotConfigured::Acl)),
+    object("GET", "acl", "GetObjectAcl", "s3:GetObjectAcl", Answer::Served(Kind::GetObjectAcl)),
     object("GET", "legal-hold", "GetObjectLegalHold", "s3:GetObjectLegalHold", Answer::Served(Kind::GetObjectLegalHold)),
     object("GET", "retention", "GetObjectRetention", "s3:GetObjectRetention", Answer::Served(Kind::GetObjectRetention)),
     object("GET", "tagging", "GetObjectTagging", "s3:GetObjectTagging", Answer::Served(Kind::GetObjectTagging)),
@@ -366,7 +368,7 @@ mod tests {
         // Of a bucket and of an object.
         kinds.dedup_by(|a, b| a == b && *a == Kind::OptionsObject);
         assert!(kinds.is_sorted_by(|a, b| a < b));
-        assert_eq!(kinds.len(), 36);
+        assert_eq!(kinds.len(), 38);
         assert_eq!(kinds.last(), Some(&Kind::AbortMultipartUpload));
     }
 }

@@ -143,8 +143,6 @@ fn configuration_and_missing_operations_are_told_apart() {
         ("/bucket?notification", NotConfigured::Notification),
         ("/bucket?replication", NotConfigured::Replication),
         ("/bucket?encryption", NotConfigured::Encryption),
-        ("/bucket?acl", NotConfigured::Acl),
-        ("/bucket/key?acl", NotConfigured::Acl),
     ] {
         assert_eq!(operation(target), Operation::NotConfigured(kind), "{target}");
     }
@@ -211,7 +209,7 @@ fn mutated_requests_are_answered_and_crash_nothing() {
         "response-content-type=a%0d%0ab",
         "acl",
     ];
-    const HEADERS: [(&str, &str); 14] = [
+    const HEADERS: [(&str, &str); 16] = [
         ("content-length", "12"),
         ("x-amz-copy-source", "/source/key?versionId=null"),
         ("x-amz-copy-source-range", "bytes=0-9"),
@@ -226,6 +224,8 @@ fn mutated_requests_are_answered_and_crash_nothing() {
         ("content-encoding", "aws-chunked,gzip"),
         ("x-amz-decoded-content-length", "5"),
         ("range", "bytes=0-"),
+        ("x-amz-acl", "public-read"),
+        ("x-amz-grant-read", "id=\"a\", uri=b"),
     ];
     for seed in 1..=20_000_u64 {
         let mut numbers = Numbers(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15));

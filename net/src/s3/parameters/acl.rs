@@ -1,6 +1,7 @@
 //! The parameters of `PutBucketAcl` and `PutObjectAcl`.
 
 use crate::checksum::Declared;
+use crate::s3::acl::Asked;
 use crate::s3::address::Address;
 use crate::s3::checksums;
 use crate::s3::error::Error;
@@ -9,7 +10,7 @@ use crate::s3::query::Query;
 use crate::s3::request::Headers;
 use crate::s3::version::Version;
 
-/// `PutBucketAcl`, `PutObjectAcl`. Headers that grant anything to anybody else were refused before.
+/// `PutBucketAcl`, `PutObjectAcl`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutAcl {
     /// The bucket's name.
@@ -18,8 +19,8 @@ pub struct PutAcl {
     pub key: Option<String>,
     /// Which version of the object.
     pub version: Version,
-    /// Whether `x-amz-acl` names the ACL; else it is in the body.
-    pub is_canned: bool,
+    /// The ACL, where headers ask for it; else it is in the body.
+    pub asked: Option<Asked>,
     /// The MD5 that the body must have.
     pub md5: Option<[u8; 16]>,
     /// The checksum that the body must have.
@@ -33,7 +34,7 @@ impl PutAcl {
             bucket: address.bucket().unwrap_or_default().to_owned(),
             key: address.key().map(str::to_owned),
             version: Version::parse(query.get("versionId"))?,
-            is_canned: headers.get("x-amz-acl").is_some_and(|name| !name.is_empty()),
+            asked: Asked::of_headers(headers)?,
             md5: content_md5(headers)?,
             checksum: checksums::of_body(headers)?,
         })

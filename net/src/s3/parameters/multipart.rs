@@ -1,6 +1,7 @@
 //! The parameters of multipart uploads.
 
 use crate::checksum::{Declared, Kind};
+use crate::s3::acl::Asked;
 use crate::s3::address::Address;
 use crate::s3::checksums::{self, CompletionChecksum, UploadChecksum};
 use crate::s3::conditions::{ReadConditions, WriteCondition};
@@ -28,6 +29,8 @@ pub struct CreateMultipartUpload {
     pub tags: Tags,
     /// What the object is locked by.
     pub lock: LockHeaders,
+    /// The ACL that the object gets; none for the default one.
+    pub acl: Option<Asked>,
 }
 
 /// `UploadPart`.
@@ -108,6 +111,7 @@ impl CreateMultipartUpload {
             checksum: checksums::of_upload(headers)?,
             tags: Tags::of_headers(headers)?,
             lock: LockHeaders::parse(headers)?,
+            acl: Asked::of_headers(headers)?,
         })
     }
 }

@@ -1,6 +1,7 @@
 //! The parameters of operations on objects.
 
 use crate::checksum::{Algorithm, Declared};
+use crate::s3::acl::Asked;
 use crate::s3::address::Address;
 use crate::s3::checksums;
 use crate::s3::conditions::{ReadConditions, WriteCondition};
@@ -37,6 +38,8 @@ pub struct PutObject {
     pub tags: Tags,
     /// What the object is locked by.
     pub lock: LockHeaders,
+    /// The ACL that the object gets; none for the default one.
+    pub acl: Option<Asked>,
 }
 
 /// `GetObject` and `HeadObject`.
@@ -124,6 +127,8 @@ pub struct CopyObject {
     pub tags: Tags,
     /// What the copy is locked by: the lock of the source is never copied.
     pub lock: LockHeaders,
+    /// The ACL that the copy gets: that of the source is never copied.
+    pub acl: Option<Asked>,
 }
 
 /// What `GetObjectAttributes` can be asked for.
@@ -175,6 +180,7 @@ impl PutObject {
             headers: ObjectHeaders::parse(headers)?,
             tags: Tags::of_headers(headers)?,
             lock: LockHeaders::parse(headers)?,
+            acl: Asked::of_headers(headers)?,
         })
     }
 }
@@ -250,6 +256,7 @@ impl CopyObject {
             tags_directive: directive(headers, "x-amz-tagging-directive")?,
             tags: Tags::of_headers(headers)?,
             lock: LockHeaders::parse(headers)?,
+            acl: Asked::of_headers(headers)?,
         };
         if copy.is_onto_itself() && !copy.changes_something(headers) {
             return Err(Error::with_message(

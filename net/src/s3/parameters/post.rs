@@ -2,6 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::s3::acl::Asked;
 use crate::s3::address::{self, Address};
 use crate::s3::checksums;
 use crate::s3::conditions::WriteCondition;
@@ -65,6 +66,7 @@ impl PostObject {
             headers: ObjectHeaders::parse(fields)?,
             tags: tags(fields)?,
             lock: LockHeaders::parse(fields)?,
+            acl: Asked::of_headers(fields)?,
         };
         Ok(Self { put, success: Success::parse(fields) })
     }
@@ -189,6 +191,7 @@ mod tests {
             (&[("key", "k"), ("x-amz-meta-a b", "1")], ErrorCode::InvalidArgument),
             (&[("key", "k"), ("x-amz-meta-é", "1")], ErrorCode::InvalidArgument),
             (&[("key", "k"), ("content-md5", "x")], ErrorCode::InvalidDigest),
+            (&[("key", "k"), ("x-amz-acl", "world")], ErrorCode::InvalidArgument),
             (&[("key", "k"), ("x-amz-checksum-algorithm", "CRC32")], ErrorCode::InvalidRequest),
             (&[("key", "k"), ("x-amz-storage-class", "x")], ErrorCode::InvalidStorageClass),
         ] {

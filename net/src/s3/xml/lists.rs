@@ -46,6 +46,8 @@ pub struct ObjectEntry<'a> {
     pub storage_class: &'a str,
     /// Its checksum's algorithm and type, where it has one.
     pub checksum: Option<(Algorithm, Kind)>,
+    /// Who owns it, where the listing says so: always in V1 and of versions, with `fetch-owner` in V2.
+    pub owner: Option<Owner<'a>>,
 }
 
 /// What the two versions of `ListBucketResult` share.
@@ -67,8 +69,6 @@ pub struct ObjectList<'a> {
     pub objects: Vec<ObjectEntry<'a>>,
     /// In order, each once.
     pub common_prefixes: Vec<&'a str>,
-    /// Who owns the objects, where the listing says so: always in V1, with `fetch-owner` in V2.
-    pub owner: Option<Owner<'a>>,
 }
 
 /// What only the second version has.
@@ -162,7 +162,7 @@ fn body(document: &mut Document, list: &ObjectList<'_>) {
             document.text("ChecksumType", kind.name());
         }
         document.number("Size", object.size_bytes);
-        if let Some(owner) = &list.owner {
+        if let Some(owner) = &object.owner {
             document.owner("Owner", owner);
         }
         document.text("StorageClass", object.storage_class);
@@ -208,9 +208,9 @@ mod tests {
                 size_bytes: 5,
                 storage_class: "STANDARD",
                 checksum: Some((Algorithm::Crc32, Kind::FullObject)),
+                owner: None,
             }],
             common_prefixes: vec!["photos/"],
-            owner: None,
         }
     }
 
@@ -233,7 +233,9 @@ mod tests {
 
     #[test]
     fn objects_are_listed_by_marker() {
-        let body = objects(&ObjectList { owner: Some(OWNER), ..list() }, "", Some("photos/"));
+        let mut owned = list();
+        owned.objects[0].owner = Some(OWNER);
+        let body = objects(&owned, "", Some("photos/"));
         assert_eq!(
             shown(&body),
             "<ListBucketResult><Name>bucket</Name><Prefix/><Delimiter>/</Delimiter>\

@@ -75,6 +75,8 @@ pub struct UploadEntry<'a> {
     pub upload: &'a str,
     /// When it was created, in milliseconds since 1970.
     pub initiated_ms: i64,
+    /// Who owns it and the object to be.
+    pub owner: Owner<'a>,
     /// The storage class of the object to be.
     pub storage_class: &'a str,
     /// What its parts are checked with.
@@ -100,8 +102,6 @@ pub struct UploadList<'a> {
     pub uploads_max: u32,
     /// How keys are written.
     pub encoding: Encoding,
-    /// Who owns the uploads.
-    pub owner: Owner<'a>,
     /// In order of key, then of time.
     pub uploads: Vec<UploadEntry<'a>>,
     /// In order, each once.
@@ -192,8 +192,8 @@ pub fn uploads(list: &UploadList<'_>) -> Bytes {
         document.open("Upload");
         document.text("Key", &list.encoding.apply(upload.key));
         document.text("UploadId", upload.upload);
-        document.owner("Initiator", &list.owner);
-        document.owner("Owner", &list.owner);
+        document.owner("Initiator", &upload.owner);
+        document.owner("Owner", &upload.owner);
         document.text("StorageClass", upload.storage_class);
         document.time("Initiated", upload.initiated_ms);
         upload_checksum(&mut document, upload.checksum);
@@ -297,11 +297,11 @@ mod tests {
             next: Some(NextUpload { key: "p k", upload: "u" }),
             uploads_max: 1,
             encoding: Encoding::Url,
-            owner: OWNER,
             uploads: vec![UploadEntry {
                 key: "p k",
                 upload: "u",
                 initiated_ms: 0,
+                owner: OWNER,
                 storage_class: "STANDARD",
                 checksum: None,
             }],

@@ -2,12 +2,12 @@
 
 use bytes::Bytes;
 
+use crate::s3::ErrorCode;
 use crate::s3::error::Error;
 use crate::s3::listing::Encoding;
 use crate::s3::xml::lists::{ObjectEntry, common_prefixes};
 use crate::s3::xml::read::{Elements, malformed};
 use crate::s3::xml::write::Document;
-use crate::s3::{ErrorCode, xml::Owner};
 
 /// What a bucket can be told to do with the versions of its objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,8 +54,6 @@ pub struct VersionList<'a> {
     pub versions: Vec<VersionEntry<'a>>,
     /// In order, each once.
     pub common_prefixes: Vec<&'a str>,
-    /// Who owns them.
-    pub owner: Owner<'a>,
 }
 
 impl VersioningStatus {
@@ -147,7 +145,9 @@ fn version(document: &mut Document, list: &VersionList<'_>, entry: &VersionEntry
         }
         document.number("Size", object.size_bytes);
     }
-    document.owner("Owner", &list.owner);
+    if let Some(owner) = &object.owner {
+        document.owner("Owner", owner);
+    }
     if !entry.is_marker {
         document.text("StorageClass", object.storage_class);
     }
@@ -157,6 +157,7 @@ fn version(document: &mut Document, list: &VersionList<'_>, entry: &VersionEntry
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::s3::xml::Owner;
 
     fn read(inside: &str) -> Result<VersioningStatus, ErrorCode> {
         let body = format!("<VersioningConfiguration>{inside}</VersioningConfiguration>");
@@ -184,6 +185,7 @@ mod tests {
             size_bytes: 5,
             storage_class: "STANDARD",
             checksum: None,
+            owner: Some(Owner { id: "1", name: "root" }),
         };
         let list = VersionList {
             bucket: "b",
@@ -209,7 +211,6 @@ mod tests {
                 },
             ],
             common_prefixes: Vec::new(),
-            owner: Owner { id: "1", name: "root" },
         };
         let shown = String::from_utf8(versions(&list).to_vec()).unwrap();
         let from = shown.find("<Name>").unwrap();

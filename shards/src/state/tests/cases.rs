@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::rig::{Rig, content_of, run, run_with};
 use crate::{
+    acl::Acl,
     command::{
         Amend, Amendment, Command, CompleteUpload, Configure, CreateBucket, CreateUpload,
         DeleteObject, Deleted, NamedPart, PutObject, ReclaimStep, Refusal, RemoveBucket, Reply,
@@ -269,6 +270,32 @@ fn what_is_beside_the_bytes_changes_without_them() {
             assert_eq!(found, vec![7; bytes]);
         }
         assert_eq!(rig.propose(&tags("absent")).await, Reply::Refused(Refusal::NoSuchKey));
+    });
+}
+
+#[test]
+fn an_acl_is_replaced_only_where_it_is_the_one_that_was_seen() {
+    run(&SimDisk::new(13), async |rig| {
+        let acl = |owner: &str| Some(Box::new(Acl { owner: owner.to_owned(), grants: Vec::new() }));
+        let replace = |before, after| {
+            let (key, change) = ("k".to_owned(), Amendment::Acl(before, after));
+            let version = WantedVersion::Current;
+            Command::Amend(Box::new(Amend { bucket: 1, key, version, change }))
+        };
+        put(rig, "k", &[7; 500], 1).await;
+        let amended = Reply::Amended { version: None };
+        assert_eq!(rig.propose(&replace(None, acl("a"))).await, amended);
+        let outdated = Reply::Refused(Refusal::Outdated);
+        for before in [None, acl("b")] {
+            assert_eq!(rig.propose(&replace(before, acl("b"))).await, outdated);
+        }
+        rig.flush().await;
+        let (object, bytes) = rig.read_version(1, "k", WantedVersion::Current).await;
+        assert_eq!((object.acl, bytes), (acl("a"), vec![7; 500]));
+        // Whoever overwrites it owns it.
+        put(rig, "k", b"another", 2).await;
+        assert_eq!(rig.propose(&replace(acl("a"), acl("a"))).await, outdated);
+        assert_eq!(rig.read_version(1, "k", WantedVersion::Current).await.0.acl, None);
     });
 }
 
