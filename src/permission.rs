@@ -62,6 +62,18 @@ const ASKING: [(&str, &str); 10] = [
     ("x-amz-bypass-governance-retention", "s3:BypassGovernanceRetention"),
 ];
 
+/// Headers that ask for more than the making of a bucket.
+const MAKING: [(&str, &str); 8] = [
+    ("x-amz-acl", "s3:PutBucketAcl"),
+    ("x-amz-grant-read", "s3:PutBucketAcl"),
+    ("x-amz-grant-write", "s3:PutBucketAcl"),
+    ("x-amz-grant-read-acp", "s3:PutBucketAcl"),
+    ("x-amz-grant-write-acp", "s3:PutBucketAcl"),
+    ("x-amz-grant-full-control", "s3:PutBucketAcl"),
+    ("x-amz-object-ownership", "s3:PutBucketOwnershipControls"),
+    ("x-amz-bucket-object-lock-enabled", "s3:PutBucketObjectLockConfiguration"),
+];
+
 /// One thing that a request wants to do.
 struct Wanted<'a> {
     bucket: Arc<BucketView>,
@@ -236,23 +248,32 @@ fn check_owners<H: Host>(
     Ok(())
 }
 
-/// Refuses a request that is about no bucket, or one that isn't there: it has no policy, so a caller's own must let them. A
-/// stranger isn't told that it isn't there.
+/// Refuses a request that is about no bucket, or one that isn't there or is to be made: it has no policy, so a caller's own
+/// must let them. AWS: what buckets there are is no secret.
 fn check_absent<H: Host>(
     exchange: &Exchange<'_, H>,
     caller: &Caller,
     routed: &Routed,
     headers: Headers<'_>,
 ) -> Result<(), s3::Error> {
-    let Some(principal) = caller.principal() else { return Err(denied()) };
-    let resource = match routed.address.bucket() {
+    let name = routed.address.bucket();
+    let Some(principal) = caller.principal() else {
+        let absent = name.filter(|_| !makes_bucket(routed));
+        return Err(absent.map_or_else(denied, s3::Error::no_such_bucket));
+    };
+    let resource = match name {
         None => Cow::Borrowed("arn:aws:s3:::*"),
         Some(name) => Cow::Owned(resource_of(name, routed.address.key())),
     };
     let facts = facts(exchange, caller, (headers, &routed.query));
-    let action = routed.route.action;
-    let question = Question { action, resource: &resource, facts: &facts };
-    if principal.decide(&question) == Decision::Allowed { Ok(()) } else { Err(denied()) }
+    let asked = MAKING.iter().filter(|(name, _)| makes_bucket(routed) && headers.has(name));
+    for action in [routed.route.action].into_iter().chain(asked.map(|(_, action)| *action)) {
+        let question = Question { action, resource: &resource, facts: &facts };
+        if principal.decide(&question) != Decision::Allowed {
+            return Err(denied());
+        }
+    }
+    Ok(())
 }
 
 fn resource_of(bucket: &str, key: Option<&str>) -> String {
@@ -356,6 +377,10 @@ async fn decide<H: Host>(
 fn copy_source(routed: &Routed, headers: Headers<'_>) -> Result<Option<CopySource>, s3::Error> {
     let source = headers.get("x-amz-copy-source").filter(|_| routed.route.source_action.is_some());
     source.map(CopySource::parse).transpose()
+}
+
+fn makes_bucket(routed: &Routed) -> bool {
+    routed.route.answer == Answer::Served(Kind::CreateBucket)
 }
 
 fn is_form(routed: &Routed) -> bool {

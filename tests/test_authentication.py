@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from botocore.client import BaseClient
 
 import wire
 from clients import bucket_name
@@ -45,11 +46,15 @@ def test_anonymous_requests_are_denied(node: Node, bucket: str) -> None:
         assert refused(node, Request(method, path, headers=headers)) == (403, "AccessDenied"), (method, path)
 
 
-def test_anonymous_requests_learn_nothing_of_what_exists(node: Node, bucket: str) -> None:
+def test_anonymous_requests_learn_nothing_of_what_is_in_a_bucket(node: Node, s3: BaseClient, bucket: str) -> None:
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
     headers = {"host": node.address}
-    there = wire.exchange(node.port, Request("GET", f"/{bucket}/k", headers=headers))
+    for key in ("k", "absent"):
+        answer = wire.exchange(node.port, Request("GET", f"/{bucket}/{key}", headers=headers))
+        assert answer.refusal == (403, "AccessDenied")
+    # Which buckets there are whoever tries to make them learns, at AWS as here.
     absent = wire.exchange(node.port, Request("GET", f"/{bucket_name()}/k", headers=headers))
-    assert there.refusal == absent.refusal == (403, "AccessDenied")
+    assert absent.refusal == (404, "NoSuchBucket")
 
 
 def test_an_unknown_access_key(node: Node) -> None:

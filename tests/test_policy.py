@@ -192,7 +192,7 @@ def test_nobody_but_the_owner_gets_at_a_policy(node: Node, s3: BaseClient, bucke
         answer = anonymous(node, method, f"/{bucket}?policy", b"{}" if method == "PUT" else b"")
         assert answer.refusal == (405, "MethodNotAllowed"), (method, answer)
     assert "s3:*" in s3.get_bucket_policy(Bucket=bucket)["Policy"]
-    assert anonymous(node, "GET", "/no-such-bucket-here/k").refusal == DENIED
+    assert anonymous(node, "GET", "/no-such-bucket-here/k").refusal == (404, "NoSuchBucket")
     assert anonymous(node, "PUT", "/no-such-bucket-here").refusal == DENIED
 
 

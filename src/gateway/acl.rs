@@ -11,13 +11,7 @@ use anode_net::{
 };
 use anode_shards::command::Amendment;
 
-use super::{
-    configuration, find_bucket, get,
-    ownership,
-    payload,
-    tagging::amend,
-    version,
-};
+use super::{configuration, find_bucket, get, ownership, payload, tagging::amend, version};
 use crate::{
     authorize::Caller,
     exchange::{Exchange, Response},

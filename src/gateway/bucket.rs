@@ -1,7 +1,5 @@
 //! S3: `ListBuckets`, `CreateBucket`, `HeadBucket`, `DeleteBucket`, `GetBucketLocation`, and what buckets don't have.
 
-use std::sync::Arc;
-
 use anode_net::{
     http::ResponseHead,
     s3::{
@@ -24,8 +22,7 @@ use anode_shards::{
 };
 
 use super::{
-    configuration, find_bucket,
-    ownership,
+    configuration, find_bucket, ownership,
     payload::{Expectation, Payload},
     record, refusal, versioning,
 };

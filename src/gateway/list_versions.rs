@@ -52,7 +52,11 @@ pub async fn list<H: Host>(
     };
     let page = merged(shard, &query, ask).await?;
     let meta = shard.meta();
-    Ok(Response::xml(versions::versions(&document(list, &page, Owners::new(shard, &meta.iam, &view)))))
+    Ok(Response::xml(versions::versions(&document(
+        list,
+        &page,
+        Owners::new(shard, &meta.iam, &view),
+    ))))
 }
 
 /// The version that the marker names. One that is gone by now is found by its place all the same.

@@ -1,7 +1,5 @@
 //! S3: `ListParts` and `ListMultipartUploads`.
 
-use std::sync::Arc;
-
 use anode_net::{
     checksum::{Algorithm, Kind},
     s3::{

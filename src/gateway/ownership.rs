@@ -11,13 +11,7 @@ use anode_net::s3::{
 };
 use anode_shards::{acl::Acl as StoredAcl, object::Object};
 
-use crate::{
-    authorize::Caller,
-    host::Host,
-    iam::Directory,
-    meta::BucketView,
-    shard::Shard,
-};
+use crate::{authorize::Caller, host::Host, iam::Directory, meta::BucketView, shard::Shard};
 
 /// Who owns what is put into a bucket.
 pub(crate) fn of_bucket<H: Host>(shard: &Shard<H>, bucket: &BucketView) -> Ownership {
