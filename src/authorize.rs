@@ -7,7 +7,12 @@ use anode_net::{
     sigv4::{self, Authentication, Expected, PayloadMode, RequestParts, Verified},
 };
 
-use crate::{gateway::record, host::Host, iam::Principal, shard::Shard};
+use crate::{
+    gateway::record,
+    host::Host,
+    iam::{Principal, session},
+    shard::Shard,
+};
 
 /// A request's proven sender, and how its body is framed.
 #[derive(Debug)]
@@ -67,10 +72,7 @@ pub fn authorize<H: Host>(
         Authentication::Signed(signed) => signed,
         Authentication::Anonymous(payload) => return Ok(Caller::anonymous(payload)),
     };
-    if signed.session_token.is_some() {
-        return Err(s3::Error::new(ErrorCode::InvalidToken));
-    }
-    let principal = principal_of(shard, &signed.access_key)?;
+    let principal = principal_of(shard, &signed.access_key, signed.session_token.as_deref())?;
     let settings = shard.settings();
     let now_seconds = now_seconds(shard);
     let expected = Expected { now_seconds, region: settings.region.as_deref(), service: "s3" };
@@ -99,10 +101,8 @@ pub fn authorize_form<H: Host>(
         return Ok(Caller::anonymous(PayloadMode::Unsigned));
     };
     let policy = form.get("policy").ok_or_else(|| sigv4::missing_field("policy"))?;
-    if form.get("x-amz-security-token").is_some() {
-        return Err(s3::Error::new(ErrorCode::InvalidToken));
-    }
-    let principal = principal_of(shard, &signature.access_key)?;
+    let token = form.get("x-amz-security-token");
+    let principal = principal_of(shard, &signature.access_key, token)?;
     let settings = shard.settings();
     let now_seconds = now_seconds(shard);
     let expected = Expected { now_seconds, region: settings.region.as_deref(), service: "s3" };
@@ -137,8 +137,15 @@ fn parts<'a>(request: &s3::Request<'a>) -> RequestParts<'a> {
     RequestParts { method, path, query, headers: headers.fields() }
 }
 
-/// Who has an access key that lets in.
-fn principal_of<H: Host>(shard: &Shard<H>, access_key: &str) -> Result<Arc<Principal>, s3::Error> {
+/// Who has an access key that lets in, with its token where it is a session's.
+pub(crate) fn principal_of<H: Host>(
+    shard: &Shard<H>,
+    access_key: &str,
+    token: Option<&str>,
+) -> Result<Arc<Principal>, s3::Error> {
+    if let Some(token) = token {
+        return session::principal(&shard.meta().iam, access_key, token, shard.now_ms());
+    }
     let unusable = |message: Option<&'static str>| {
         let code = ErrorCode::InvalidAccessKeyId;
         let error = message
@@ -155,7 +162,8 @@ fn principal_of<H: Host>(shard: &Shard<H>, access_key: &str) -> Result<Arc<Princ
     Ok(principal)
 }
 
-fn now_seconds<H: Host>(shard: &Shard<H>) -> i64 {
+/// The node's time in seconds since 1970.
+pub(crate) fn now_seconds<H: Host>(shard: &Shard<H>) -> i64 {
     i64::try_from(shard.host().wall_clock().0 / 1_000_000_000)
         .expect("nanoseconds of 64 bits are few seconds")
 }

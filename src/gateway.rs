@@ -49,6 +49,7 @@ use crate::{
     authorize::{self, Caller},
     exchange::{Exchange, Response},
     host::Host,
+    iam,
     mesh::{Access, Answer, Ask},
     meta::BucketView,
     metrics::Counted,
@@ -72,6 +73,10 @@ pub async fn respond<H: Host>(exchange: &mut Exchange<'_, H>) -> Response<H> {
         // Boxed, for else every connection would keep room for it.
         let response = Box::pin(website::respond(exchange, &bucket)).await;
         return cors::stamp_of(exchange, &bucket, response);
+    }
+    if iam::api::is_asked(&exchange.head) {
+        exchange.counted = Counted::Iam;
+        return Box::pin(iam::api::respond(exchange)).await;
     }
     let response = match perform(exchange).await {
         Ok(response) => response,

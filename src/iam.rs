@@ -2,9 +2,11 @@
 //!
 //! The meta group keeps [`records`]; every shard's view of it has the [`directory`] that they make, ready for use.
 
+pub mod api;
 pub mod directory;
 pub mod principal;
 pub mod records;
+pub mod session;
 
 pub use directory::Directory;
 pub use principal::{Principal, Who};

@@ -47,7 +47,16 @@ pub struct Session {
     /// What the role may do.
     pub rights: Arc<Rights>,
     /// What narrows that.
-    pub policies: Vec<Arc<Policy>>,
+    pub policies: SessionPolicies,
+}
+
+/// What a session was narrowed to when it began: what one of these allows.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionPolicies {
+    /// The one that was written for it.
+    pub inline: Option<Policy>,
+    /// Managed ones.
+    pub attached: Vec<Policy>,
 }
 
 /// What somebody may do by policies of their own.
@@ -113,34 +122,45 @@ impl Principal {
         }
     }
 
-    fn narrowing(&self) -> &[Arc<Policy>] {
-        match &self.who {
-            Who::Root | Who::User(..) => &[],
-            Who::Session(session) => &session.policies,
-        }
+    fn narrowing(&self) -> Option<&SessionPolicies> {
+        let Who::Session(session) = &self.who else { return None };
+        Some(&session.policies).filter(|policies| policies.all().next().is_some())
     }
 
     /// Whether its policies ask for the tags of an object.
     pub fn asks_for_tags(&self) -> bool {
-        let own = self.rights().into_iter().flat_map(Rights::all);
-        own.chain(self.narrowing()).any(|policy| policy.asks_for_tags())
+        let own = self.rights().into_iter().flat_map(Rights::all).map(Arc::as_ref);
+        let narrowing = self.narrowing().into_iter().flat_map(SessionPolicies::all);
+        own.chain(narrowing).any(Policy::asks_for_tags)
     }
 
     /// What its own policies say to a question. A root may do everything.
     pub fn decide(&self, question: &Question<'_>) -> Decision {
-        let mut decision = match self.rights() {
+        let decision = match self.rights() {
             None => Decision::Allowed,
             Some(rights) => rights.decide(question),
         };
-        for policy in self.narrowing() {
-            decision = decision.narrowed(policy.decide(question));
+        match self.narrowing() {
+            Some(policies) => decision.narrowed(policies.decide(question)),
+            None => decision,
         }
-        decision
     }
 
     /// Whether the policies of its session let it do something that another's policy allows.
     pub fn session_lets(&self, question: &Question<'_>) -> bool {
-        self.narrowing().iter().all(|policy| policy.decide(question) == Decision::Allowed)
+        let narrowing = self.narrowing();
+        narrowing.is_none_or(|policies| policies.decide(question) == Decision::Allowed)
+    }
+}
+
+impl SessionPolicies {
+    fn all(&self) -> impl Iterator<Item = &Policy> {
+        self.inline.iter().chain(&self.attached)
+    }
+
+    fn decide(&self, question: &Question<'_>) -> Decision {
+        let each = self.all().map(|policy| policy.decide(question));
+        each.fold(Decision::Silent, Decision::joined)
     }
 }
 

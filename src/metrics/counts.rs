@@ -25,6 +25,8 @@ pub enum Counted {
     Metrics,
     /// A page of a website.
     Website,
+    /// The calls of IAM and STS.
+    Iam,
     /// Nothing that S3 knows, or no HTTP.
     #[default]
     Unknown,
@@ -34,8 +36,16 @@ const KIND_COUNT: usize = Kind::AbortMultipartUpload as usize + 1;
 /// How many values [`Counted`] has.
 pub const OPERATION_COUNT: usize = KIND_COUNT + OTHERS.len();
 /// What isn't a [`Kind`], in the order of its places, by name.
-const OTHERS: [&str; 7] =
-    ["Configuration", "NotConfigured", "NotImplemented", "Health", "Metrics", "Website", "Unknown"];
+const OTHERS: [&str; 8] = [
+    "Configuration",
+    "NotConfigured",
+    "NotImplemented",
+    "Health",
+    "Metrics",
+    "Website",
+    "Iam",
+    "Unknown",
+];
 
 /// The classes of status that responses have, by name.
 pub const CLASSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
@@ -82,7 +92,8 @@ impl Counted {
             Self::Health => KIND_COUNT + 3,
             Self::Metrics => KIND_COUNT + 4,
             Self::Website => KIND_COUNT + 5,
-            Self::Unknown => KIND_COUNT + 6,
+            Self::Iam => KIND_COUNT + 6,
+            Self::Unknown => KIND_COUNT + 7,
         }
     }
 

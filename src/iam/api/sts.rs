@@ -1,0 +1,152 @@
+//! STS: `AssumeRole`, `GetCallerIdentity`.
+
+use anode_net::{
+    iam::Error,
+    policy::{Decision, Policy, Question},
+    s3::{Headers, query::Query, xml::write::Document},
+};
+use anode_shards::object::Secret;
+
+use super::{
+    facts,
+    scene::{Outcome, Scene, time},
+};
+use crate::{
+    credentials::Credentials,
+    iam::{Who, directory::AssumedRole, records::Record as _, session::Claims},
+};
+
+/// As at AWS.
+const SESSION_POLICY_LENGTH_MAX: usize = 2048;
+/// As at AWS.
+const SESSION_POLICY_ARNS_MAX: usize = 10;
+
+pub(super) fn get_caller_identity(scene: &Scene<'_>, document: &mut Document) {
+    document.text("Arn", scene.caller.arn());
+    document.text("UserId", scene.caller.user_id());
+    document.text("Account", scene.account());
+}
+
+pub(super) fn assume_role(scene: &Scene<'_>, document: &mut Document) -> Outcome {
+    let arn = scene.call.required("RoleArn")?;
+    let session = session_name(scene)?;
+    let denied = || Error::denied(scene.caller.arn(), "sts:AssumeRole", arn);
+    let assumed = find_role(scene, arn).ok_or_else(denied)?;
+    if !may_assume(scene, &assumed, arn, session)? {
+        return Err(denied());
+    }
+    let seconds_max = u64::from(assumed.role.session_seconds_max);
+    // AWS: a session that assumes a role has an hour.
+    let is_chained = matches!(scene.caller.who, Who::Session(_));
+    let seconds_max = if is_chained { seconds_max.min(3600) } else { seconds_max };
+    let seconds = scene.call.number("DurationSeconds", 900..=43_200)?.unwrap_or(3600);
+    if seconds > seconds_max {
+        return Err(Error::validation(format!(
+            "The requested DurationSeconds exceeds the MaxSessionDuration set for this role: {seconds_max}."
+        )));
+    }
+    let (secret, changes) = session_secret(scene);
+    let claims = Claims {
+        access_key: scene.make_id("ASIA")[..20].to_owned(),
+        account: assumed.role.named.account.clone(),
+        role: assumed.role.named.name.clone(),
+        role_id: assumed.role.named.id.clone(),
+        session: session.to_owned(),
+        policy: session_policy(scene)?,
+        policy_arns: policy_arns(scene, &assumed.role.named.account)?,
+        expires_ms: scene.now_ms + seconds * 1000,
+    };
+    document.open("Credentials");
+    document.text("AccessKeyId", &claims.access_key);
+    document.text("SecretAccessKey", &claims.secret_key(&secret).0);
+    document.text("SessionToken", &claims.token(&secret));
+    time(document, "Expiration", claims.expires_ms);
+    document.close("Credentials");
+    document.open("AssumedRoleUser");
+    let (account, role) = (&claims.account, &claims.role);
+    document.text("Arn", &format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"));
+    document.text("AssumedRoleId", &format!("{}:{session}", claims.role_id));
+    document.close("AssumedRoleUser");
+    Ok(changes)
+}
+
+/// What tokens are made with: made itself at the first.
+fn session_secret(scene: &Scene<'_>) -> (Secret, Vec<anode_shards::iam::IamChange>) {
+    if let Some(secret) = &scene.directory.session_secret {
+        return (secret.clone(), Vec::new());
+    }
+    let secret = Secret(Credentials::make(scene.random).secret_key);
+    let change = secret.put();
+    (secret, vec![change])
+}
+
+fn session_name<'a>(scene: &Scene<'a>) -> Result<&'a str, Error> {
+    let name = scene.call.name("RoleSessionName", 64)?;
+    if name.len() < 2 {
+        return Err(Error::validation("RoleSessionName must have 2 to 64 characters."));
+    }
+    Ok(name)
+}
+
+fn find_role(scene: &Scene<'_>, arn: &str) -> Option<AssumedRole> {
+    let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
+    let assumed = scene.directory.role(account, path.rsplit('/').next()?)?;
+    (assumed.role.named.arn("role") == arn).then_some(assumed)
+}
+
+/// Whether the role lets the caller, and, unless it names the caller itself, the caller's policies do.
+fn may_assume(
+    scene: &Scene<'_>,
+    assumed: &AssumedRole,
+    arn: &str,
+    session: &str,
+) -> Result<bool, Error> {
+    let mut context = vec![("sts:rolesessionname".to_owned(), session.to_owned())];
+    if let Some(external) = scene.call.get("ExternalId") {
+        context.push(("sts:externalid".to_owned(), external.to_owned()));
+    }
+    let (headers, query) = (Headers::default(), Query::default());
+    let mut facts = facts(scene.caller, scene.now_ms, headers, &query);
+    facts.owner = &assumed.role.named.account;
+    facts.context = &context;
+    let question = Question { action: "sts:AssumeRole", resource: arn, facts: &facts };
+    let said = Policy::parse_trust(&assumed.role.trust)?.decide(&question);
+    let own = scene.caller.decide(&question);
+    let is_same = assumed.role.named.account == scene.account();
+    Ok(match said {
+        Decision::Denied | Decision::Silent => false,
+        Decision::Allowed if is_same => {
+            own == Decision::Allowed
+                || (own == Decision::Silent && scene.caller.session_lets(&question))
+        }
+        Decision::Allowed | Decision::AllowedToAccount => own == Decision::Allowed,
+    })
+}
+
+fn session_policy(scene: &Scene<'_>) -> Result<Option<String>, Error> {
+    let Some(policy) = scene.call.get("Policy") else { return Ok(None) };
+    if policy.len() > SESSION_POLICY_LENGTH_MAX {
+        return Err(Error::validation("Policy has up to 2048 characters."));
+    }
+    Policy::parse_identity(policy)?;
+    Ok(Some(policy.to_owned()))
+}
+
+fn policy_arns(scene: &Scene<'_>, account: &str) -> Result<Vec<String>, Error> {
+    let mut arns = Vec::new();
+    while let Some(arn) = scene.call.get(&format!("PolicyArns.member.{}.arn", arns.len() + 1)) {
+        let own = format!("arn:aws:iam::{account}:policy/");
+        let is_usable =
+            arn.starts_with(crate::iam::directory::PROVIDED_ARN) || arn.starts_with(&own);
+        if !is_usable || scene.directory.document(arn).is_none() {
+            return Err(Error::validation(format!(
+                "There is no policy {arn} in the role's account."
+            )));
+        }
+        if arns.len() == SESSION_POLICY_ARNS_MAX {
+            return Err(Error::validation("PolicyArns has up to 10 members."));
+        }
+        arns.push(arn.to_owned());
+    }
+    Ok(arns)
+}
