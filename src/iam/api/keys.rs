@@ -41,12 +41,12 @@ fn is_of(scene: &Scene<'_>, key: &AccessKey, user: Option<&User>) -> bool {
 
 pub(super) fn create(scene: &Scene<'_>, document: &mut Document) -> Outcome {
     let user = whose(scene)?;
+    // Anode's own: a key that ends.
+    let seconds = scene.call.number("ExpiresInSeconds", 60..=10 * 366 * 86_400)?;
     let keys = scene.directory.keys.values();
     if keys.filter(|key| is_of(scene, key, user.as_ref())).count() >= KEYS_MAX {
         return Err(Error::new("LimitExceeded", "Cannot exceed quota for AccessKeysPerUser: 2"));
     }
-    // Anode's own: a key that ends.
-    let seconds = scene.call.number("ExpiresInSeconds", 60..=10 * 366 * 86_400)?;
     let key = make(scene, user.as_ref().map(|user| user.named.name.clone()), scene.account());
     let key = AccessKey { expires_ms: seconds.map(|seconds| scene.now_ms + seconds * 1000), ..key };
     document.open("AccessKey");
