@@ -11,6 +11,7 @@ use crate::{
     gateway::record,
     host::Host,
     iam::{Principal, session},
+    permission::Judged,
     shard::Shard,
 };
 
@@ -25,6 +26,8 @@ pub struct Caller {
     pub verified: Option<Verified>,
     /// How many bytes the policy of a form lets it store.
     pub length_bytes: Option<RangeInclusive<u64>>,
+    /// The object whose ACL was asked what they may do.
+    pub(crate) judged: Judged,
 }
 
 /// Who sends a request.
@@ -57,7 +60,8 @@ impl Caller {
 
     /// Somebody who didn't sign.
     pub fn anonymous(payload: PayloadMode) -> Self {
-        Self { identity: Identity::Anonymous, payload, verified: None, length_bytes: None }
+        let (identity, judged) = (Identity::Anonymous, Judged::default());
+        Self { identity, payload, verified: None, length_bytes: None, judged }
     }
 }
 
@@ -83,6 +87,7 @@ pub fn authorize<H: Host>(
         payload: signed.payload,
         verified: Some(verified),
         length_bytes: None,
+        judged: Judged::default(),
     })
 }
 
@@ -117,6 +122,7 @@ pub fn authorize_form<H: Host>(
         payload: PayloadMode::Unsigned,
         verified: None,
         length_bytes: Some(length_bytes),
+        judged: Judged::default(),
     })
 }
 

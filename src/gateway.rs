@@ -131,7 +131,7 @@ async fn dispatch<H: Host>(
         Operation::ListBuckets(list) => Ok(bucket::list(&shard, caller, list)),
         Operation::CreateBucket(of) => bucket::create(exchange, caller, of).await,
         Operation::GetBucketAcl(of) => acl::get_of_bucket(&shard, &of.bucket),
-        Operation::GetObjectAcl(of) => acl::get_of_object(&shard, of).await,
+        Operation::GetObjectAcl(of) => acl::get_of_object(&shard, caller, of).await,
         Operation::PutBucketAcl(acl) | Operation::PutObjectAcl(acl) => {
             acl::put(exchange, caller, acl).await
         }
@@ -152,7 +152,9 @@ async fn dispatch<H: Host>(
         Operation::HeadObject(read) => get::get(&shard, caller, read, get::Want::Head).await,
         Operation::DeleteObject(delete) => delete::one(&shard, delete).await,
         Operation::CopyObject(copy) => copy::object(&shard, caller, copy).await,
-        Operation::GetObjectAttributes(query) => attributes::attributes(&shard, query).await,
+        Operation::GetObjectAttributes(query) => {
+            attributes::attributes(&shard, caller, query).await
+        }
         Operation::GetObjectTagging(of) => tagging::get(&shard, of).await,
         Operation::PutObjectTagging(put) => tagging::put(exchange, caller, put).await,
         Operation::DeleteObjectTagging(of) => tagging::delete(&shard, of).await,
@@ -162,7 +164,7 @@ async fn dispatch<H: Host>(
         Operation::PutObjectLegalHold(put) => lock::put_legal_hold(exchange, caller, put).await,
         Operation::CreateMultipartUpload(create) => multipart::create(&shard, caller, create).await,
         Operation::UploadPart(part) => multipart::upload_part(exchange, caller, part).await,
-        Operation::UploadPartCopy(part) => copy::part(&shard, part).await,
+        Operation::UploadPartCopy(part) => copy::part(&shard, caller, part).await,
         Operation::ListParts(query) => multipart_list::parts(&shard, query).await,
         Operation::CompleteMultipartUpload(complete) => {
             multipart::complete(exchange, caller, complete).await

@@ -24,6 +24,8 @@ use anode_net::{
     },
 };
 
+pub(crate) use acl::Judged;
+
 use crate::{
     authorize::Caller,
     exchange::Exchange,

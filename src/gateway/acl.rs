@@ -30,9 +30,11 @@ pub fn get_of_bucket<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H
 /// Answers `GetObjectAcl`.
 pub async fn get_of_object<H: Host>(
     shard: &Shard<H>,
+    caller: &Caller,
     of: &OfObject,
 ) -> Result<Response<H>, s3::Error> {
     let found = get::find(shard, (&of.bucket, &of.key), &of.version, get::Want::Head).await?;
+    caller.judged.check(&found.object)?;
     let bucket = find_bucket(shard, &of.bucket)?;
     let (acl, meta) = (ownership::object_acl(shard, &bucket, &found.object), shard.meta());
     let head = version::head_with(ResponseHead::new(200), found.version);
@@ -59,6 +61,7 @@ pub async fn put<H: Host>(
         return Ok(Response::empty(ResponseHead::new(200)));
     };
     let found = get::find(&shard, (&put.bucket, key), &put.version, get::Want::Head).await?;
+    caller.judged.check(&found.object)?;
     let before = ownership::object_acl(&shard, &bucket, &found.object);
     let bucket_owner = ownership::bucket_owner(&bucket);
     let scope = Scope::Object { bucket_owner };

@@ -16,15 +16,17 @@ use super::{
     get::{self, Want},
     record, version,
 };
-use crate::{exchange::Response, host::Host, shard::Shard};
+use crate::{authorize::Caller, exchange::Response, host::Host, shard::Shard};
 
 /// Answers `GetObjectAttributes`.
 pub async fn attributes<H: Host>(
     shard: &Shard<H>,
+    caller: &Caller,
     query: &GetObjectAttributes,
 ) -> Result<Response<H>, s3::Error> {
     let name = (query.bucket.as_str(), query.key.as_str());
     let found = get::find(shard, name, &query.version, Want::Head).await?;
+    caller.judged.check(&found.object)?;
     let object = &found.object;
     let seconds = record::signed_ms(object.last_modified_ms).div_euclid(1000);
     match query.conditions.evaluate(&record::validators(object)) {

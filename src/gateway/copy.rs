@@ -37,7 +37,7 @@ pub async fn object<H: Host>(
 ) -> Result<Response<H>, s3::Error> {
     let bucket = find_bucket(shard, &copy.bucket)?;
     let acl = ownership::of_new(shard, caller, &bucket, copy.acl.as_ref())?;
-    let found = source(shard, &copy.source).await?;
+    let found = source(shard, caller, &copy.source).await?;
     copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
     check_size(found.object.size)?;
     let algorithm = copy.checksum.unwrap_or_else(|| source_algorithm(&found.object));
@@ -98,11 +98,12 @@ fn source_head(version: Option<VersionName>) -> ResponseHead {
 /// Copies an object, or a range of it, into a part.
 pub async fn part<H: Host>(
     shard: &Shard<H>,
+    caller: &Caller,
     copy: &parameters::UploadPartCopy,
 ) -> Result<Response<H>, s3::Error> {
     let target = Target { bucket: &copy.bucket, key: &copy.key };
     let place = find_upload(shard, &target, &copy.upload).await?;
-    let found = source(shard, &copy.source).await?;
+    let found = source(shard, caller, &copy.source).await?;
     copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
     let (size, source_version) = (found.object.size, found.version);
     let range = if let Some(range) = copy.range {
@@ -126,10 +127,14 @@ pub async fn part<H: Host>(
     Ok(Response::full(source_head(source_version), "application/xml", document))
 }
 
-async fn source<H: Host>(shard: &Shard<H>, source: &CopySource) -> Result<Found<H>, s3::Error> {
+async fn source<H: Host>(
+    shard: &Shard<H>,
+    caller: &Caller,
+    source: &CopySource,
+) -> Result<Found<H>, s3::Error> {
     let name = (source.bucket.as_str(), source.key.as_str());
     let found = get::find(shard, name, &source.version, Want::Body).await;
-    found.map_err(|error| {
+    let found = found.map_err(|error| {
         if error.code() != ErrorCode::MethodNotAllowed {
             return error;
         }
@@ -137,7 +142,9 @@ async fn source<H: Host>(shard: &Shard<H>, source: &CopySource) -> Result<Found<
             ErrorCode::InvalidRequest,
             "The source of a copy request may not specifically refer to a delete marker by version id.",
         )
-    })
+    })?;
+    caller.judged.check(&found.object)?;
+    Ok(found)
 }
 
 fn source_algorithm(object: &Object) -> Algorithm {

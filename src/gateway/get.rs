@@ -70,6 +70,7 @@ pub async fn get<H: Host>(
         ));
     }
     let found = find(shard, (&read.bucket, &read.key), &read.version, want).await?;
+    caller.judged.check(&found.object)?;
     answer(shard, caller, read, (found, want)).await
 }
 

@@ -210,8 +210,12 @@ async fn find<H: Host>(
 ) -> Result<Found<H>, s3::Error> {
     check_key(key)?;
     let routed = Routed::get_object(wanted.bucket, key);
-    permission::check(exchange, &nobody(), (&routed, wanted.headers)).await?;
-    get::find(&exchange.shard, (wanted.bucket, key), &Version::Current, wanted.want).await
+    let nobody = nobody();
+    permission::check(exchange, &nobody, (&routed, wanted.headers)).await?;
+    let name = (wanted.bucket, key);
+    let found = get::find(&exchange.shard, name, &Version::Current, wanted.want).await?;
+    nobody.judged.check(&found.object)?;
+    Ok(found)
 }
 
 /// Where an object says that its page is.
