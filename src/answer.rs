@@ -314,6 +314,7 @@ impl<H: Host> Shard<H> {
             configurations: state.configurations().await.map_err(of_storage)?,
             credentials: state.credentials().await.map_err(of_storage)?,
             iam: state.iam().await.map_err(of_storage)?,
+            master_key: state.master_key().await.map_err(of_storage)?,
         };
         let view = Arc::new(MetaView::new(*version, records, self.account(), &self.meta()));
         let (sender, receiver) = oneshot::channel();

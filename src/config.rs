@@ -31,6 +31,10 @@ pub struct Settings {
     pub object_ownership: Ownership,
     /// Where the root credentials come from.
     pub credentials: CredentialSource,
+    /// The keys that objects are encrypted with; one is made where no file has any.
+    pub master_key_file: Option<PathBuf>,
+    /// Whose keys for SSE-C are taken over plain HTTP.
+    pub plain_customer_keys: Exposure,
     /// Certificate and key; plain HTTP where there is none.
     pub tls: Option<TlsFiles>,
     /// How stored bytes are verified; not at all where there is none.
@@ -156,6 +160,11 @@ impl Settings {
             website,
             object_ownership: object_ownership(flags, file.object_ownership.as_deref())?,
             credentials: credentials(flags, file.credentials_file)?,
+            master_key_file: flags.master_key_file.clone().or(file.master_key_file),
+            plain_customer_keys: flags
+                .plain_customer_keys
+                .or(file.plain_customer_keys)
+                .unwrap_or_default(),
             tls,
             scrub: scrub(flags, &file.scrub)?,
             lifecycle_period: lifecycle_period(flags, &file.lifecycle),

@@ -10,6 +10,7 @@ pub mod configuration;
 pub mod copy;
 pub mod cors;
 pub mod delete;
+pub mod encryption;
 pub mod get;
 pub mod health;
 pub mod ingest;
@@ -114,6 +115,7 @@ async fn perform<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Response<H>,
     let fields = form.as_ref().map(Form::headers);
     let parameters = fields.as_deref().map_or(headers, Headers::new);
     permission::check(exchange, &caller, (&routed, parameters)).await?;
+    encryption::check_secure(exchange, parameters)?;
     let operation = routed.operation(parameters)?;
     match dispatch(exchange, &caller, &operation).await {
         Err(error) => Err(permission::shown(exchange, &caller, &routed, error).await),

@@ -14,6 +14,7 @@ pub mod shard;
 pub mod connection;
 pub mod transport;
 pub mod exchange;
+pub mod encryption;
 pub mod authorize;
 pub mod gateway;
 pub mod mesh;

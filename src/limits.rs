@@ -52,6 +52,11 @@ pub const READ_AHEAD_SHARE: u64 = 16;
 /// Chunks of one PUT that are being written while the next is received.
 pub const WRITE_BEHIND_COUNT: usize = 2;
 
+/// Keys of a file of master keys.
+pub const MASTER_KEY_COUNT_MAX: usize = 1000;
+/// The name of one, in bytes.
+pub const MASTER_KEY_NAME_BYTES_MAX: usize = 256;
+
 /// Commands of one shard that are being agreed on.
 pub const PROPOSAL_COUNT_MAX: usize = 8192;
 /// Signing keys that a shard keeps at hand.

@@ -69,6 +69,7 @@ fn check(settings: &Settings) -> Result<(), String> {
     observe::check(&settings.log).map_err(|error| error.to_string())?;
     serve::read_tls(settings)?;
     anode::credentials::Credentials::configured(&settings.credentials)?;
+    serve::read_master_keys(settings)?;
     preflight::check(settings)?;
     println!("The configuration can be used.");
     Ok(())

@@ -11,12 +11,15 @@ use anode_net::{
 };
 use anode_shards::{
     iam::IamRecords,
-    object::{Bucket, Credential},
+    object::{self, Bucket, Credential},
     state::Configuration,
 };
 use bytes::Bytes;
 
-use crate::iam::{Directory, Principal, Who, records::Account};
+use crate::{
+    encryption::keys::MasterKey,
+    iam::{Directory, Principal, Who, records::Account},
+};
 
 /// Buckets by name, and who there is.
 #[derive(Clone, Debug, Default)]
@@ -27,6 +30,8 @@ pub struct MetaView {
     pub buckets: BTreeMap<String, Arc<BucketView>>,
     /// Who there is.
     pub iam: Arc<Directory>,
+    /// The key for data keys that was made where none was given.
+    pub master_key: Option<Arc<MasterKey>>,
     /// By access key, the root credentials that the node made itself.
     roots: BTreeMap<String, Arc<Principal>>,
 }
@@ -55,6 +60,8 @@ pub struct MetaRecords {
     pub credentials: Vec<Credential>,
     /// Who there is.
     pub iam: IamRecords,
+    /// The key for data keys.
+    pub master_key: Option<object::MasterKey>,
 }
 
 impl MetaView {
@@ -88,7 +95,10 @@ impl MetaView {
             let root = Principal::new(&one.access_key, one.secret, Arc::clone(first), Who::Root);
             (one.access_key, Arc::new(root))
         });
-        Self { version, buckets, roots: roots.collect(), iam }
+        // It never changes, so it is read once.
+        let made = || records.master_key.as_ref().and_then(read_master_key).map(Arc::new);
+        let master_key = before.master_key.clone().or_else(made);
+        Self { version, buckets, iam, master_key, roots: roots.collect() }
     }
 
     /// Who has this access key.
@@ -104,6 +114,11 @@ fn owner_of(bucket: &Bucket, iam: &Directory, first: &Arc<Account>) -> Arc<Accou
     // An account that has buckets isn't removed.
     let known = iam.accounts.get(&bucket.account).cloned();
     known.unwrap_or_else(|| Arc::new(Account { id: bucket.account.clone(), ..Account::default() }))
+}
+
+/// What can't be read is said, and what was encrypted with it is refused.
+fn read_master_key(record: &object::MasterKey) -> Option<MasterKey> {
+    MasterKey::made(record).inspect_err(|error| tracing::error!("{error}")).ok()
 }
 
 impl BucketView {
@@ -141,6 +156,7 @@ mod tests {
             ],
             credentials: Vec::new(),
             iam: IamRecords::default(),
+            master_key: None,
         }
     }
 

@@ -20,7 +20,7 @@ pub use gather::NodeFigures;
 pub(crate) use gather::{Surveys, gather};
 pub use text::Form;
 
-/// Who may read metrics.
+/// For whom something is: metrics, SSE-C over plain HTTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Exposure {

@@ -29,6 +29,7 @@ use crate::{
     answer::Holdings,
     connection,
     credentials::Credentials,
+    encryption::keys::MasterKey,
     ending,
     host::{Host, Listener as _, within},
     iam::records::Account,
@@ -294,6 +295,7 @@ async fn begin<H: Host>(
         shard.host().sleep(limits::START_POLL).await;
     }
     make_root(shard, supervisor).await?;
+    make_master_key(shard).await?;
     let holdings = shard.holdings().expect("it has recovered");
     shard.publish(&holdings).await.map_err(|error| error.to_string())?;
     shard.enter(Phase::Serving);
@@ -323,6 +325,21 @@ async fn make_root<H: Host>(shard: &Shard<H>, supervisor: &impl Supervisor) -> R
     proposed.map_err(|error| error.to_string())?;
     supervisor.report(Event::CredentialsMade(made));
     Ok(())
+}
+
+/// Makes a key for what is encrypted, where none is given and none was made before.
+async fn make_master_key<H: Host>(shard: &Shard<H>) -> Result<(), String> {
+    if shard.settings().master_keys.first().is_some() {
+        return Ok(());
+    }
+    let holdings = shard.holdings().expect("it has recovered");
+    let state = holdings.groups[&META_GROUP].state();
+    if state.master_key().await.map_err(|error| error.to_string())?.is_some() {
+        return Ok(());
+    }
+    let made = MasterKey::make(|| shard.host().random(), shard.now_ms());
+    let proposed = shard.propose(META_GROUP, Command::PutMasterKey(made), None).await;
+    proposed.map(drop).map_err(|error| error.to_string())
 }
 
 /// Takes the messages of other shards.

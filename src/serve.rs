@@ -18,6 +18,7 @@ use std::{
 use anode::{
     config::{Settings, TlsFiles},
     credentials::Credentials,
+    encryption::MasterKeys,
     host::glommio::{Cores, run_alone, run_shards},
     layout::{self, Layout},
     node::{self, Event, Supervisor},
@@ -72,6 +73,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
     let locks = preflight::check(settings)?;
     let certificate = read_tls(settings)?;
     let credentials = Credentials::configured(&settings.credentials)?;
+    let master_keys = read_master_keys(settings)?;
     let volumes: Vec<String> =
         settings.data.iter().map(|path| path.display().to_string()).collect();
     let cores = Cores::allowed();
@@ -94,6 +96,8 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         tls: certificate.is_some(),
         drain_seconds: settings.drain_seconds,
         credentials,
+        master_keys,
+        plain_customer_keys: settings.plain_customer_keys,
         scrub: settings.scrub,
         lifecycle_period: settings.lifecycle_period,
         metrics: settings.metrics,
@@ -235,6 +239,11 @@ fn supervise(
         }
         std::thread::sleep(POLL);
     }
+}
+
+/// Reads the master keys; none where no file is named.
+pub(crate) fn read_master_keys(settings: &Settings) -> Result<MasterKeys, String> {
+    settings.master_key_file.as_deref().map_or_else(|| Ok(MasterKeys::default()), MasterKeys::read)
 }
 
 /// Reads certificate and key; `None` where the node serves HTTP.

@@ -33,6 +33,7 @@ use crate::{
     config::Websites,
     connection::date_of,
     credentials::Credentials,
+    encryption::MasterKeys,
     gateway::read::Room,
     host::Host,
     iam::{Principal, Who, records::Account},
@@ -69,6 +70,10 @@ pub struct Settings {
     pub drain_seconds: u64,
     /// Root credentials that were configured.
     pub credentials: Option<Credentials>,
+    /// The keys that objects are encrypted with, as far as they were given.
+    pub master_keys: MasterKeys,
+    /// Whose keys for SSE-C are taken over plain HTTP.
+    pub plain_customer_keys: Exposure,
     /// How stored bytes are verified; not at all where there is none.
     pub scrub: Option<ScrubPlan>,
     /// How often lifecycle looks through the buckets that have rules; never where there is none.

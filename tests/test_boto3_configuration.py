@@ -33,7 +33,6 @@ NOT_IMPLEMENTED = [
     ("GET", "inventory"),
     ("GET", "metrics"),
     ("GET", "analytics"),
-    ("PUT", "encryption"),
     ("PUT", "notification"),
     ("PUT", "replication"),
 ]

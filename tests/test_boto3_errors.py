@@ -70,9 +70,9 @@ TABLE: dict[str, tuple[Call, int, str]] = {
     ),
     "tags of an object": (lambda s3, b: s3.put_object(Bucket=b, Key="k", Tagging="a=b&a=c"), 400, "InvalidTag"),
     "encryption": (
-        lambda s3, b: s3.put_object(Bucket=b, Key="k", ServerSideEncryption="aws:kms"),
-        501,
-        "NotImplemented",
+        lambda s3, b: s3.put_object(Bucket=b, Key="k", ServerSideEncryption="AES192"),
+        400,
+        "InvalidEncryptionAlgorithmError",
     ),
     "object lock": (
         lambda s3, b: s3.put_object(Bucket=b, Key="k", ObjectLockLegalHoldStatus="ON"),

@@ -178,7 +178,7 @@ def test_a_key_is_needed_and_checked(node: Node, bucket: str) -> None:
         ("tagging", "<Tagging/>", (400, "MalformedXML")),
         ("acl", "public-read", (400, "AccessControlListNotSupported")),
         ("acl", "nonsense", (400, "InvalidArgument")),
-        ("x-amz-server-side-encryption", "AES256", (501, "NotImplemented")),
+        ("x-amz-server-side-encryption", "aws:kms:dsse", (501, "NotImplemented")),
         ("x-amz-tagging", "a=b&a=b", (400, "InvalidTag")),
         ("x-amz-object-lock-mode", "GOVERNANCE", (400, "InvalidArgument")),
         ("x-amz-storage-class", "FakeClass", (400, "InvalidStorageClass")),

@@ -26,6 +26,7 @@ pub mod configuration;
 pub mod tags;
 pub mod acl;
 pub mod lock;
+pub mod encryption;
 pub mod xml;
 
 pub use error::{Error, ErrorCode};

@@ -10,7 +10,8 @@ use bytes::Bytes;
 use minicbor::{Decode, Encode};
 
 use crate::object::{
-    Body, BodyId, BucketId, Checksum, ContentId, Credential, Object, Part, Upload, UploadId,
+    Body, BodyId, BucketId, Checksum, ContentId, Credential, MasterKey, Object, Part, Upload,
+    UploadId,
 };
 use crate::{
     acl::Acl,
@@ -80,6 +81,9 @@ pub enum Command {
     /// Meta group: changes the records of who there is.
     #[n(17)]
     ChangeIam(#[n(0)] ChangeIam),
+    /// Meta group: keeps a key for data keys, unless there is one.
+    #[n(18)]
+    PutMasterKey(#[n(0)] MasterKey),
 }
 
 /// See [`Command::CreateBucket`].
@@ -483,6 +487,7 @@ impl fmt::Display for Command {
             }
             Self::ChangeIam(change) => write!(f, "ChangeIam, {} records", change.changes.len()),
             Self::Configure(set) => write!(f, "Configure {:?} {}", set.name, set.kind),
+            Self::PutMasterKey(_) => f.write_str("PutMasterKey"),
             Self::Amend(amend) => write!(f, "Amend {}/{:?}", amend.bucket, amend.key),
         }
     }

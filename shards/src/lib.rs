@@ -6,6 +6,7 @@
 
 pub mod acl;
 pub mod command;
+pub mod encryption;
 pub mod group;
 pub mod iam;
 pub mod keeper;

@@ -13,6 +13,7 @@ use minicbor::{
 
 use crate::{
     acl::Acl,
+    encryption::{Encryption, stored_bytes},
     limits::CHUNK_BYTES_MAX,
     lock::Lock,
     version::{ObjectVersion, VersionId, VersionName, Versioning},
@@ -95,6 +96,9 @@ pub struct Object {
     /// What keeps it from being removed, where anything ever did.
     #[n(10)]
     pub lock: Option<Lock>,
+    /// How it is encrypted, where it is.
+    #[n(11)]
+    pub encryption: Option<Box<Encryption>>,
     /// Who owns it and what is granted; none where the bucket's owner has it alone.
     #[n(12)]
     pub acl: Option<Box<Acl>>,
@@ -193,6 +197,9 @@ pub struct Upload {
     /// What will keep the object to be.
     #[n(7)]
     pub lock: Option<Lock>,
+    /// How its parts are encrypted, and the object to be.
+    #[n(8)]
+    pub encryption: Option<Box<Encryption>>,
     /// The ACL of the object to be, as in [`Object::acl`].
     #[n(9)]
     pub acl: Option<Box<Acl>>,
@@ -219,6 +226,10 @@ pub struct Part {
     /// Its bytes: always chunks, also when they are few.
     #[n(5)]
     pub body: BodyId,
+    /// Whether they are encrypted, as its upload has it.
+    #[n(6)]
+    #[cbor(default)]
+    pub is_encrypted: bool,
 }
 
 /// A bucket, in the meta group.
@@ -270,6 +281,17 @@ pub struct Credential {
     pub created_ms: u64,
 }
 
+/// The key that data keys are encrypted with where the node is given none, in the meta group.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct MasterKey {
+    /// 256 bits in hex.
+    #[n(0)]
+    pub key: Secret,
+    /// When it was made, in milliseconds since the epoch.
+    #[n(1)]
+    pub created_ms: u64,
+}
+
 /// A string that never shows in logs.
 #[derive(Clone, PartialEq, Eq, Default, Encode, Decode)]
 #[cbor(transparent)]
@@ -314,8 +336,25 @@ impl Object {
         self.version().is_marker
     }
 
-    /// The bodies of it with their lengths in bytes, in order.
+    /// The bodies of it with their lengths in bytes as they are stored, in order.
     pub fn bodies(&self) -> impl Iterator<Item = (BodyId, u64)> {
+        self.plain_bodies().map(|(body, bytes)| (body, self.stored_length(bytes)))
+    }
+
+    /// How many bytes of it are stored.
+    pub fn stored_bytes(&self) -> u64 {
+        if self.parts.is_empty() {
+            return self.stored_length(self.size);
+        }
+        self.bodies().map(|(_, bytes)| bytes).sum()
+    }
+
+    fn stored_length(&self, bytes: u64) -> u64 {
+        if self.encryption.is_some() { stored_bytes(bytes) } else { bytes }
+    }
+
+    /// The bodies of it with their lengths in bytes as clients see them, in order.
+    pub fn plain_bodies(&self) -> impl Iterator<Item = (BodyId, u64)> {
         let whole = match self.body {
             Body::Whole(body) => Some((body, self.size)),
             Body::Empty | Body::Inline(_) | Body::Parts(_) => None,
@@ -323,7 +362,7 @@ impl Object {
         whole.into_iter().chain(self.parts.iter().map(|part| (part.body, part.size)))
     }
 
-    /// The pieces of chunks that hold the bytes `range` of it, in order; nothing beyond its size. Not for
+    /// The pieces of chunks that hold the bytes `range` of it as it is stored, in order; nothing beyond its end. Not for
     /// [`Body::Inline`], which has no chunks.
     pub fn chunks(&self, range: Range<u64>) -> impl Iterator<Item = ChunkRange> {
         self.bodies()
@@ -337,6 +376,13 @@ impl Object {
                 let upto = range.end.clamp(start, start + bytes) - start;
                 body_chunks(body, from..upto)
             })
+    }
+}
+
+impl Part {
+    /// How many bytes of it are stored.
+    pub fn stored_bytes(&self) -> u64 {
+        if self.is_encrypted { stored_bytes(self.size) } else { self.size }
     }
 }
 

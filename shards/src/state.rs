@@ -169,6 +169,7 @@ impl<D: Directory> State<D> {
             Command::SetVersioning(set) => self.set_versioning(set, draft).await,
             Command::Configure(set) => self.configure(set, draft).await,
             Command::ChangeIam(change) => self.change_iam(change, draft).await,
+            Command::PutMasterKey(key) => self.put_master_key(key, draft).await,
             Command::Amend(amend) => Box::pin(self.amend(amend, draft)).await,
         }
     }

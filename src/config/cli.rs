@@ -193,6 +193,16 @@ pub struct Serve {
     #[arg(long, env = "ANODE_CREDENTIALS_FILE", value_name = "FILE")]
     pub credentials_file: Option<PathBuf>,
 
+    /// A file with the keys for server-side encryption, a line each: name, 32 bytes in base64. The first is that of SSE-S3, all are
+    /// those of SSE-KMS [default: a key for SSE-S3 is made and kept with the data, where it protects against little]
+    #[arg(long, env = "ANODE_MASTER_KEY_FILE", value_name = "FILE")]
+    pub master_key_file: Option<PathBuf>,
+
+    /// From whom keys of customers (SSE-C) are taken over plain HTTP: whoever connects from this machine, everybody, nobody
+    /// [default: loopback]
+    #[arg(long, env = "ANODE_PLAIN_CUSTOMER_KEYS", value_enum, value_name = "WHO")]
+    pub plain_customer_keys: Option<Exposure>,
+
     /// Certificate chain in PEM; with --tls-key, the node serves HTTPS. Read again on SIGHUP and when it changes
     #[arg(long, env = "ANODE_TLS_CERTIFICATE", value_name = "FILE")]
     pub tls_certificate: Option<PathBuf>,

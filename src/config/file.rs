@@ -31,6 +31,10 @@ pub struct File {
     pub object_ownership: Option<String>,
     /// A file with the root credentials.
     pub credentials_file: Option<PathBuf>,
+    /// A file with the keys that objects are encrypted with.
+    pub master_key_file: Option<PathBuf>,
+    /// Whose keys for SSE-C are taken over plain HTTP.
+    pub plain_customer_keys: Option<Exposure>,
     /// Who may read metrics.
     pub metrics: Option<Exposure>,
     /// Seconds that requests under way may take after SIGTERM.

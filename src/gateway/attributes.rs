@@ -13,6 +13,7 @@ use anode_net::{
 use anode_shards::object::{ChecksumKind, Object};
 
 use super::{
+    encryption,
     get::{self, Want},
     record, version,
 };
@@ -27,6 +28,7 @@ pub async fn attributes<H: Host>(
     let name = (query.bucket.as_str(), query.key.as_str());
     let found = get::find(shard, name, &query.version, Want::Head).await?;
     caller.judged.check(&found.object)?;
+    encryption::to_show(&found, query.customer_key.as_deref())?;
     let object = &found.object;
     let seconds = record::signed_ms(object.last_modified_ms).div_euclid(1000);
     match query.conditions.evaluate(&record::validators(object)) {

@@ -112,6 +112,7 @@ fn check<H: Host>(
         | ConfigurationKind::ObjectLock
         | ConfigurationKind::Lifecycle
         | ConfigurationKind::Website
+        | ConfigurationKind::Encryption
         | ConfigurationKind::Cors
         | ConfigurationKind::PublicAccessBlock
         | ConfigurationKind::OwnershipControls

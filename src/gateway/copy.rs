@@ -8,6 +8,7 @@ use anode_net::{
     s3::{
         self, ErrorCode,
         copy::{CopySource, check_size},
+        encryption::CustomerKey,
         headers::ObjectHeaders,
         parameters::{self, Directive},
         xml::objects,
@@ -16,11 +17,12 @@ use anode_net::{
 use anode_shards::{command::PutObject, object::Object, version::VersionName};
 
 use super::{
+    encryption::{self, Cipher},
     find_bucket,
     get::{self, Found, Want},
     ingest::{Ingest, Placement, Taken},
     lock,
-    multipart::{find_upload, put_part},
+    multipart::{PartWritten, find_upload, put_part},
     ownership,
     payload::Proof,
     put::{Target, commit},
@@ -37,12 +39,14 @@ pub async fn object<H: Host>(
 ) -> Result<Response<H>, s3::Error> {
     let bucket = find_bucket(shard, &copy.bucket)?;
     let acl = ownership::of_new(shard, caller, &bucket, copy.acl.as_ref())?;
-    let found = source(shard, caller, &copy.source).await?;
+    let found = source(shard, caller, &copy.source, copy.source_key.as_deref()).await?;
     copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
     check_size(found.object.size)?;
     let algorithm = copy.checksum.unwrap_or_else(|| source_algorithm(&found.object));
     let group = shard.group_of(bucket.record.id, &copy.key);
+    let cipher = encryption::of_new(shard, &bucket, &copy.encryption)?;
     let ingest = Ingest::new(shard, group, Placement::Inline);
+    let ingest = ingest.sealed(cipher.as_ref().map(|cipher| &cipher.key));
     let headers = target_headers(copy, &found.object);
     let tags = match copy.tags_directive {
         Directive::Copy => found.object.tags.clone(),
@@ -53,7 +57,7 @@ pub async fn object<H: Host>(
     let (proof, ingested) = transfer(found, 0..size, (ingest, Some(algorithm))).await?;
     let object = Object {
         size: proof.bytes,
-        etag: hex::encode(proof.md5),
+        etag: encryption::etag(&proof, cipher.as_ref().map(Cipher::etag_key)),
         last_modified_ms: shard.now_ms(),
         headers: record::stored_headers(&headers),
         metadata: headers.metadata.clone(),
@@ -61,9 +65,11 @@ pub async fn object<H: Host>(
         body: ingested.0.body,
         tags,
         lock: lock::of_new(&bucket, copy.lock, shard.now_ms())?,
+        encryption: cipher.map(|cipher| cipher.record),
         acl,
         ..Object::default()
     };
+    let encryption = object.encryption.clone();
     let command = PutObject {
         bucket: bucket.record.id,
         key: copy.key.clone(),
@@ -83,6 +89,8 @@ pub async fn object<H: Host>(
         checksum_kind: checksum.map(|checksum| record::shown_kind(checksum.kind)),
     });
     let head = version::head_with(source_head(source_version), stored.version);
+    let customer_key = copy.encryption.customer_key();
+    let head = encryption::head_with(head, encryption.as_deref(), customer_key);
     Ok(Response::full(head, "application/xml", document))
 }
 
@@ -103,7 +111,9 @@ pub async fn part<H: Host>(
 ) -> Result<Response<H>, s3::Error> {
     let target = Target { bucket: &copy.bucket, key: &copy.key };
     let place = find_upload(shard, &target, &copy.upload).await?;
-    let found = source(shard, caller, &copy.source).await?;
+    let customer_key = copy.customer_key.as_deref();
+    let key = encryption::of_upload(shard, (place.bucket, &place.upload), customer_key)?;
+    let found = source(shard, caller, &copy.source, copy.source_key.as_deref()).await?;
     copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
     let (size, source_version) = (found.object.size, found.version);
     let range = if let Some(range) = copy.range {
@@ -115,26 +125,30 @@ pub async fn part<H: Host>(
     };
     let algorithm = place.upload.checksum_algorithm.as_deref();
     let algorithm = algorithm.and_then(|name| Algorithm::from_name(name).ok());
-    let ingest = Ingest::new(shard, place.group, Placement::Chunks);
+    let ingest = Ingest::new(shard, place.group, Placement::Chunks).sealed(key.as_ref());
     let (proof, ingested) = transfer(found, range, (ingest, algorithm)).await?;
-    let stored = put_part(shard, &place, (&target, copy.part), (&proof, ingested)).await?;
+    let written = PartWritten { number: copy.part, proof: &proof, key: key.as_ref() };
+    let stored = put_part(shard, &place, (&target, &written), ingested).await?;
     let document = objects::copied_part(&objects::Copied {
         etag: &stored.etag,
         modified_ms: record::signed_ms(stored.last_modified_ms),
         checksum: stored.checksum.as_ref().and_then(record::shown_checksum),
         checksum_kind: None,
     });
-    Ok(Response::full(source_head(source_version), "application/xml", document))
+    let head = source_head(source_version);
+    let head = encryption::head_with(head, place.upload.encryption.as_deref(), customer_key);
+    Ok(Response::full(head, "application/xml", document))
 }
 
 async fn source<H: Host>(
     shard: &Shard<H>,
     caller: &Caller,
     source: &CopySource,
+    customer_key: Option<&CustomerKey>,
 ) -> Result<Found<H>, s3::Error> {
     let name = (source.bucket.as_str(), source.key.as_str());
     let found = get::find(shard, name, &source.version, Want::Body).await;
-    let found = found.map_err(|error| {
+    let mut found = found.map_err(|error| {
         if error.code() != ErrorCode::MethodNotAllowed {
             return error;
         }
@@ -144,6 +158,8 @@ async fn source<H: Host>(
         )
     })?;
     caller.judged.check(&found.object)?;
+    let opener = encryption::to_read(shard, &found, customer_key)?;
+    found.source.open_with(opener);
     Ok(found)
 }
 

@@ -12,11 +12,14 @@ use anode_net::{
         version::Version,
     },
 };
-use anode_shards::{object::Object, version::VersionName};
+use anode_shards::{
+    object::{BucketId, Object},
+    version::VersionName,
+};
 use bytes::Bytes;
 
 use super::{
-    find_bucket, lock,
+    encryption, find_bucket, lock,
     read::{ObjectReader, Source, Stretch},
     record, version,
 };
@@ -40,6 +43,7 @@ pub enum Want {
 /// An object as a group gave it.
 #[derive(Debug)]
 pub(crate) struct Found<H: Host> {
+    pub(crate) bucket: BucketId,
     pub(crate) object: Object,
     /// Its version, where its bucket keeps them, or did.
     pub(crate) version: Option<VersionName>,
@@ -81,6 +85,7 @@ pub(crate) async fn answer<H: Host>(
     read: &ReadObject,
     (mut found, want): (Found<H>, Want),
 ) -> Result<Response<H>, s3::Error> {
+    open(shard, read, (&mut found, want))?;
     if caller.is_anonymous() {
         // What needs a permission of its own isn't told with the object.
         (found.object.lock, found.object.tags) = (None, Vec::new());
@@ -104,8 +109,26 @@ pub(crate) async fn page<H: Host>(
     mut found: Found<H>,
     (status, want): (u16, Want),
 ) -> Result<Response<H>, s3::Error> {
+    open(shard, read, (&mut found, want))?;
     (found.object.lock, found.object.tags) = (None, Vec::new());
     begin(shard, read, whole(status, read, found, want)).await
+}
+
+/// Has what is encrypted decrypted, where the request may.
+fn open<H: Host>(
+    shard: &Shard<H>,
+    read: &ReadObject,
+    (found, want): (&mut Found<H>, Want),
+) -> Result<(), s3::Error> {
+    let customer_key = read.customer_key.as_deref();
+    match want {
+        Want::Head => encryption::to_show(found, customer_key),
+        Want::Body => {
+            let opener = encryption::to_read(shard, found, customer_key)?;
+            found.source.open_with(opener);
+            Ok(())
+        }
+    }
 }
 
 /// Reads the first bytes of a response while its status can still be another.
@@ -162,7 +185,7 @@ pub(crate) async fn find<H: Host>(
     let expiration = (*named == Version::Current)
         .then(|| record::expiration(&bucket, key, &found.object))
         .flatten();
-    Ok(Found { object: found.object, version, expiration, source })
+    Ok(Found { bucket: bucket.record.id, object: found.object, version, expiration, source })
 }
 
 fn select(read: &ReadObject, object: &Object) -> Result<Selection, s3::Error> {
@@ -240,6 +263,8 @@ fn object_head<H: Host>(
     for (name, value) in s3::lock::emit(lock::shown(object)) {
         head = head.header(name, &value);
     }
+    let customer_key = read.customer_key.as_deref();
+    head = encryption::head_with(head, object.encryption.as_deref(), customer_key);
     if !object.tags.is_empty() {
         head = head.number("x-amz-tagging-count", object.tags.len() as u64);
     }

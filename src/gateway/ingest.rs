@@ -16,6 +16,7 @@ use futures::{StreamExt as _, future::LocalBoxFuture, stream::FuturesUnordered};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    encryption::{Sealer, keys::DataKey},
     host::Host,
     limits,
     mesh::{Answer, Ask, AskError},
@@ -40,6 +41,8 @@ pub struct Ingest<H: Host> {
     group: GroupId,
     placement: Placement,
     body: BodyId,
+    /// Encrypts what comes, where it is to be.
+    sealer: Option<Box<Sealer>>,
     gathered: BytesMut,
     /// Of what is gathered, as far as `hashed_bytes`.
     hasher: Sha256,
@@ -79,6 +82,7 @@ impl<H: Host> Ingest<H> {
             group,
             placement,
             body,
+            sealer: None,
             gathered: BytesMut::new(),
             hasher: Sha256::new(),
             hashed_bytes: 0,
@@ -90,8 +94,32 @@ impl<H: Host> Ingest<H> {
         }
     }
 
+    /// Has the bytes encrypted: those of an object, or of a part where they are placed in chunks.
+    #[must_use]
+    pub(crate) fn sealed(mut self, key: Option<&DataKey>) -> Self {
+        self.sealer = key.map(|key| {
+            Box::new(match self.placement {
+                Placement::Inline => Sealer::of_whole(key),
+                Placement::Chunks => Sealer::of_part(key, self.body),
+            })
+        });
+        self
+    }
+
     /// Takes the next bytes.
     pub async fn push(&mut self, mut data: Bytes) -> Result<(), s3::Error> {
+        let Some(mut sealer) = self.sealer.take() else { return self.gather(data).await };
+        while !data.is_empty() {
+            if let Some(frame) = sealer.take(&mut data) {
+                self.gather(frame).await?;
+            }
+        }
+        self.sealer = Some(sealer);
+        Ok(())
+    }
+
+    /// Takes the next bytes as they are stored.
+    async fn gather(&mut self, mut data: Bytes) -> Result<(), s3::Error> {
         self.bytes += data.len() as u64;
         while !data.is_empty() {
             if self.gathered.capacity() == 0 {
@@ -111,6 +139,9 @@ impl<H: Host> Ingest<H> {
 
     /// After the last byte: waits until every chunk is written. Durable they become with the command that names them.
     pub async fn finish(mut self) -> Result<Taken<H>, s3::Error> {
+        if let Some(frame) = self.sealer.take().and_then(|sealer| sealer.finish()) {
+            self.gather(frame).await?;
+        }
         let inline_max = limits::INLINE_BYTES_MAX as u64;
         if self.bytes == 0 && self.placement == Placement::Inline {
             return Ok(self.inline(Body::Empty));

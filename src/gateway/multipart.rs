@@ -14,7 +14,7 @@ use anode_shards::{
 };
 
 use super::{
-    find_bucket,
+    encryption, find_bucket,
     ingest::{Ingest, Placement, Taken},
     lock, ownership,
     payload::{Expectation, Payload, Proof},
@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     authorize::Caller,
+    encryption::keys::DataKey,
     exchange::{Exchange, Response},
     host::Host,
     limits,
@@ -48,6 +49,8 @@ pub async fn create<H: Host>(
     let bucket = find_bucket(shard, &create.bucket)?;
     let now_ms = shard.now_ms();
     let id = UploadId::new(now_ms, shard.random_u128());
+    let cipher = encryption::of_new(shard, &bucket, &create.encryption)?;
+    let encryption = cipher.map(|cipher| cipher.record);
     let upload = Upload {
         initiated_ms: now_ms,
         initiator: caller.name().to_owned(),
@@ -57,6 +60,7 @@ pub async fn create<H: Host>(
         checksum_kind: create.checksum.map(|checksum| record::stored_kind(checksum.kind)),
         tags: create.tags.pairs().to_vec(),
         lock: lock::of_upload(&bucket, create.lock, now_ms)?,
+        encryption: encryption.clone(),
         acl: ownership::of_new(shard, caller, &bucket, create.acl.as_ref())?,
     };
     let command = CreateUpload {
@@ -69,7 +73,9 @@ pub async fn create<H: Host>(
     let reply = shard.propose(group, Command::CreateUpload(Box::new(command)), None).await?;
     refusal::accepted(reply, &create.bucket, &create.key)?;
     let document = xml::multipart::created(&create.bucket, &create.key, &id.to_string());
-    let mut head = ResponseHead::new(200);
+    let customer_key = create.encryption.customer_key();
+    let mut head =
+        encryption::head_with(ResponseHead::new(200), encryption.as_deref(), customer_key);
     if let Some(checksum) = create.checksum {
         head = head
             .header("x-amz-checksum-algorithm", checksum.algorithm.name())
@@ -109,6 +115,8 @@ pub async fn upload_part<H: Host>(
     let shard = exchange.shard.clone();
     let target = Target { bucket: &part.bucket, key: &part.key };
     let place = find_upload(&shard, &target, &part.upload).await?;
+    let customer_key = part.customer_key.as_deref();
+    let key = encryption::of_upload(&shard, (place.bucket, &place.upload), customer_key)?;
     let algorithm = upload_algorithm(&place.upload);
     if let (Some(declared), Some(wanted)) = (&part.checksum, algorithm)
         && declared.algorithm != wanted
@@ -129,34 +137,49 @@ pub async fn upload_part<H: Host>(
         checksum_default: algorithm,
     };
     let mut payload = Payload::new(exchange, caller, expectation)?;
-    let mut ingest = Ingest::new(&shard, place.group, Placement::Chunks);
+    let mut ingest = Ingest::new(&shard, place.group, Placement::Chunks).sealed(key.as_ref());
     while let Some(data) = payload.next(exchange).await? {
         ingest.push(data).await?;
     }
     let proof = payload.finish()?;
     let ingested = ingest.finish().await?;
-    let stored = put_part(&shard, &place, (&target, part.part), (&proof, ingested)).await?;
-    Ok(Response::empty(stored_head(200, &stored)))
+    let written = PartWritten { number: part.part, proof: &proof, key: key.as_ref() };
+    let stored = put_part(&shard, &place, (&target, &written), ingested).await?;
+    let head = stored_head(200, &stored);
+    let record = place.upload.encryption.as_deref();
+    Ok(Response::empty(encryption::head_with(head, record, customer_key)))
 }
 
 fn upload_algorithm(upload: &Upload) -> Option<Algorithm> {
     upload.checksum_algorithm.as_deref().and_then(|name| Algorithm::from_name(name).ok())
 }
 
+/// What a part is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PartWritten<'a> {
+    pub(crate) number: u16,
+    pub(crate) proof: &'a Proof,
+    /// What it was encrypted with.
+    pub(crate) key: Option<&'a DataKey>,
+}
+
 /// Proposes a part whose bytes are staged.
 pub(crate) async fn put_part<H: Host>(
     shard: &Shard<H>,
     place: &Place,
-    (target, number): (&Target<'_>, u16),
-    (proof, (ingested, discard)): (&Proof, Taken<H>),
+    (target, written): (&Target<'_>, &PartWritten<'_>),
+    (ingested, discard): Taken<H>,
 ) -> Result<Stored, s3::Error> {
+    let PartWritten { number, proof, key } = *written;
+    let scheme = place.upload.encryption.as_ref().map(|record| record.scheme);
     let part = Part {
         number,
         size: proof.bytes,
-        etag: hex::encode(proof.md5),
+        etag: encryption::etag(proof, key.zip(scheme)),
         last_modified_ms: shard.now_ms(),
         checksum: proof.checksum.as_ref().map(record::full_checksum),
         body: staged_body(ingested.body),
+        is_encrypted: key.is_some(),
     };
     let (key, contents) = (target.key.to_owned(), ingested.contents);
     let command = PutPart { bucket: place.bucket, key, upload: place.id, part, contents };
@@ -220,6 +243,10 @@ pub async fn complete<H: Host>(
         Err(error) if error.code() == ErrorCode::NoSuchUpload => None,
         Err(error) => return Err(error),
     };
+    let customer_key = complete.customer_key.as_deref();
+    if let Some(upload) = &upload {
+        encryption::check_upload(bucket, upload, customer_key)?;
+    }
     let whole = Whole::of(upload.as_ref(), &named, &parts)?;
     whole.check(complete)?;
     let command = CompleteUpload {
@@ -235,7 +262,10 @@ pub async fn complete<H: Host>(
     };
     let reply = shard.propose(group, Command::CompleteUpload(Box::new(command)), None).await?;
     let stored = stored(reply, &target)?;
-    Ok(completed(exchange, &target, &stored))
+    let mut response = completed(exchange, &target, &stored);
+    let record = upload.as_ref().and_then(|upload| upload.encryption.as_deref());
+    response.head = encryption::head_with(response.head, record, None);
+    Ok(response)
 }
 
 fn named_part(part: &requests::PartToComplete) -> NamedPart {

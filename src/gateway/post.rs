@@ -6,7 +6,8 @@
 use anode_net::{
     http::{FormDecoded, FormDecoder, FormError},
     s3::{
-        self, Form, Headers,
+        self, ErrorCode, Form, Headers,
+        encryption::Wanted,
         operation::{Answer, Kind, Route},
         parameters::{PostObject, Success, post},
         unsupported,
@@ -35,6 +36,12 @@ pub(super) async fn read_fields<H: Host>(
     let mut decoder = FormDecoder::new(headers.get("content-type"))?;
     // Headers that ask for what fields would have to ask for are not to be passed over.
     unsupported::check(headers)?;
+    if Wanted::parse(headers)? != Wanted::Unsaid {
+        return Err(s3::Error::with_message(
+            ErrorCode::InvalidRequest,
+            "The encryption of a form's file has to be asked for by fields of the form, not by headers.",
+        ));
+    }
     let (mut form, mut input) = (Form::default(), Bytes::new());
     loop {
         match decoder.decode(&mut input)? {
@@ -65,7 +72,7 @@ pub async fn post<H: Host>(
     let written = put::store(exchange, caller, &post.put).await?;
     let (bucket, key) = (&post.put.bucket, &post.put.key);
     let location = location(exchange, key);
-    let (stored, head) = (&written.stored, |status| written.head(status));
+    let (stored, head) = (&written.stored, |status| written.head(status, &post.put));
     Ok(match &post.success {
         Success::NoContent => Response::empty(head(204).header("Location", &location)),
         Success::Empty => Response::empty(head(200).header("Location", &location)),

@@ -3,10 +3,12 @@
 use anode_net::{checksum::Algorithm, http::ResponseHead, s3};
 use anode_shards::{
     command::{Command, PutObject, Reply, Stored},
+    encryption::Encryption,
     object::Object,
 };
 
 use super::{
+    encryption::{self, Cipher},
     find_bucket,
     ingest::{Ingest, Placement, Taken},
     lock, ownership,
@@ -27,7 +29,7 @@ pub async fn put<H: Host>(
     put: &s3::parameters::PutObject,
 ) -> Result<Response<H>, s3::Error> {
     let written = store(exchange, caller, put).await?;
-    Ok(Response::empty(written.head(200)))
+    Ok(Response::empty(written.head(200, put)))
 }
 
 /// What a payload became.
@@ -36,12 +38,15 @@ pub(crate) struct Written {
     pub(crate) stored: Stored,
     /// When lifecycle has it go, as responses say it.
     expiration: Option<String>,
+    encryption: Option<Box<Encryption>>,
 }
 
 impl Written {
     /// The head that tells of it.
-    pub(crate) fn head(&self, status: u16) -> ResponseHead {
+    pub(crate) fn head(&self, status: u16, put: &s3::parameters::PutObject) -> ResponseHead {
         let head = stored_head(status, &self.stored);
+        let customer_key = put.encryption.customer_key();
+        let head = encryption::head_with(head, self.encryption.as_deref(), customer_key);
         match &self.expiration {
             Some(expiration) => head.header("x-amz-expiration", expiration),
             None => head,
@@ -65,10 +70,12 @@ pub(crate) async fn store<H: Host>(
     };
     // Refused before the body is read; it counts from when it is there.
     lock::of_new(&bucket, put.lock, shard.now_ms())?;
+    let cipher = encryption::of_new(&shard, &bucket, &put.encryption)?;
     let acl = ownership::of_new(&shard, caller, &bucket, put.acl.as_ref())?;
     let mut payload = Payload::new(exchange, caller, expectation)?;
     let group = shard.group_of(bucket.record.id, &put.key);
-    let mut ingest = Ingest::new(&shard, group, Placement::Inline);
+    let ingest = Ingest::new(&shard, group, Placement::Inline);
+    let mut ingest = ingest.sealed(cipher.as_ref().map(|cipher| &cipher.key));
     while let Some(data) = payload.next(exchange).await? {
         ingest.push(data).await?;
     }
@@ -77,7 +84,7 @@ pub(crate) async fn store<H: Host>(
     let lock = lock::of_new(&bucket, put.lock, shard.now_ms())?;
     let object = Object {
         size: proof.bytes,
-        etag: hex::encode(proof.md5),
+        etag: encryption::etag(&proof, cipher.as_ref().map(Cipher::etag_key)),
         last_modified_ms: shard.now_ms(),
         headers: record::stored_headers(&put.headers),
         metadata: put.headers.metadata.clone(),
@@ -85,10 +92,12 @@ pub(crate) async fn store<H: Host>(
         body: ingested.0.body,
         tags: put.tags.pairs().to_vec(),
         lock,
+        encryption: cipher.map(|cipher| cipher.record),
         acl,
         ..Object::default()
     };
     let expiration = record::expiration(&bucket, &put.key, &object);
+    let encryption = object.encryption.clone();
     let command = PutObject {
         bucket: bucket.record.id,
         key: put.key.clone(),
@@ -100,7 +109,7 @@ pub(crate) async fn store<H: Host>(
     };
     let target = Target { bucket: &put.bucket, key: &put.key };
     let stored = commit(&shard, &target, command, ingested).await?;
-    Ok(Written { stored, expiration })
+    Ok(Written { stored, expiration, encryption })
 }
 
 /// The names a refusal is told with.

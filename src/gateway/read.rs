@@ -8,11 +8,16 @@
 use std::{cell::Cell, collections::VecDeque, ops::Range, rc::Rc};
 
 use anode_disk::wal::GroupId;
-use anode_shards::{limits::CHUNK_BYTES_MAX, object::BodyId};
+use anode_shards::{
+    encryption::{CHUNK_FRAMES, FRAME_BYTES, FRAME_DATA_BYTES, stored_bytes},
+    limits::CHUNK_BYTES_MAX,
+    object::BodyId,
+};
 use bytes::Bytes;
 use futures::{channel::oneshot, future::LocalBoxFuture};
 
 use crate::{
+    encryption::{Opener, frames::Frames},
     host::Host,
     limits,
     mesh::{Answer, Ask, AskError, ObjectFound, PinId},
@@ -65,9 +70,13 @@ impl Drop for Place {
 pub struct Source<H: Host> {
     shard: Shard<H>,
     group: GroupId,
+    /// With their lengths as clients see them.
     bodies: Vec<(BodyId, u64)>,
     inline: Bytes,
+    size: u64,
     pin: Option<PinId>,
+    /// For bytes that are encrypted.
+    opener: Option<Rc<Opener>>,
 }
 
 impl<H: Host> std::fmt::Debug for Source<H> {
@@ -79,21 +88,31 @@ impl<H: Host> std::fmt::Debug for Source<H> {
 impl<H: Host> Source<H> {
     /// The bytes of an object as its group gave it.
     pub fn new(shard: &Shard<H>, group: GroupId, found: &ObjectFound) -> Self {
-        let (bodies, inline) = (found.object.bodies().collect(), found.inline.clone());
-        Self { shard: shard.clone(), group, bodies, inline, pin: found.pin }
+        let (bodies, inline) = (found.object.plain_bodies().collect(), found.inline.clone());
+        let (shard, size) = (shard.clone(), found.object.size);
+        Self { shard, group, bodies, inline, size, pin: found.pin, opener: None }
+    }
+
+    /// Has its bytes decrypted.
+    pub(crate) fn open_with(&mut self, opener: Option<Opener>) {
+        self.opener = opener.map(Rc::new);
     }
 
     /// The piece of one chunk, or of the inline bytes, that begins at `range.start`.
     fn piece(&self, range: &Range<u64>) -> (u64, Fetch) {
         if self.bodies.is_empty() {
-            let at = |offset: u64| usize::try_from(offset).expect("inline bytes are few");
-            let data = self.inline.slice(at(range.start)..at(range.end));
-            return (range.end, Box::pin(async move { Ok(data) }));
+            let data = self.inline_piece(range);
+            return (range.end, Box::pin(async move { data }));
         }
         let mut base = 0;
         for (body, bytes) in &self.bodies {
             if range.start < base + bytes {
                 let start = range.start - base;
+                if let Some(opener) = &self.opener {
+                    let within = start..range.end - base;
+                    let (end, fetch) = self.sealed_piece(opener, (*body, *bytes), within);
+                    return (base + end, fetch);
+                }
                 let chunk = start / CHUNK_BYTES_MAX;
                 let chunk_end = ((chunk + 1) * CHUNK_BYTES_MAX).min(*bytes);
                 let end = (range.end - base).min(chunk_end);
@@ -102,6 +121,43 @@ impl<H: Host> Source<H> {
             base += bytes;
         }
         unreachable!("ranges are clamped to the object's size");
+    }
+
+    fn inline_piece(&self, range: &Range<u64>) -> Result<Bytes, AskError> {
+        let data = match &self.opener {
+            None => self.inline.clone(),
+            Some(opener) => {
+                let frames = Frames { first: 0, body_bytes: self.size };
+                let opened = opener.open(BodyId(0), frames, self.inline.clone());
+                opened.map_err(|_not_authentic| not_authentic(0))?
+            }
+        };
+        Ok(data.slice(at(range.start)..at(range.end)))
+    }
+
+    /// The piece of an encrypted body that lies in one of its chunks: what is read are whole frames.
+    fn sealed_piece(
+        &self,
+        opener: &Rc<Opener>,
+        (body, bytes): (BodyId, u64),
+        range: Range<u64>,
+    ) -> (u64, Fetch) {
+        let first = range.start / FRAME_DATA_BYTES;
+        let chunk = first / CHUNK_FRAMES;
+        let end = range.end.min((chunk + 1) * CHUNK_FRAMES * FRAME_DATA_BYTES).min(bytes);
+        let stored_end = stored_bytes(bytes);
+        let frames_end = (end.div_ceil(FRAME_DATA_BYTES) * FRAME_BYTES).min(stored_end);
+        let chunk_end = ((chunk + 1) * CHUNK_BYTES_MAX).min(stored_end);
+        let sealed = self.fetch((body, chunk), first * FRAME_BYTES..frames_end, chunk_end);
+        let frames = Frames { first, body_bytes: bytes };
+        let wanted = range.start - first * FRAME_DATA_BYTES..end - first * FRAME_DATA_BYTES;
+        let opener = Rc::clone(opener);
+        let opened = async move {
+            let opened = opener.open(body, frames, sealed.await?);
+            let opened = opened.map_err(|_not_authentic| not_authentic(first))?;
+            Ok(opened.slice(at(wanted.start)..at(wanted.end)))
+        };
+        (end, Box::pin(opened))
     }
 
     /// Bytes of a body that lie in one of its chunks, which ends at `chunk_end`.
@@ -126,6 +182,17 @@ impl<H: Host> Source<H> {
             Ok(data)
         })
     }
+}
+
+fn at(offset: u64) -> usize {
+    usize::try_from(offset).expect("a chunk is below 4 GiB")
+}
+
+/// Bytes that passed their checksum and are not what was encrypted: somebody changed them, or what tells where they are.
+fn not_authentic(frame: u64) -> AskError {
+    AskError::Damaged(format!(
+        "the encrypted bytes from frame {frame} on are not those that were written"
+    ))
 }
 
 impl<H: Host> Drop for Source<H> {

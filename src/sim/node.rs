@@ -21,6 +21,7 @@ use super::{Owner, SimHost, World, network::Network};
 use crate::{
     config::Websites,
     credentials::Credentials,
+    encryption::MasterKeys,
     layout::{self, Layout},
     metrics::Exposure,
     node::{self, Event, Supervisor},
@@ -302,6 +303,8 @@ impl SimNode {
             tls: false,
             drain_seconds: crate::limits::DRAIN_SECONDS_DEFAULT,
             credentials: self.options.credentials.clone(),
+            master_keys: MasterKeys::default(),
+            plain_customer_keys: Exposure::default(),
             scrub: self.options.scrub,
             lifecycle_period: None,
             metrics: Exposure::All,

@@ -76,6 +76,7 @@ pub(super) fn describe(key: &[u8], buckets: &Buckets) -> String {
     let what = match named {
         Named::Applied => "the position of its state".to_owned(),
         Named::NextBucket => "the number of the next bucket".to_owned(),
+        Named::MasterKey => "the key that what is encrypted by default needs".to_owned(),
         Named::PendingDelete => "the figures of what waits to be reclaimed".to_owned(),
         Named::Bucket(name) => format!("bucket {name}"),
         Named::Configuration(bucket, kind) => {

@@ -244,6 +244,7 @@ fn of_key(command: &Command, bucket: BucketId, key: &str) -> Option<String> {
         | Command::SetVersioning(_)
         | Command::Configure(_)
         | Command::ChangeIam(_)
+        | Command::PutMasterKey(_)
         | Command::Amend(_)
         | Command::Reclaim(_) => None,
     }

@@ -160,7 +160,9 @@ impl Shelf {
         let (mut lost, mut at) = (Vec::new(), 0);
         let name = self.next_name();
         let mut file = self.create(&name)?;
-        for piece in damaged.object.chunks(0..damaged.object.size) {
+        // As it is stored: what is encrypted stays so.
+        let size = damaged.object.stored_bytes();
+        for piece in damaged.object.chunks(0..size) {
             let bytes = u64::from(piece.range.end - piece.range.start);
             match state.whole_chunk(piece.body, piece.chunk).await {
                 Ok(chunk) => self.write_at(&mut file, at, &chunk)?,
@@ -170,10 +172,10 @@ impl Shelf {
             at += bytes;
         }
         // Where its parts can't be read, all of it is lost, or kept as bodies.
-        if at < damaged.object.size {
-            lose(&mut lost, at..damaged.object.size);
+        if at < size {
+            lose(&mut lost, at..size);
         }
-        self.finish(&file, damaged.object.size)?;
+        self.finish(&file, size)?;
         let mut kept = kept(damaged, Why::Damaged, buckets);
         (kept.file, kept.lost_bytes) = (Some(name), lost);
         self.list.objects.push(kept);

@@ -5,6 +5,7 @@
 
 pub mod accelerate;
 pub mod cors;
+pub mod encryption;
 pub mod lifecycle;
 pub mod logging;
 pub mod object_lock;
@@ -23,6 +24,7 @@ use crate::s3::xml::write::Document;
 
 use accelerate::Accelerate;
 use cors::Cors;
+use encryption::Encryption;
 use lifecycle::Lifecycle;
 use logging::Logging;
 use object_lock::ObjectLock;
@@ -54,6 +56,8 @@ pub enum ConfigurationKind {
     Policy = 8,
     /// `LifecycleConfiguration`.
     Lifecycle = 9,
+    /// `ServerSideEncryptionConfiguration`.
+    Encryption = 10,
     /// `AccessControlPolicy`: got and put by operations of its own.
     Acl = 11,
     /// `WebsiteConfiguration`.
@@ -94,6 +98,8 @@ pub struct Configurations {
     pub policy: Option<Policy>,
     /// What goes when.
     pub lifecycle: Option<Lifecycle>,
+    /// What is encrypted with what by default.
+    pub encryption: Option<Encryption>,
     /// What it is as a website.
     pub website: Option<Website>,
     /// What is granted to whom, where it isn't all to its owner alone.
@@ -102,7 +108,7 @@ pub struct Configurations {
 
 impl ConfigurationKind {
     /// Every kind.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Tagging,
         Self::Cors,
         Self::PublicAccessBlock,
@@ -113,6 +119,7 @@ impl ConfigurationKind {
         Self::ObjectLock,
         Self::Policy,
         Self::Lifecycle,
+        Self::Encryption,
         Self::Acl,
         Self::Website,
     ];
@@ -147,6 +154,7 @@ impl ConfigurationKind {
             Self::ObjectLock => ErrorCode::ObjectLockConfigurationNotFoundError,
             Self::Policy => ErrorCode::NoSuchBucketPolicy,
             Self::Lifecycle => ErrorCode::NoSuchLifecycleConfiguration,
+            Self::Encryption => ErrorCode::ServerSideEncryptionConfigurationNotFoundError,
             Self::Website => ErrorCode::NoSuchWebsiteConfiguration,
             Self::RequestPayment => return Ok(Payer::BucketOwner.document()),
             Self::Accelerate => return Ok(empty("AccelerateConfiguration")),
@@ -175,6 +183,7 @@ impl Configurations {
             ConfigurationKind::Accelerate => self.accelerate = Some(Accelerate::read(document)?),
             ConfigurationKind::Logging => self.logging = Logging::read(document)?,
             ConfigurationKind::Lifecycle => self.lifecycle = Some(Lifecycle::read(document)?),
+            ConfigurationKind::Encryption => self.encryption = Some(Encryption::read(document)?),
             ConfigurationKind::Website => self.website = Some(Website::read(document)?),
             ConfigurationKind::Acl => self.acl = Some(Acl::read(document)?),
             ConfigurationKind::Policy => {
@@ -202,6 +211,7 @@ impl Configurations {
             ConfigurationKind::Logging => self.logging.as_ref().map(Logging::document),
             ConfigurationKind::ObjectLock => self.object_lock.as_ref().map(ObjectLock::document),
             ConfigurationKind::Lifecycle => self.lifecycle.as_ref().map(Lifecycle::document),
+            ConfigurationKind::Encryption => self.encryption.as_ref().map(Encryption::document),
             ConfigurationKind::Website => self.website.as_ref().map(Website::document),
             ConfigurationKind::Acl => self.acl.as_ref().map(|acl| acl.document(|_id| None)),
             ConfigurationKind::Policy => {
@@ -274,6 +284,10 @@ mod tests {
             (
                 ConfigurationKind::Lifecycle,
                 "<LifecycleConfiguration><Rule><ID>a</ID><Prefix>p</Prefix><Status>Enabled</Status><Expiration><Days>1</Days></Expiration></Rule></LifecycleConfiguration>",
+            ),
+            (
+                ConfigurationKind::Encryption,
+                "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault><SSEAlgorithm>AES256</SSEAlgorithm></ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>",
             ),
             (
                 ConfigurationKind::Website,

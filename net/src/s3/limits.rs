@@ -28,6 +28,8 @@ pub const OBJECT_BYTES_MAX: u64 = 5 * 1024 * 1024 * 1024 * 1024;
 pub const UPLOAD_ID_BYTES_MAX: usize = 256;
 /// A field of a form with the file's name put into it, in bytes: no more than a form may have at all.
 pub const FORM_VALUE_BYTES_MAX: usize = 20 * 1024;
+/// The encryption context of an object, in bytes of base64: what KMS takes.
+pub const ENCRYPTION_CONTEXT_BYTES_MAX: usize = 8192;
 /// Entity tags in one condition header.
 pub const ETAG_COUNT_MAX: usize = 64;
 

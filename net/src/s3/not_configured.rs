@@ -14,8 +14,6 @@ pub enum NotConfigured {
     Notification,
     /// `GetBucketReplication`.
     Replication,
-    /// `GetBucketEncryption`.
-    Encryption,
 }
 
 impl NotConfigured {
@@ -24,7 +22,6 @@ impl NotConfigured {
         let missing = |code: ErrorCode| Err(Error::new(code).field("BucketName", bucket));
         match self {
             Self::Replication => missing(ErrorCode::ReplicationConfigurationNotFoundError),
-            Self::Encryption => missing(ErrorCode::ServerSideEncryptionConfigurationNotFoundError),
             Self::Notification => Ok(empty("NotificationConfiguration")),
         }
     }
@@ -36,13 +33,9 @@ mod tests {
 
     #[test]
     fn errors_are_those_of_aws() {
-        for (kind, status, code) in [
-            (NotConfigured::Replication, 404, "ReplicationConfigurationNotFoundError"),
-            (NotConfigured::Encryption, 404, "ServerSideEncryptionConfigurationNotFoundError"),
-        ] {
-            let error = kind.answer("bucket").unwrap_err();
-            assert_eq!((error.status(), error.code().name()), (status, code));
-        }
+        let error = NotConfigured::Replication.answer("bucket").unwrap_err();
+        let expected = (404, "ReplicationConfigurationNotFoundError");
+        assert_eq!((error.status(), error.code().name()), expected);
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Features that a request can ask for by a header and that Anode doesn't have.
 //!
-//! A request that asks for one is refused: an object stored without the encryption
-//! that its owner asked for would be stored wrong.
+//! A request that asks for one is refused: an object stored without what its owner asked for would be stored wrong.
 
-use crate::s3::error::{Error, ErrorCode};
+use crate::s3::error::Error;
 use crate::s3::request::Headers;
 
 /// Refuses such headers on any request to an object or bucket.
@@ -18,7 +17,6 @@ pub fn check(headers: Headers<'_>) -> Result<(), Error> {
 
 fn check_header(name: &str, value: &str) -> Result<(), Error> {
     match name {
-        "x-amz-server-side-encryption" => check_encryption(value),
         "x-amz-bucket-namespace" if value != "global" => Err(Error::header_not_implemented(name)),
         "x-amz-object-lock-event-hold"
         | "x-amz-object-lock-event-hold-duration-days"
@@ -27,44 +25,20 @@ fn check_header(name: &str, value: &str) -> Result<(), Error> {
         | "x-amz-mfa"
         | "x-amz-object-annotation-directive"
         | "x-amz-rename-source" => Err(Error::header_not_implemented(name)),
-        _ if name.starts_with("x-amz-server-side-encryption-")
-            || name.starts_with("x-amz-copy-source-server-side-encryption-") =>
-        {
-            Err(Error::header_not_implemented(name))
-        }
         _ => Ok(()),
-    }
-}
-
-fn check_encryption(value: &str) -> Result<(), Error> {
-    match value {
-        "AES256" | "aws:kms" | "aws:kms:dsse" | "aws:fsx" => {
-            Err(Error::header_not_implemented("x-amz-server-side-encryption"))
-        }
-        _ => Err(Error::new(ErrorCode::InvalidEncryptionAlgorithmError)
-            .field("ArgumentName", "x-amz-server-side-encryption")
-            .field("ArgumentValue", value)),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::s3::error::ErrorCode;
 
     #[test]
     fn what_anode_lacks_is_refused() {
         let no = Some(ErrorCode::NotImplemented);
         for (name, value, expected) in [
-            ("x-amz-server-side-encryption", "AES256", no),
-            ("x-amz-server-side-encryption", "aws:kms", no),
-            (
-                "x-amz-server-side-encryption",
-                "rot13",
-                Some(ErrorCode::InvalidEncryptionAlgorithmError),
-            ),
-            ("x-amz-server-side-encryption-customer-algorithm", "AES256", no),
-            ("x-amz-server-side-encryption-aws-kms-key-id", "k", no),
-            ("x-amz-copy-source-server-side-encryption-customer-key", "k", no),
+            ("x-amz-server-side-encryption", "AES256", None),
             ("x-amz-object-lock-mode", "GOVERNANCE", None),
             ("x-amz-object-lock-event-hold", "ON", no),
             ("x-amz-write-offset-bytes", "0", no),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::{
+    encryption::Encryption,
     iam::IamChange,
     lock::Lock,
     object::{ChecksumKind, Secret},
@@ -31,6 +32,10 @@ fn put(bytes: &'static [u8]) -> Command {
             version: Some(ObjectVersion { is_marker: true, ..ObjectVersion::default() }),
             tags: vec![("a".to_owned(), "b".to_owned())],
             lock: Some(Lock { retention: None, legal_hold: Some(true) }),
+            encryption: Some(Box::new(Encryption {
+                key: "one".to_owned(),
+                ..Encryption::default()
+            })),
             acl: Some(Box::new(acl("a"))),
             parts: Vec::new(),
         },
@@ -80,6 +85,7 @@ fn every() -> Vec<Command> {
             revision: 4,
             changes: vec![IamChange { kind: 2, name: "n".to_owned(), record: Some(vec![8]) }],
         }),
+        Command::PutMasterKey(MasterKey { key: Secret("ab".to_owned()), created_ms: 4 }),
         Command::Amend(Box::new(Amend {
             bucket: 3,
             key: "k".to_owned(),

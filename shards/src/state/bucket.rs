@@ -19,7 +19,7 @@ use crate::{
         Configure, CreateBucket, Refusal, RemoveBucket, Reply, SetVersioning, VersioningStep,
     },
     limits::CONFIGURATION_BYTES_MAX,
-    object::{Bucket, BucketId, Credential},
+    object::{Bucket, BucketId, Credential, MasterKey},
     version::{BucketState, Versioning},
 };
 
@@ -96,6 +96,18 @@ impl<D: Directory> State<D> {
         }
         draft.put(keys::credential(self.group, &credential.access_key), credential);
         Ok(Reply::Done)
+    }
+
+    /// Keeps what is there: objects are encrypted with it.
+    pub(super) async fn put_master_key(
+        &self,
+        key: &MasterKey,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        if self.master_key().await?.is_none() {
+            draft.put(keys::master_key(self.group), key);
+        }
+        Ok(Ok(Reply::Done))
     }
 
     pub(super) async fn remove_credential(

@@ -6,6 +6,7 @@
 //!                 "bucket"                                    the id of the next bucket, u64 LE
 //!                 "iam"                                       how often IAM's records were changed, u64
 //!                 "pending"                                   PendingDelete; nothing where nothing is condemned
+//!                 "master"                                    MasterKey
 //!   1 BUCKET      bucket name                                 Bucket
 //!   2 CREDENTIAL  access key                                  Credential
 //!   3 OBJECT      bucket u64 | escaped key | 00 01 | version u64    Object; payload: inline bytes or the parts
@@ -70,6 +71,10 @@ pub(crate) fn next_bucket(group: GroupId) -> Bytes {
 
 pub(crate) fn pending(group: GroupId) -> Bytes {
     Bytes::from([space(group, META).as_slice(), b"pending"].concat())
+}
+
+pub(crate) fn master_key(group: GroupId) -> Bytes {
+    Bytes::from([space(group, META).as_slice(), b"master"].concat())
 }
 
 pub(crate) fn bucket(group: GroupId, name: &str) -> Bytes {

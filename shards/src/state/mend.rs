@@ -32,7 +32,8 @@ use super::{
     versions::Lying,
 };
 use crate::{
-    limits::CHUNK_BYTES_MAX,
+    encryption::stored_bytes,
+    limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX},
     object::{Body, BodyId, BucketId, ContentId, Object, Part, UploadId, chunk_count},
 };
 
@@ -248,7 +249,7 @@ impl<D: Directory> State<D> {
         while let Some((key, entry)) = entries.next(self).await? {
             let part: Part = decode(&key, &entry.value)?;
             let upload = key.get(5..21).and_then(keys::upload_id).unwrap_or_default();
-            if uploads.contains(&upload) && held.is_whole(part.body, part.size) {
+            if uploads.contains(&upload) && held.is_whole(part.body, part.stored_bytes()) {
                 held.name([part.body].into_iter());
             } else {
                 survey.parts.push((upload, part.number));
@@ -324,5 +325,5 @@ pub fn is_lasting(index_key: &[u8]) -> bool {
 
 /// How many chunks a body of so many bytes has, if that many are possible.
 fn chunks_of(bytes: u64) -> Option<u32> {
-    (bytes <= crate::limits::BODY_BYTES_MAX).then(|| chunk_count(bytes))
+    (bytes <= stored_bytes(BODY_BYTES_MAX)).then(|| chunk_count(bytes))
 }

@@ -45,18 +45,24 @@ impl<D: Directory> State<D> {
         if !(1..=PART_NUMBER_MAX).contains(&part.number) || part.size > BODY_BYTES_MAX {
             return Ok(Err(Refusal::Malformed("a part has a number to 10,000 and up to 5 GiB")));
         }
-        if self.upload(put.bucket, &put.key, put.upload).await?.is_none() {
+        let Some(upload) = self.upload(put.bucket, &put.key, put.upload).await? else {
             return Ok(Err(Refusal::NoSuchUpload));
+        };
+        if part.is_encrypted != upload.encryption.is_some() {
+            return Ok(Err(Refusal::Malformed("a part is encrypted if its upload is")));
         }
         let before = self.part(put.upload, part.number).await?;
         let again = before.as_ref().is_some_and(|before| before.body == part.body);
         let named = if again { Named::Already } else { Named::New };
-        if let Err(refusal) = name_body(part.body, (part.size, &put.contents), named, draft) {
+        if let Err(refusal) =
+            name_body(part.body, (part.stored_bytes(), &put.contents), named, draft)
+        {
             return Ok(Err(refusal));
         }
         if let Some(before) = before.filter(|_| !again) {
             let since_ms = part.last_modified_ms;
-            self.condemn(CondemnedId { since_ms, body: before.body }, before.size, draft);
+            let bytes = before.stored_bytes();
+            self.condemn(CondemnedId { since_ms, body: before.body }, bytes, draft);
         }
         draft.put(keys::part(self.group, put.upload, part.number), part);
         Ok(Ok(Reply::Stored(Stored {
@@ -102,7 +108,7 @@ impl<D: Directory> State<D> {
         for part in &there {
             if !used.contains(&part.number) {
                 let id = CondemnedId { since_ms: complete.now_ms, body: part.body };
-                self.condemn(id, part.size, draft);
+                self.condemn(id, part.stored_bytes(), draft);
             }
             draft.delete(keys::part(self.group, complete.upload, part.number));
         }
@@ -125,7 +131,7 @@ impl<D: Directory> State<D> {
         }
         for part in self.all_parts(abort.upload).await? {
             let id = CondemnedId { since_ms: abort.now_ms, body: part.body };
-            self.condemn(id, part.size, draft);
+            self.condemn(id, part.stored_bytes(), draft);
             draft.delete(keys::part(self.group, abort.upload, part.number));
         }
         draft.delete(keys::upload(self.group, abort.bucket, &abort.key, abort.upload));
@@ -192,6 +198,7 @@ fn assemble(complete: &CompleteUpload, upload: Upload, chosen: &[&Part]) -> Obje
         metadata: upload.metadata,
         tags: upload.tags,
         lock,
+        encryption: upload.encryption,
         acl: upload.acl,
         checksum: complete.checksum.clone(),
         body: Body::Parts(u32::try_from(chosen.len()).expect("part numbers are 16 bits long")),

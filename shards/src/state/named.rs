@@ -19,6 +19,8 @@ pub enum Named {
     NextBucket,
     /// The figures of what waits to be reclaimed.
     PendingDelete,
+    /// The key for data keys.
+    MasterKey,
     /// A bucket, by its name.
     Bucket(String),
     /// A configuration of a bucket, by its number.
@@ -60,6 +62,7 @@ impl Named {
         Some(match space {
             keys::META if rest == b"bucket" => Self::NextBucket,
             keys::META if rest == b"pending" => Self::PendingDelete,
+            keys::META if rest == b"master" => Self::MasterKey,
             keys::META => Self::Applied,
             keys::BUCKET => Self::Bucket(text(rest)?),
             keys::CREDENTIAL => Self::Credential(text(rest)?),
@@ -165,6 +168,7 @@ mod tests {
             (keys::meta(5), Named::Applied),
             (keys::next_bucket(5), Named::NextBucket),
             (keys::pending(5), Named::PendingDelete),
+            (keys::master_key(5), Named::MasterKey),
             (keys::bucket(5, "name"), Named::Bucket("name".to_owned())),
             (keys::credential(5, "AKIA"), Named::Credential("AKIA".to_owned())),
             (keys::object(5, 7, key), Named::Object(7, key.to_owned())),

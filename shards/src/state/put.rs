@@ -52,7 +52,8 @@ impl<D: Directory> State<D> {
         if let Body::Whole(body) = put.object.body {
             let again = before.as_ref().is_some_and(|before| before.object.body == put.object.body);
             let named = if again { Named::Already } else { Named::New };
-            let named = name_body(body, (put.object.size, &put.contents), named, draft);
+            let bytes = put.object.stored_bytes();
+            let named = name_body(body, (bytes, &put.contents), named, draft);
             if let Err(refusal) = named {
                 return Ok(Err(refusal));
             }
@@ -211,7 +212,8 @@ fn check_body(put: &PutObject) -> Result<(), Refusal> {
     let fits = match put.object.body {
         Body::Empty => size == 0,
         Body::Inline(bytes) => {
-            size == u64::from(bytes) && u64::try_from(put.inline.len()) == Ok(size)
+            let stored = put.object.stored_bytes();
+            stored == u64::from(bytes) && u64::try_from(put.inline.len()) == Ok(stored)
         }
         Body::Whole(_) => (1..=BODY_BYTES_MAX).contains(&size),
         Body::Parts(_) => false,

@@ -12,8 +12,8 @@ use minicbor::Decode;
 use super::{State, draft::Draft, keys, reclaim::CondemnedId, versions::Lying};
 use crate::{
     object::{
-        Body, BodyId, Bucket, BucketId, ContentId, Credential, Object, ObjectPart, Part, Upload,
-        UploadId,
+        Body, BodyId, Bucket, BucketId, ContentId, Credential, MasterKey, Object, ObjectPart, Part,
+        Upload, UploadId,
     },
     reclaim::Pin,
     version::{Versioning, WantedVersion},
@@ -196,6 +196,11 @@ impl<D: Directory> State<D> {
     /// Meta group: all credentials, by access key.
     pub async fn credentials(&self) -> Result<Vec<Credential>, Error> {
         self.all(keys::credentials(self.group)).await
+    }
+
+    /// Meta group: the key for data keys that was made where none was given.
+    pub async fn master_key(&self) -> Result<Option<MasterKey>, Error> {
+        self.record(&keys::master_key(self.group)).await
     }
 
     /// An object's record under an index key, with its parts, and its entry.

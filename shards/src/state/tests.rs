@@ -2,6 +2,7 @@
 
 mod cases;
 mod damage;
+mod encrypted;
 mod mend;
 mod model;
 mod rig;

@@ -7,6 +7,7 @@ use anode_shards::group::Timing;
 use super::*;
 use crate::{
     config::Websites,
+    encryption::MasterKeys,
     iam::records::Account,
     layout::Layout,
     metrics::Exposure,
@@ -27,6 +28,8 @@ fn shards(world: &World) -> Vec<Shard<SimHost>> {
         tls: false,
         drain_seconds: 1,
         credentials: None,
+        master_keys: MasterKeys::default(),
+        plain_customer_keys: Exposure::default(),
         scrub: None,
         lifecycle_period: None,
         metrics: Exposure::All,

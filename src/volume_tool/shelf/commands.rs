@@ -150,6 +150,7 @@ fn deeds(command: &Command) -> Vec<Deed<'_>> {
         | Command::RemoveBucket(_)
         | Command::PutCredential(_)
         | Command::RemoveCredential(_)
+        | Command::PutMasterKey(_)
         | Command::Configure(_)
         | Command::ChangeIam(_)
         | Command::Reclaim(_) => Vec::new(),
@@ -182,6 +183,7 @@ impl Shelf {
             | Command::SetVersioning(_)
             | Command::Configure(_)
             | Command::ChangeIam(_)
+            | Command::PutMasterKey(_)
             | Command::Amend(_)
             | Command::Reclaim(_) => None,
         };
@@ -204,7 +206,9 @@ impl Shelf {
             Body::Inline(_) => {
                 (Some(self.new_file(|file| file.write_all(&put.inline))?), Vec::new())
             }
-            Body::Whole(body) => self.keep_staged(staging, (group, body), put.object.size).await?,
+            Body::Whole(body) => {
+                self.keep_staged(staging, (group, body), put.object.stored_bytes()).await?
+            }
             Body::Empty | Body::Parts(_) => (None, Vec::new()),
         };
         let Object { size, etag, headers, metadata, .. } = put.object.clone();
@@ -218,7 +222,8 @@ impl Shelf {
         staging: &Staging<D>,
     ) -> Result<Written, String> {
         let Part { size, body, number, etag, .. } = put.part.clone();
-        let (file, lost_bytes) = self.keep_staged(staging, (group, body), size).await?;
+        let (file, lost_bytes) =
+            self.keep_staged(staging, (group, body), put.part.stored_bytes()).await?;
         let part = Some(format!("part {number} of upload {}", put.upload));
         let (headers, metadata) = (Vec::new(), Vec::new());
         Ok(Written { size, etag, headers, metadata, part, file, lost_bytes })

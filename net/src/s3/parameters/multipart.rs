@@ -6,6 +6,7 @@ use crate::s3::address::Address;
 use crate::s3::checksums::{self, CompletionChecksum, UploadChecksum};
 use crate::s3::conditions::{ReadConditions, WriteCondition};
 use crate::s3::copy::{CopyRange, CopySource};
+use crate::s3::encryption::{CustomerKey, Wanted};
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::headers::ObjectHeaders;
 use crate::s3::lock::LockHeaders;
@@ -29,6 +30,8 @@ pub struct CreateMultipartUpload {
     pub tags: Tags,
     /// What the object is locked by.
     pub lock: LockHeaders,
+    /// What the object is encrypted with.
+    pub encryption: Wanted,
     /// The ACL that the object gets; none for the default one.
     pub acl: Option<Asked>,
 }
@@ -50,6 +53,8 @@ pub struct UploadPart {
     pub md5: Option<[u8; 16]>,
     /// The checksum that the part must have.
     pub checksum: Option<Declared>,
+    /// The customer's key that the upload is encrypted with.
+    pub customer_key: Option<Box<CustomerKey>>,
 }
 
 /// `UploadPartCopy`.
@@ -69,6 +74,10 @@ pub struct UploadPartCopy {
     pub range: Option<CopyRange>,
     /// What the source must fulfil.
     pub source_conditions: ReadConditions,
+    /// The customer's key that the upload is encrypted with.
+    pub customer_key: Option<Box<CustomerKey>>,
+    /// The customer's key that the source is encrypted with.
+    pub source_key: Option<Box<CustomerKey>>,
 }
 
 /// `CompleteMultipartUpload`. The parts are in the body.
@@ -88,6 +97,8 @@ pub struct CompleteMultipartUpload {
     pub checksum_kind: Option<Kind>,
     /// `x-amz-mp-object-size`: the size that the object must have.
     pub object_bytes: Option<u64>,
+    /// The customer's key that the upload is encrypted with, where it is sent again.
+    pub customer_key: Option<Box<CustomerKey>>,
 }
 
 /// `AbortMultipartUpload`.
@@ -111,6 +122,7 @@ impl CreateMultipartUpload {
             checksum: checksums::of_upload(headers)?,
             tags: Tags::of_headers(headers)?,
             lock: LockHeaders::parse(headers)?,
+            encryption: Wanted::parse(headers)?,
             acl: Asked::of_headers(headers)?,
         })
     }
@@ -127,6 +139,7 @@ impl UploadPart {
             length_bytes: body_length(headers)?,
             md5: content_md5(headers)?,
             checksum: checksums::of_body(headers)?,
+            customer_key: CustomerKey::of_upload(headers)?,
         })
     }
 }
@@ -143,6 +156,8 @@ impl UploadPartCopy {
             source: CopySource::parse(headers.get("x-amz-copy-source").unwrap_or_default())?,
             range: range.map(CopyRange::parse).transpose()?,
             source_conditions: ReadConditions::parse_source(headers),
+            customer_key: CustomerKey::of_upload(headers)?,
+            source_key: CustomerKey::of_source(headers)?,
         })
     }
 }
@@ -167,6 +182,7 @@ impl CompleteMultipartUpload {
             checksum: checksums::of_completion(headers)?,
             checksum_kind: checksums::kind(headers)?,
             object_bytes,
+            customer_key: CustomerKey::of_upload(headers)?,
         })
     }
 }

@@ -6,6 +6,7 @@ use crate::s3::address::Address;
 use crate::s3::checksums;
 use crate::s3::conditions::{ReadConditions, WriteCondition};
 use crate::s3::copy::CopySource;
+use crate::s3::encryption::{CustomerKey, Wanted};
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::headers::{ObjectHeaders, Overrides};
 use crate::s3::limits::PAGE_COUNT_MAX;
@@ -38,6 +39,8 @@ pub struct PutObject {
     pub tags: Tags,
     /// What the object is locked by.
     pub lock: LockHeaders,
+    /// What the object is encrypted with.
+    pub encryption: Wanted,
     /// The ACL that the object gets; none for the default one.
     pub acl: Option<Asked>,
 }
@@ -63,6 +66,8 @@ pub struct ReadObject {
     pub overrides: Overrides,
     /// Whether the response carries the object's checksums.
     pub checksum_wanted: bool,
+    /// The customer's key that the object is encrypted with.
+    pub customer_key: Option<Box<CustomerKey>>,
 }
 
 /// `DeleteObject`.
@@ -127,6 +132,10 @@ pub struct CopyObject {
     pub tags: Tags,
     /// What the copy is locked by: the lock of the source is never copied.
     pub lock: LockHeaders,
+    /// What the copy is encrypted with: the encryption of the source is never copied.
+    pub encryption: Wanted,
+    /// The customer's key that the source is encrypted with.
+    pub source_key: Option<Box<CustomerKey>>,
     /// The ACL that the copy gets: that of the source is never copied.
     pub acl: Option<Asked>,
 }
@@ -163,6 +172,8 @@ pub struct GetObjectAttributes {
     pub part_marker: u32,
     /// What the object must fulfil.
     pub conditions: ReadConditions,
+    /// The customer's key that the object is encrypted with.
+    pub customer_key: Option<Box<CustomerKey>>,
 }
 
 impl PutObject {
@@ -180,6 +191,7 @@ impl PutObject {
             headers: ObjectHeaders::parse(headers)?,
             tags: Tags::of_headers(headers)?,
             lock: LockHeaders::parse(headers)?,
+            encryption: Wanted::parse(headers)?,
             acl: Asked::of_headers(headers)?,
         })
     }
@@ -206,6 +218,7 @@ impl ReadObject {
             part,
             overrides: Overrides::parse(query)?,
             checksum_wanted: checksums::wanted(headers),
+            customer_key: CustomerKey::of_read(headers)?,
         })
     }
 }
@@ -256,6 +269,8 @@ impl CopyObject {
             tags_directive: directive(headers, "x-amz-tagging-directive")?,
             tags: Tags::of_headers(headers)?,
             lock: LockHeaders::parse(headers)?,
+            encryption: Wanted::parse(headers)?,
+            source_key: CustomerKey::of_source(headers)?,
             acl: Asked::of_headers(headers)?,
         };
         if copy.is_onto_itself() && !copy.changes_something(headers) {
@@ -281,6 +296,8 @@ impl CopyObject {
             || headers.has("x-amz-storage-class")
             || self.headers.website_redirect.is_some()
             || self.checksum.is_some()
+            || self.encryption != Wanted::Unsaid
+            || self.source_key.is_some()
     }
 }
 
@@ -318,6 +335,7 @@ impl GetObjectAttributes {
             parts_max: number("x-amz-max-parts", PAGE_COUNT_MAX)?.min(PAGE_COUNT_MAX),
             part_marker: number("x-amz-part-number-marker", 0)?,
             conditions: ReadConditions::parse(headers),
+            customer_key: CustomerKey::of_read(headers)?,
         })
     }
 

@@ -6,6 +6,7 @@ use crate::s3::acl::Asked;
 use crate::s3::address::{self, Address};
 use crate::s3::checksums;
 use crate::s3::conditions::WriteCondition;
+use crate::s3::encryption::Wanted;
 use crate::s3::error::{Error, ErrorCode};
 use crate::s3::headers::ObjectHeaders;
 use crate::s3::lock::LockHeaders;
@@ -66,6 +67,7 @@ impl PostObject {
             headers: ObjectHeaders::parse(fields)?,
             tags: tags(fields)?,
             lock: LockHeaders::parse(fields)?,
+            encryption: Wanted::parse(fields)?,
             acl: Asked::of_headers(fields)?,
         };
         Ok(Self { put, success: Success::parse(fields) })

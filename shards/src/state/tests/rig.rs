@@ -168,7 +168,15 @@ impl Rig {
     ) -> Command {
         let body = self.stage(id, bytes).await;
         let (etag, size) = (format!("part-{id}"), u64::try_from(bytes.len()).unwrap());
-        let part = Part { number, size, etag, last_modified_ms: id, checksum: None, body };
+        let part = Part {
+            number,
+            size,
+            etag,
+            last_modified_ms: id,
+            checksum: None,
+            body,
+            is_encrypted: false,
+        };
         let (key, contents) = (key.to_owned(), contents(bytes));
         Command::PutPart(Box::new(PutPart { bucket, key, upload, part, contents }))
     }
@@ -209,7 +217,7 @@ impl Rig {
         let read = self.state.version_inline((bucket, key), wanted).await.unwrap();
         let (object, inline) = read.expect("it was acknowledged");
         let mut bytes = inline.unwrap_or_default().to_vec();
-        for piece in object.chunks(0..object.size) {
+        for piece in object.chunks(0..object.stored_bytes()) {
             let data = self.state.chunk(piece.body, piece.chunk, piece.range).await.unwrap();
             bytes.extend_from_slice(&data);
         }
@@ -251,6 +259,7 @@ impl Rig {
                 Named::Applied
                 | Named::NextBucket
                 | Named::PendingDelete
+                | Named::MasterKey
                 | Named::Bucket(_)
                 | Named::Credential(_)
                 | Named::Object(..)
