@@ -16,7 +16,7 @@ use anode_shards::{
     object::{BodyId, BucketId},
     reclaim::Pin,
     staging::Staging,
-    state::State,
+    state::{State, Usage},
     version::WantedVersion,
 };
 use bytes::Bytes;
@@ -62,6 +62,8 @@ pub(crate) struct Holdings<H: Host> {
     pub(crate) scrubbed: Cell<scrub::Work>,
     /// What lifecycle has done since the start.
     pub(crate) lifecycle: Cell<lifecycle::Work>,
+    /// Buckets that hold more than their quota, where this shard looks after that.
+    pub(crate) over_quota_count: Cell<Option<usize>>,
     busy: Rc<Cell<usize>>,
     cache: Rc<ChunkCache>,
     pins: RefCell<BTreeMap<PinId, Pin>>,
@@ -87,6 +89,7 @@ impl<H: Host> Holdings<H> {
             scrub: RefCell::default(),
             scrubbed: Cell::default(),
             lifecycle: Cell::default(),
+            over_quota_count: Cell::default(),
             busy: Rc::default(),
             pins: RefCell::default(),
             pin_next: Cell::default(),
@@ -104,6 +107,12 @@ impl<H: Host> Holdings<H> {
     /// What the chunk cache takes, in bytes.
     pub(crate) fn cache_bytes(&self) -> usize {
         self.cache.bytes()
+    }
+
+    /// What is in all buckets; none where a group doesn't know.
+    pub(crate) fn usage(&self) -> Option<Usage> {
+        let of = |group: &Group<H::Directory>| group.state().total_usage();
+        self.groups.values().try_fold(Usage::default(), |sum, group| Some(sum.plus(of(group)?)))
     }
 
     /// Commands that are being agreed on.
@@ -300,7 +309,8 @@ impl<H: Host> Shard<H> {
             | Ask::ListVersions { .. }
             | Ask::Uploads { .. }
             | Ask::Upload { .. }
-            | Ask::Parts { .. } => listing(&holdings, group, ask).await,
+            | Ask::Parts { .. }
+            | Ask::Usage { .. } => listing(&holdings, group, ask).await,
         }
     }
 
@@ -356,6 +366,7 @@ async fn listing<H: Host>(
         Ask::Parts { upload, after, count_max, .. } => {
             Ok(Answer::Parts(state.parts(upload, after, count_max).await.map_err(of_storage)?))
         }
+        Ask::Usage { bucket } => Ok(Answer::Usage(state.usage(bucket).await.map_err(of_storage)?)),
         Ask::Propose { .. }
         | Ask::Object { .. }
         | Ask::Unpin { .. }

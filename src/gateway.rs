@@ -24,6 +24,7 @@ pub(crate) mod ownership;
 pub mod payload;
 pub mod post;
 pub mod put;
+pub mod quota;
 pub mod read;
 pub mod record;
 pub mod refusal;
@@ -142,6 +143,7 @@ async fn dispatch<H: Host>(
         Operation::GetBucketLocation(of) => bucket::location(&shard, &of.bucket),
         Operation::GetBucketVersioning(of) => versioning::get(&shard, &of.bucket),
         Operation::PutBucketVersioning(put) => versioning::put(exchange, caller, put).await,
+        Operation::GetBucketQuota(of) => quota::get(&shard, &of.bucket).await,
         Operation::GetBucketPolicyStatus(of) => configuration::policy_status(&shard, &of.bucket),
         Operation::ListObjects(query) => list::list_v1(&shard, query).await,
         Operation::ListObjectsV2(query) => list::list_v2(&shard, query).await,

@@ -108,6 +108,10 @@ pub const SCRUB_LOOK_COUNT_MAX: u32 = 256;
 pub const SCRUB_USES_MAX: usize = 8;
 /// How often lifecycle looks through the buckets that have rules, when nobody says otherwise.
 pub const LIFECYCLE_PERIOD_DEFAULT: Duration = Duration::from_hours(1);
+/// How often buckets with a quota are looked at.
+pub const QUOTA_PERIOD: Duration = Duration::from_secs(10);
+/// How often it is asked whether that is due, and whether the node is to stop.
+pub const QUOTA_POLL: Duration = Duration::from_secs(1);
 /// How often it looks whether its next pass is due, and whether the node is to stop.
 pub const LIFECYCLE_POLL: Duration = Duration::from_secs(1);
 /// How long it waits between two pages: a pass takes its time, and requests don't feel it.

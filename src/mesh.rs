@@ -10,7 +10,7 @@ use anode_shards::{
     command::{Command, Reply},
     object::{BodyId, BucketId, Object, Upload, UploadId},
     staging::Cut,
-    state::{ListPage, ListQuery, PartPage, UploadListed},
+    state::{ListPage, ListQuery, PartPage, UploadListed, Usage},
     version::WantedVersion,
 };
 use bytes::Bytes;
@@ -173,6 +173,11 @@ pub enum Ask {
         /// At most so many.
         count_max: usize,
     },
+    /// How much is in a bucket.
+    Usage {
+        /// The bucket.
+        bucket: BucketId,
+    },
 }
 
 /// The answer to an [`Ask`].
@@ -192,6 +197,8 @@ pub enum Answer {
     Upload(Option<Upload>),
     /// To [`Ask::Parts`].
     Parts(PartPage),
+    /// To [`Ask::Usage`]; none where it isn't known.
+    Usage(Option<Usage>),
     /// To [`Ask::Stage`], [`Ask::Discard`] and [`Ask::Unpin`].
     Done,
 }

@@ -31,6 +31,7 @@ use crate::{
     credentials::Credentials,
     encryption::keys::MasterKey,
     ending,
+    gateway::quota,
     host::{Host, Listener as _, within},
     iam::records::Account,
     layout::Layout,
@@ -226,8 +227,12 @@ async fn recover<H: Host>(
         tracing::info!(chunks = dropped, "dropped chunks of uploads that the last stop cut off");
     }
     let group_count = groups.len();
+    let holds_meta = groups.contains_key(&META_GROUP);
     shard.hold(Rc::new(Holdings::new(storage, staging, groups)));
     host.spawn("reclaim", reclaim(shard.clone()));
+    if holds_meta {
+        host.spawn("quota", quota::watch(shard.clone()));
+    }
     if let Some(period) = shard.settings().lifecycle_period {
         host.spawn("lifecycle", lifecycle::run(shard.clone(), period));
     }

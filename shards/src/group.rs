@@ -166,6 +166,7 @@ impl<D: Directory> Group<D> {
         let refused = |source| GroupError::Storage { group: id, source };
         snapshot::finish(&storage.index, id).await.map_err(refused)?;
         let state = Rc::new(State::open(id, Rc::clone(&storage), Rc::clone(&staging)));
+        state.begin_counting().await.map_err(refused)?;
         let log = LogStore::new(id, storage.wal.clone());
         let store = StateStore::open(id, storage.index.clone(), Rc::clone(&state)).await;
         let store = store.map_err(|error| unopened(id, &error))?;

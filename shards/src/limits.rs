@@ -22,6 +22,8 @@ pub const RECLAIM_CHUNKS_MAX: u32 = 512;
 pub const RECLAIM_BODIES_MAX: usize = 256;
 /// Chunks of a shard that are staged and named by no applied command.
 pub const STAGED_CHUNKS_MAX: usize = 1 << 20;
+/// Buckets whose figures a group keeps in memory.
+pub const USAGES_CACHED_MAX: usize = 1024;
 /// Entries of one page of a listing.
 pub const LIST_ENTRIES_MAX: usize = 1000;
 /// Index entries that one page of a listing looks at.

@@ -34,8 +34,10 @@ pub use page::{ListEntry, ListPage, Listed, Position};
 pub use pending::PendingDelete;
 pub use read::ObjectRead;
 pub use reclaim::{Condemned, CondemnedId};
+pub use usage::Usage;
 
 use draft::Draft;
+use usage::Tally;
 
 mod bucket;
 mod content;
@@ -53,6 +55,7 @@ mod pending;
 mod put;
 mod read;
 mod reclaim;
+mod usage;
 mod versions;
 #[cfg(test)]
 mod tests;
@@ -66,6 +69,7 @@ pub struct State<D: Directory> {
     part_bytes_min: u64,
     /// How often versions have moved from one place to another: who looks in several places knows whether to look again.
     moves: Cell<u64>,
+    tally: Tally,
 }
 
 /// The index key of the Raft state that each applied entry carries: last applied log id and membership.
@@ -77,8 +81,8 @@ impl<D: Directory> State<D> {
     /// The state of `group` in a shard's storage. Reads nothing yet.
     pub fn open(group: GroupId, storage: Rc<Storage<D>>, staging: Rc<Staging<D>>) -> Self {
         let pins = Rc::new(Pins::default());
-        let moves = Cell::default();
-        Self { group, storage, staging, pins, part_bytes_min: PART_BYTES_MIN, moves }
+        let (moves, tally) = (Cell::default(), Tally::default());
+        Self { group, storage, staging, pins, part_bytes_min: PART_BYTES_MIN, moves, tally }
     }
 
     /// Which group this is.
@@ -99,12 +103,16 @@ impl<D: Directory> State<D> {
         let mut draft = Draft::default();
         let decided = self.decide(command, &mut draft).await?;
         self.count_condemned(&mut draft).await?;
+        let usage = self.count_usage(&mut draft).await?;
         let counts = self.counts(&draft).await?;
         let moves = u64::from(draft.moves_versions);
         // From here to the write nothing awaits: what was checked still holds.
         let (reply, mut batch) =
             match decided.and_then(|reply| self.claim(draft, counts).map(|batch| (reply, batch))) {
-                Ok(decided) => decided,
+                Ok(decided) => {
+                    self.tallied(usage);
+                    decided
+                }
                 Err(refusal) => (Reply::Refused(refusal), Batch::default()),
             };
         let (key, value) = meta;

@@ -113,6 +113,7 @@ fn check<H: Host>(
         | ConfigurationKind::Lifecycle
         | ConfigurationKind::Website
         | ConfigurationKind::Encryption
+        | ConfigurationKind::Quota
         | ConfigurationKind::Cors
         | ConfigurationKind::PublicAccessBlock
         | ConfigurationKind::OwnershipControls

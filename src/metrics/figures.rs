@@ -9,7 +9,10 @@ use anode_disk::{
     segment::SegmentFigures,
     wal::{GroupId, WalFigures},
 };
-use anode_shards::{group::GroupFigures, state::PendingDelete};
+use anode_shards::{
+    group::GroupFigures,
+    state::{PendingDelete, Usage},
+};
 
 use super::counts::RequestFigures;
 use crate::{
@@ -55,6 +58,10 @@ pub struct StorageFigures {
     pub proposal_count: usize,
     /// What waits to be reclaimed; none where it could not be read, or not in time.
     pub pending: Option<PendingDelete>,
+    /// What is in all buckets; none where a group of the shard doesn't know.
+    pub usage: Option<Usage>,
+    /// Buckets that hold more than their quota, as the shard with the meta group saw them last; none of the others.
+    pub over_quota_count: Option<usize>,
     /// Scrub; none where it is turned off.
     pub scrub: Option<ScrubFigures>,
     /// What lifecycle has done since the start.
@@ -110,6 +117,8 @@ impl StorageFigures {
             chunk_cache_bytes: holdings.cache_bytes(),
             proposal_count: holdings.proposal_count(),
             pending,
+            usage: holdings.usage(),
+            over_quota_count: holdings.over_quota_count.get(),
             scrub: shard.settings().scrub.map(|_plan| ScrubFigures {
                 progress: holdings.scrub.borrow().clone(),
                 pass_bytes: scrub::total_bytes(holdings),

@@ -88,6 +88,10 @@ pub(super) async fn mend<D: Directory>(
             state.mend(survey).await.map_err(|error| said(&error))?;
         }
     }
+    // Entries that were taken out are in no figures: the next start counts what is left.
+    for state in &states {
+        state.forget_usage();
+    }
     if let Some(log) = &log {
         log.keep((&storage, &staging), &mut shelf, buckets).await?;
         shelf.save()?;

@@ -12,6 +12,7 @@ pub mod object_lock;
 pub mod ownership;
 pub mod payment;
 pub mod public_access;
+pub mod quota;
 pub mod website;
 
 use bytes::Bytes;
@@ -31,6 +32,7 @@ use object_lock::ObjectLock;
 use ownership::Ownership;
 use payment::Payer;
 use public_access::PublicAccessBlock;
+use quota::Quota;
 use website::Website;
 
 /// Which configuration. Its number is stored and never used for another.
@@ -62,6 +64,8 @@ pub enum ConfigurationKind {
     Acl = 11,
     /// `WebsiteConfiguration`.
     Website = 12,
+    /// `QuotaConfiguration`, which AWS doesn't have.
+    Quota = 14,
 }
 
 /// What is done with a configuration.
@@ -104,11 +108,13 @@ pub struct Configurations {
     pub website: Option<Website>,
     /// What is granted to whom, where it isn't all to its owner alone.
     pub acl: Option<Acl>,
+    /// How much it may hold.
+    pub quota: Option<Quota>,
 }
 
 impl ConfigurationKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Tagging,
         Self::Cors,
         Self::PublicAccessBlock,
@@ -122,6 +128,7 @@ impl ConfigurationKind {
         Self::Encryption,
         Self::Acl,
         Self::Website,
+        Self::Quota,
     ];
 
     /// The number that it is stored under.
@@ -157,6 +164,7 @@ impl ConfigurationKind {
             Self::Encryption => ErrorCode::ServerSideEncryptionConfigurationNotFoundError,
             Self::Website => ErrorCode::NoSuchWebsiteConfiguration,
             Self::RequestPayment => return Ok(Payer::BucketOwner.document()),
+            Self::Quota => return Ok(empty("QuotaConfiguration")),
             Self::Accelerate => return Ok(empty("AccelerateConfiguration")),
             Self::Logging => return Ok(empty("BucketLoggingStatus")),
             Self::Acl => return Ok(empty("AccessControlPolicy")),
@@ -184,6 +192,7 @@ impl Configurations {
             ConfigurationKind::Logging => self.logging = Logging::read(document)?,
             ConfigurationKind::Lifecycle => self.lifecycle = Some(Lifecycle::read(document)?),
             ConfigurationKind::Encryption => self.encryption = Some(Encryption::read(document)?),
+            ConfigurationKind::Quota => self.quota = Some(Quota::read(document)?),
             ConfigurationKind::Website => self.website = Some(Website::read(document)?),
             ConfigurationKind::Acl => self.acl = Some(Acl::read(document)?),
             ConfigurationKind::Policy => {
@@ -212,6 +221,7 @@ impl Configurations {
             ConfigurationKind::ObjectLock => self.object_lock.as_ref().map(ObjectLock::document),
             ConfigurationKind::Lifecycle => self.lifecycle.as_ref().map(Lifecycle::document),
             ConfigurationKind::Encryption => self.encryption.as_ref().map(Encryption::document),
+            ConfigurationKind::Quota => self.quota.map(Quota::document),
             ConfigurationKind::Website => self.website.as_ref().map(Website::document),
             ConfigurationKind::Acl => self.acl.as_ref().map(|acl| acl.document(|_id| None)),
             ConfigurationKind::Policy => {
@@ -296,6 +306,10 @@ mod tests {
             (
                 ConfigurationKind::Acl,
                 "<AccessControlPolicy><Owner><ID>a</ID></Owner><AccessControlList><Grant><Grantee><ID>b</ID></Grantee><Permission>READ</Permission></Grant></AccessControlList></AccessControlPolicy>",
+            ),
+            (
+                ConfigurationKind::Quota,
+                "<QuotaConfiguration><Soft><Bytes>5</Bytes></Soft></QuotaConfiguration>",
             ),
         ] {
             let mut all = Configurations::default();

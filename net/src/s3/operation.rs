@@ -65,6 +65,7 @@ pub enum Operation {
     GetBucketVersioning(OfBucket),
     PutBucketVersioning(BucketDocument),
     GetBucketPolicyStatus(OfBucket),
+    GetBucketQuota(OfBucket),
     ListObjects(ListObjects),
     ListObjectsV2(ListObjectsV2),
     ListObjectVersions(ListObjectVersions),
@@ -168,6 +169,7 @@ impl Routed {
             Kind::GetBucketLocation => Operation::GetBucketLocation(bucket()),
             Kind::GetBucketVersioning => Operation::GetBucketVersioning(bucket()),
             Kind::GetBucketPolicyStatus => Operation::GetBucketPolicyStatus(bucket()),
+            Kind::GetBucketQuota => Operation::GetBucketQuota(bucket()),
             Kind::PutBucketVersioning => {
                 Operation::PutBucketVersioning(BucketDocument::parse(address, headers)?)
             }

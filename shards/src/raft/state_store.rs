@@ -170,6 +170,7 @@ impl<D: Directory> RaftStateMachine<Types> for StateStore<D> {
         snapshot::install(&self.0.index, &snapshot, value).await.map_err(refused)?;
         self.0.position.replace(position);
         self.0.has_snapshot.set(true);
+        self.0.state.begin_counting().await.map_err(refused)?;
         Ok(())
     }
 

@@ -12,8 +12,9 @@ use minicbor::Encode;
 use super::{
     pending::PendingDelete,
     reclaim::{Condemned, CondemnedId},
+    usage::Change,
 };
-use crate::object::{BodyId, ContentId};
+use crate::object::{BodyId, BucketId, ContentId};
 
 /// Changes that are not written yet; dropped where the command is refused.
 #[derive(Debug, Default)]
@@ -25,6 +26,8 @@ pub(super) struct Draft {
     pub(super) released: Vec<ContentId>,
     /// What it condemns, to be added to the group's figures.
     pub(super) condemned: PendingDelete,
+    /// What it does to the figures of buckets.
+    pub(super) usage: Vec<(BucketId, Change)>,
     /// Whether a version goes from one place to another.
     pub(super) moves_versions: bool,
     /// What it has changed so far, where the command reads that back.

@@ -21,6 +21,7 @@
 //!  12 VERSION     bucket u64 | escaped key | 00 01 | !sequence u64  Object, not the current one; payload as there
 //!  13 NULL        bucket u64 | escaped key | 00 01            the sequence of the null version, where it is a VERSION
 //!  14 IAM         kind u8 | name                             a record of who there is, as it was given
+//!  15 USAGE       bucket u64                                 Usage; nothing where there is nothing
 //! ```
 //!
 //! An escaped key has 00 FF for each 00, so that 00 01 behind it sorts before all that a longer key can have there, and
@@ -51,6 +52,7 @@ pub(super) const CONFIGURATION: u8 = 11;
 pub(super) const VERSION: u8 = 12;
 pub(super) const NULL: u8 = 13;
 pub(super) const IAM: u8 = 14;
+pub(super) const USAGE: u8 = 15;
 
 const VERSION_CURRENT: u64 = 0;
 const KEY_END: [u8; 2] = [0x00, 0x01];
@@ -75,6 +77,20 @@ pub(crate) fn pending(group: GroupId) -> Bytes {
 
 pub(crate) fn master_key(group: GroupId) -> Bytes {
     Bytes::from([space(group, META).as_slice(), b"master"].concat())
+}
+
+/// That all of the group is counted.
+pub(crate) fn counted(group: GroupId) -> Bytes {
+    Bytes::from([space(group, META).as_slice(), b"counted"].concat())
+}
+
+pub(crate) fn usage(group: GroupId, bucket: BucketId) -> Bytes {
+    Bytes::from([space(group, USAGE).as_slice(), &wide(bucket)].concat())
+}
+
+/// The figures of all buckets.
+pub(crate) fn all_usages(group: GroupId) -> Range<Bytes> {
+    span(space(group, USAGE))
 }
 
 pub(crate) fn bucket(group: GroupId, name: &str) -> Bytes {

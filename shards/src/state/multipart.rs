@@ -10,6 +10,7 @@ use super::{
     keys,
     put::{Named, name_body, stored},
     reclaim::CondemnedId,
+    usage::Change,
 };
 use crate::{
     command::{
@@ -59,6 +60,8 @@ impl<D: Directory> State<D> {
         {
             return Ok(Err(refusal));
         }
+        let replaced_bytes = before.as_ref().map_or(0, |before| before.size);
+        draft.count(put.bucket, Change::parts(part.size, replaced_bytes));
         if let Some(before) = before.filter(|_| !again) {
             let since_ms = part.last_modified_ms;
             let bytes = before.stored_bytes();
@@ -105,6 +108,8 @@ impl<D: Directory> State<D> {
         }
         let object = assemble(complete, upload, &chosen);
         let used: BTreeSet<u16> = chosen.iter().map(|part| part.number).collect();
+        let part_bytes = there.iter().map(|part| part.size).sum();
+        draft.count(complete.bucket, Change::parts(0, part_bytes));
         for part in &there {
             if !used.contains(&part.number) {
                 let id = CondemnedId { since_ms: complete.now_ms, body: part.body };
@@ -132,6 +137,7 @@ impl<D: Directory> State<D> {
         for part in self.all_parts(abort.upload).await? {
             let id = CondemnedId { since_ms: abort.now_ms, body: part.body };
             self.condemn(id, part.stored_bytes(), draft);
+            draft.count(abort.bucket, Change::parts(0, part.size));
             draft.delete(keys::part(self.group, abort.upload, part.number));
         }
         draft.delete(keys::upload(self.group, abort.bucket, &abort.key, abort.upload));

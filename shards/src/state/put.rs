@@ -13,7 +13,10 @@ use crate::{
     command::{DeleteObject, Deleted, PutObject, Refusal, Reply, Stored, WriteCondition},
     limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX, DELETE_KEYS_MAX},
     object::{Body, BodyId, BucketId, ContentId, Object, chunk_count},
-    state::reclaim::{Condemned, CondemnedId},
+    state::{
+        reclaim::{Condemned, CondemnedId},
+        usage::Change,
+    },
     version::{Versioning, WantedVersion},
 };
 
@@ -124,6 +127,8 @@ impl<D: Directory> State<D> {
         }
         let before = before.filter(|before| delete.means(&before.object));
         let Some(before) = before else { return Ok(Ok(Deleted::default())) };
+        draft.count(delete.bucket, Change::gone(&before.object));
+        draft.count(delete.bucket, Change::VANISHED);
         self.condemn_object(Some(&before.object), (&Object::default(), delete.now_ms), draft);
         draft.delete(before.index_key);
         Ok(Ok(Deleted { found: true, ..Deleted::default() }))

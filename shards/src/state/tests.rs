@@ -8,6 +8,7 @@ mod model;
 mod rig;
 mod shared;
 mod storm;
+mod usage;
 
 use anode_disk::testing::{Random, SimDisk};
 
@@ -277,6 +278,7 @@ impl Script {
         }
         let pending = rig.state.pending_delete().await.unwrap();
         assert_eq!(pending, rig.condemned().await, "the figures and a walk over the bodies");
+        rig.assert_usage().await;
         self.check_references(rig).await;
         assert_eq!(rig.staging.count(), 0, "everything is claimed or discarded");
     }

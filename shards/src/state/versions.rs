@@ -15,6 +15,7 @@ use super::{
     draft::{Draft, encode},
     keys,
     read::{LOOKUPS_MAX, decode},
+    usage::Change,
 };
 use crate::{
     command::{Amend, Amendment, DeleteObject, Deleted, Refusal, Reply, WriteCondition},
@@ -53,8 +54,15 @@ impl<D: Directory> State<D> {
         draft: &mut Draft,
     ) -> Result<Object, Error> {
         let now_ms = object.last_modified_ms;
+        draft.count(bucket, Change::made(&object));
+        if before.is_none() {
+            draft.count(bucket, Change::APPEARED);
+        }
         if versioning == Versioning::Off {
             let before = before.as_ref().map(|before| &before.object);
+            if let Some(before) = before {
+                draft.count(bucket, Change::gone(before));
+            }
             self.condemn_object(before, (&object, now_ms), draft);
         } else {
             let is_null = versioning == Versioning::Suspended;
@@ -123,6 +131,9 @@ impl<D: Directory> State<D> {
         if found.object.is_locked(delete.leave()) {
             return Ok(Err(Refusal::Locked));
         }
+        if found.index_key == object_key {
+            draft.count(delete.bucket, Change::VANISHED);
+        }
         self.remove(name, &found, delete.now_ms, draft).await?;
         self.promote(name, draft).await?;
         let (version, is_marker) = (Some(found.object.version_name()), found.object.is_marker());
@@ -189,11 +200,13 @@ impl<D: Directory> State<D> {
         let id = VersionId { sequence, nonce: delete.nonce };
         let version = ObjectVersion { id, is_null, is_marker: true };
         if was_there {
+            draft.count(bucket, Change::VANISHED);
             draft.delete(keys::object(self.group, bucket, key));
         }
         let version_of = Some(version);
         let last_modified_ms = delete.now_ms;
         let marker = Object { last_modified_ms, version: version_of, ..Object::default() };
+        draft.count(bucket, Change::made(&marker));
         draft.put(keys::version(self.group, bucket, key, sequence), &marker);
         if is_null {
             draft.put(keys::null(self.group, bucket, key), &sequence);
@@ -215,6 +228,7 @@ impl<D: Directory> State<D> {
         if is_null {
             match &current {
                 Some(current) if current.object.version().is_null => {
+                    draft.count(name.0, Change::gone(&current.object));
                     self.condemn_object(Some(&current.object), (&nothing, now_ms), draft);
                     return Ok(sequence);
                 }
@@ -239,6 +253,7 @@ impl<D: Directory> State<D> {
         now_ms: u64,
         draft: &mut Draft,
     ) -> Result<(), Error> {
+        draft.count(bucket, Change::gone(&version.object));
         self.condemn_object(Some(&version.object), (&Object::default(), now_ms), draft);
         draft.delete(version.index_key.clone());
         let null = keys::null(self.group, bucket, key);
@@ -283,6 +298,7 @@ impl<D: Directory> State<D> {
         if version.is_null {
             draft.delete(keys::null(self.group, bucket, key));
         }
+        draft.count(bucket, Change::APPEARED);
         draft.put_entry(object_key, self.movable(newest).await?);
         Ok(())
     }

@@ -6,9 +6,12 @@ use anode_disk::{index::CacheFigures, scrub::Stage};
 
 use super::{Family, Read, Samples, counter, gauge};
 use crate::metrics::figures::{ScrubFigures, StorageFigures};
-use anode_shards::{group::GroupFigures, state::PendingDelete};
+use anode_shards::{
+    group::GroupFigures,
+    state::{PendingDelete, Usage},
+};
 
-pub(super) static FAMILIES: [Family; 66] = [
+pub(super) static FAMILIES: [Family; 72] = [
     // The write-ahead log.
     gauge(
         "wal_held",
@@ -288,6 +291,41 @@ pub(super) static FAMILIES: [Family; 66] = [
     )
     .in_seconds(),
     // Lifecycle.
+    gauge(
+        "objects",
+        "Objects in all buckets.",
+        Read::Storages(|storage, samples| usage(storage, samples, |usage| usage.objects)),
+    ),
+    gauge(
+        "versions",
+        "Versions in all buckets, those of the objects included.",
+        Read::Storages(|storage, samples| usage(storage, samples, |usage| usage.versions)),
+    ),
+    gauge(
+        "delete_markers",
+        "Delete markers in all buckets.",
+        Read::Storages(|storage, samples| usage(storage, samples, |usage| usage.markers)),
+    ),
+    gauge(
+        "versions_held",
+        "Bytes of all versions, as clients see them: chunks that are stored once count as often as they are in one.",
+        Read::Storages(|storage, samples| usage(storage, samples, |usage| usage.bytes)),
+    )
+    .in_bytes(),
+    gauge(
+        "uploads_held",
+        "Bytes of the parts of unfinished uploads.",
+        Read::Storages(|storage, samples| usage(storage, samples, |usage| usage.part_bytes)),
+    )
+    .in_bytes(),
+    gauge(
+        "buckets_over_quota",
+        "Buckets that hold more than their quota; of the shard that looks after that.",
+        Read::Storages(|storage, samples| {
+            let count = storage.over_quota_count.and_then(|count| u64::try_from(count).ok());
+            count.iter().try_for_each(|count| samples.put(&[], *count))
+        }),
+    ),
     counter(
         "lifecycle_passes",
         "Passes of lifecycle over the buckets that have rules.",
@@ -441,6 +479,14 @@ fn block_cache(
         ("scan", &index.scan_cache),
     ];
     uses.into_iter().try_for_each(|(name, figures)| samples.put(&[("use", name)], count(figures)))
+}
+
+fn usage(
+    storage: &StorageFigures,
+    samples: &mut Samples<'_>,
+    value: impl Fn(&Usage) -> u64,
+) -> fmt::Result {
+    storage.usage.iter().try_for_each(|usage| samples.put(&[], value(usage)))
 }
 
 fn pending(

@@ -8,7 +8,10 @@ use anode_disk::{
     wal::WalFigures,
 };
 use anode_net::s3::operation::Kind;
-use anode_shards::{group::GroupFigures, state::PendingDelete};
+use anode_shards::{
+    group::GroupFigures,
+    state::{PendingDelete, Usage},
+};
 
 use super::*;
 use crate::{
@@ -48,6 +51,8 @@ fn storage() -> StorageFigures {
         chunk_cache_bytes: 1 << 20,
         proposal_count: 1,
         pending: Some(PendingDelete { bodies: 2, bytes: 300, oldest_ms: Some(1_700_000_000_000) }),
+        usage: Some(Usage { objects: 2, versions: 3, markers: 4, bytes: 5, part_bytes: 6 }),
+        over_quota_count: Some(7),
         scrub: Some(ScrubFigures {
             progress: Progress { pass: 4, began_ms: 1_500, ..Progress::default() },
             pass_bytes: 77,
@@ -113,6 +118,9 @@ fn each_figure_is_shown_with_its_labels() {
         "anode_block_cache_hits_total{shard=\"0\",use=\"scan\"} 5",
         "anode_chunk_cache_misses_total{shard=\"0\"} 9",
         "anode_pending_delete_bytes{shard=\"0\"} 300",
+        "anode_versions{shard=\"0\"} 3",
+        "anode_uploads_held_bytes{shard=\"0\"} 6",
+        "anode_buckets_over_quota{shard=\"0\"} 7",
         "anode_pending_delete_age_seconds{shard=\"0\"} 5.5",
         "anode_scrub_passes_total{shard=\"0\"} 4",
         "anode_scrub_findings_total{shard=\"0\"} 1",

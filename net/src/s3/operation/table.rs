@@ -1,7 +1,7 @@
 //! The operations of S3, one row each: how a request asks for it, what it must be allowed, who answers.
 //!
 //! The names, methods and sub-resources are those of AWS's model of S3; the actions are those of
-//! "Actions, resources, and condition keys for Amazon S3".
+//! "Actions, resources, and condition keys for Amazon S3". The quota of a bucket is Anode's own.
 
 use crate::s3::configuration::{ConfigurationKind, Verb};
 use crate::s3::not_configured::NotConfigured;
@@ -78,6 +78,7 @@ pub enum Kind {
     GetBucketVersioning,
     PutBucketVersioning,
     GetBucketPolicyStatus,
+    GetBucketQuota,
     ListObjects,
     ListObjectsV2,
     ListObjectVersions,
@@ -164,7 +165,7 @@ const fn object(
 }
 
 /// The query parameters that select an operation, sorted.
-pub static SUBRESOURCES: [&str; 41] = [
+pub static SUBRESOURCES: [&str; 42] = [
     "abac",
     "accelerate",
     "acl",
@@ -192,6 +193,7 @@ pub static SUBRESOURCES: [&str; 41] = [
     "policy",
     "policyStatus",
     "publicAccessBlock",
+    "quota",
     "renameObject",
     "replication",
     "requestPayment",
@@ -210,7 +212,7 @@ pub static SUBRESOURCES: [&str; 41] = [
 
 /// Every operation.
 #[rustfmt::skip]
-pub static ROUTES: [Route; 113] = [
+pub static ROUTES: [Route; 116] = [
     account("GET", "", "ListBuckets", "s3:ListAllMyBuckets", Answer::Served(Kind::ListBuckets)),
     bucket("GET", "", "ListObjectsV2", "s3:ListBucket", Answer::Served(Kind::ListObjectsV2)).when(With::ParameterValue("list-type", "2")),
     bucket("GET", "", "ListObjects", "s3:ListBucket", Answer::Served(Kind::ListObjects)),
@@ -237,6 +239,9 @@ pub static ROUTES: [Route; 113] = [
     bucket("GET", "tagging", "GetBucketTagging", "s3:GetBucketTagging", Answer::Configuration(ConfigurationKind::Tagging, Verb::Get)),
     bucket("GET", "versioning", "GetBucketVersioning", "s3:GetBucketVersioning", Answer::Served(Kind::GetBucketVersioning)),
     bucket("GET", "website", "GetBucketWebsite", "s3:GetBucketWebsite", Answer::Configuration(ConfigurationKind::Website, Verb::Get)),
+    bucket("GET", "quota", "GetBucketQuota", "s3:GetBucketQuota", Answer::Served(Kind::GetBucketQuota)),
+    bucket("PUT", "quota", "PutBucketQuota", "s3:PutBucketQuota", Answer::Configuration(ConfigurationKind::Quota, Verb::Put)),
+    bucket("DELETE", "quota", "DeleteBucketQuota", "s3:PutBucketQuota", Answer::Configuration(ConfigurationKind::Quota, Verb::Delete)),
     bucket("PUT", "acl", "PutBucketAcl", "s3:PutBucketAcl", Answer::Served(Kind::PutBucketAcl)),
     bucket("OPTIONS", "", "OptionsObject", "s3:OptionsObject", Answer::Served(Kind::OptionsObject)),
     bucket("GET", "abac", "GetBucketAbac", "s3:GetBucketAbac", Answer::NotImplemented),
@@ -368,7 +373,7 @@ mod tests {
         // Of a bucket and of an object.
         kinds.dedup_by(|a, b| a == b && *a == Kind::OptionsObject);
         assert!(kinds.is_sorted_by(|a, b| a < b));
-        assert_eq!(kinds.len(), 38);
+        assert_eq!(kinds.len(), 39);
         assert_eq!(kinds.last(), Some(&Kind::AbortMultipartUpload));
     }
 }

@@ -22,7 +22,7 @@ use crate::{
     object::{Body, BodyId, BucketId, ContentId, Object, Part, UploadId},
     reclaim::Reclaimer,
     staging::{Cut, Staging},
-    state::{ListQuery, PendingDelete, State, group_range, meta_key, named::Named},
+    state::{ListQuery, PendingDelete, State, Usage, group_range, keys, meta_key, named::Named},
     version::WantedVersion,
 };
 
@@ -85,6 +85,7 @@ impl Rig {
         let staging = Staging::open(Rc::clone(&storage)).await.unwrap();
         let mut state = State::open(GROUP, Rc::clone(&storage), Rc::clone(&staging));
         state.part_bytes_min = PART_BYTES_MIN;
+        state.begin_counting().await.unwrap();
         let meta = storage.index.get(&meta_key(GROUP)).await.unwrap();
         let applied =
             meta.map_or(0, |entry| u64::from_le_bytes(entry.value.as_ref().try_into().unwrap()));
@@ -225,6 +226,25 @@ impl Rig {
     }
 
     /// What is condemned, body by body.
+    /// The figures of buckets are what a count of everything finds.
+    pub(super) async fn assert_usage(&self) {
+        let mut counted = self.state.counted_anew().await.unwrap();
+        counted.retain(|_, usage| *usage != Usage::default());
+        let mut kept = BTreeMap::new();
+        for (key, entry) in self.entries().await {
+            if key.get(4) == Some(&keys::USAGE) {
+                kept.insert(key, minicbor::decode::<Usage>(&entry.value).unwrap());
+            }
+        }
+        let expected = counted.iter().map(|(bucket, usage)| (keys::usage(GROUP, *bucket), *usage));
+        assert_eq!(kept, expected.collect(), "kept, and counted");
+        let total = counted.values().fold(Usage::default(), |sum, usage| sum.plus(*usage));
+        assert_eq!(self.state.total_usage(), Some(total));
+        for (bucket, usage) in counted {
+            assert_eq!(self.state.usage(bucket).await.unwrap(), Some(usage));
+        }
+    }
+
     pub(super) async fn condemned(&self) -> PendingDelete {
         let (found, next) = self.state.condemned(None).await.unwrap();
         assert_eq!(next, None, "more bodies than one look finds");
@@ -293,6 +313,7 @@ impl Rig {
 
     /// How many index entries the group has, but what it always has.
     pub(super) async fn left_over(&self) -> usize {
-        self.entries().await.iter().filter(|(key, _)| *key != meta_key(GROUP)).count()
+        let always = [meta_key(GROUP), keys::counted(GROUP)];
+        self.entries().await.iter().filter(|(key, _)| !always.contains(key)).count()
     }
 }
