@@ -160,7 +160,7 @@ def test_what_is_no_quota_is_refused(node: Node, bucket: str, document: bytes, r
     assert quota(node, bucket, "PUT", document).refusal == refusal
 
 
-def test_a_quota_is_of_a_bucket(node: Node) -> None:
+def test_a_quota_is_of_a_bucket_and_not_for_everybody(node: Node, bucket: str) -> None:
     assert quota(node, "no-such-bucket").refusal == (404, "NoSuchBucket")
-    unsigned = wire.exchange(node.port, Request("GET", "/no-such-bucket", (("quota", ""),), {"host": node.address}))
+    unsigned = wire.exchange(node.port, Request("GET", f"/{bucket}", (("quota", ""),), {"host": node.address}))
     assert unsigned.refusal == (403, "AccessDenied")
