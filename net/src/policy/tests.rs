@@ -7,6 +7,9 @@ use crate::s3::error::ErrorCode;
 use crate::s3::query::Query;
 use crate::s3::request::Headers;
 
+mod differential;
+mod table;
+
 const ACCOUNT: &str = "123456789012";
 
 struct Asked<'a> {
