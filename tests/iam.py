@@ -34,7 +34,12 @@ class Keys:
             aws_secret_access_key=self.secret_key,
             aws_session_token=self.token,
             region_name="us-east-1",
-            config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
+            # boto3's presigned URLs have a signature of version 2 else.
+            config=Config(
+                retries={"total_max_attempts": 1},
+                s3={"addressing_style": "path"},
+                signature_version="s3v4" if service == "s3" else "v4",
+            ),
         )
 
     @staticmethod

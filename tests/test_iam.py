@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 import subprocess
+import urllib.request
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -191,6 +192,21 @@ def test_a_user_manages_others_only_where_it_may(node: Node, iam: BaseClient) ->
     assert code_of(own.attach_user_policy, UserName=name, PolicyArn=ALL_OF_S3) == "AccessDenied"
 
 
+def test_no_spelling_of_a_name_gets_round_a_deny(node: Node, iam: BaseClient) -> None:
+    kept, group = unique("kept"), unique("kept")
+    iam.create_user(UserName=kept, Path="/ops/")
+    iam.create_group(GroupName=group, Path="/ops/")
+    _, keys = make_user(iam, allow("iam:*"), deny("iam:*", "arn:aws:iam::*:*/ops/*"))
+    own = keys.client(node, "iam")
+    own.create_user(UserName=unique("u"))
+    for name in (kept, kept.upper(), kept.title()):
+        assert code_of(own.create_access_key, UserName=name) == "AccessDenied", name
+        assert code_of(own.delete_user, UserName=name) == "AccessDenied", name
+    for name in (group, group.upper()):
+        assert code_of(own.attach_group_policy, GroupName=name, PolicyArn=ALL_OF_S3) == "AccessDenied", name
+    iam.create_access_key(UserName=kept.upper())
+
+
 def trust(*principals: str, action: str = "sts:AssumeRole", **more: object) -> str:
     return document({"Effect": "Allow", "Principal": {"AWS": list(principals)}, "Action": action} | more)
 
@@ -218,6 +234,8 @@ def test_a_role_is_assumed_and_narrowed(node: Node, iam: BaseClient, bucket: str
     identity = session.client(node, "sts").get_caller_identity()
     assert identity["Arn"] == answer["AssumedRoleUser"]["Arn"]
     session.client(node).put_object(Bucket=bucket, Key="k", Body=b"x")
+    link = session.client(node).generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "k"})
+    assert urllib.request.urlopen(link, timeout=30).read() == b"x"
     assert code_of(session.client(node).delete_object, Bucket=bucket, Key="k") == "AccessDenied"
     narrow = document(allow("s3:*", f"arn:aws:s3:::{bucket}/a/*"))
     narrowed = Keys.of(as_user.assume_role(**wanted, Policy=narrow)["Credentials"]).client(node)

@@ -37,7 +37,7 @@ use crate::{
     authorize,
     exchange::{Exchange, Response},
     host::Host,
-    iam::Principal,
+    iam::{Directory, Principal},
     shard::{META_GROUP, address_of},
 };
 
@@ -102,7 +102,6 @@ async fn perform<H: Host>(
     check.finish().map_err(s3::Error::from)?;
     let call = Call::parse(&body)?;
     let action = table::find(*service, call.action()?)?;
-    permit(exchange, &caller, action, &call)?;
     decide(exchange, &caller, action, &call).await
 }
 
@@ -122,9 +121,9 @@ fn permit<H: Host>(
     exchange: &Exchange<'_, H>,
     caller: &Principal,
     action: &Action,
-    call: &Call,
+    (directory, call): (&Directory, &Call),
 ) -> Result<(), Error> {
-    let Some(resource) = action.resource(call, caller) else { return Ok(()) };
+    let Some(resource) = action.resource(directory, call, caller) else { return Ok(()) };
     let head = exchange.head.clone();
     let fields: Vec<(&str, &str)> = head.headers().collect();
     let query = Query::default();
@@ -176,6 +175,7 @@ async fn decide<H: Host>(
     let shard = &exchange.shard;
     for _ in 0..TRIES_MAX {
         let meta = shard.meta();
+        permit(exchange, caller, action, (&meta.iam, call))?;
         let mut outcome = Ok(Vec::new());
         let body = action.service.answer(action.name, &exchange.request_id, |document| {
             let scene = Scene {

@@ -10,7 +10,7 @@ use super::{
     scene::{Outcome, Scene, Sort},
     sts, users,
 };
-use crate::iam::{Principal, Who};
+use crate::iam::{Directory, Principal, Who, records::record_name};
 
 /// One action.
 pub(super) struct Action {
@@ -43,26 +43,42 @@ enum About {
 }
 
 impl Action {
-    /// The ARN that a caller needs a permission for; none where the action decides itself.
-    pub(super) fn resource(&self, call: &Call, caller: &Principal) -> Option<String> {
-        let named = |sort: &str, parameter: &str| {
-            let account = &caller.account.id;
-            let path = call.get("Path").filter(|_| self.name.starts_with("Create")).unwrap_or("/");
-            let name = call.get(parameter).unwrap_or("*");
-            format!("arn:aws:iam::{account}:{sort}{path}{name}")
-        };
-        Some(match self.about {
-            About::All => "*".to_owned(),
-            About::User => match (&caller.who, call.get("UserName")) {
-                (Who::User(user, _), None) => user.named.arn("user"),
-                (Who::Root | Who::User(..) | Who::Session(_), _) => named("user", "UserName"),
-            },
-            About::Group => named("group", "GroupName"),
-            About::Role => named("role", "RoleName"),
-            About::Policy => call.get("PolicyArn").unwrap_or("*").to_owned(),
-            About::NewPolicy => named("policy", "PolicyName"),
+    /// The ARN that a caller needs a permission for; none where the action decides itself. Of what is there it is its own,
+    /// however the call spells the name: a deny would be got round otherwise.
+    pub(super) fn resource(
+        &self,
+        directory: &Directory,
+        call: &Call,
+        caller: &Principal,
+    ) -> Option<String> {
+        let account = &caller.account.id;
+        let record = |parameter| record_name(account, call.get(parameter).unwrap_or_default());
+        let known = match self.about {
             About::Itself => return None,
-        })
+            About::All => return Some("*".to_owned()),
+            About::Policy => return Some(call.get("PolicyArn").unwrap_or("*").to_owned()),
+            About::User => match (&caller.who, call.get("UserName")) {
+                (Who::User(user, _), None) => Some(&user.named),
+                (Who::Root | Who::User(..) | Who::Session(_), _) => {
+                    directory.users.get(&record("UserName")).map(|user| &user.named)
+                }
+            },
+            About::Group => directory.groups.get(&record("GroupName")).map(|group| &group.named),
+            About::Role => directory.roles.get(&record("RoleName")).map(|role| &role.named),
+            About::NewPolicy => None,
+        };
+        let (sort, parameter) = match self.about {
+            About::User => ("user", "UserName"),
+            About::Group => ("group", "GroupName"),
+            About::Role => ("role", "RoleName"),
+            About::NewPolicy | About::All | About::Policy | About::Itself => {
+                ("policy", "PolicyName")
+            }
+        };
+        let path = call.get("Path").unwrap_or("/");
+        let name = call.get(parameter).unwrap_or("*");
+        let new = || format!("arn:aws:iam::{account}:{sort}{path}{name}");
+        Some(known.map_or_else(new, |named| named.arn(sort)))
     }
 }
 
