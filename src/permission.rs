@@ -31,6 +31,7 @@ use crate::{
     exchange::Exchange,
     gateway::{find_tags, ownership},
     host::Host,
+    iam::Principal,
     meta::BucketView,
     shard::{Shard, address_of},
 };
@@ -267,7 +268,7 @@ fn check_absent<H: Host>(
         None => Cow::Borrowed("arn:aws:s3:::*"),
         Some(name) => Cow::Owned(resource_of(name, routed.address.key())),
     };
-    let facts = facts(exchange, caller, (headers, &routed.query));
+    let facts = facts(exchange, Some(principal), (headers, &routed.query));
     let asked = MAKING.iter().filter(|(name, _)| makes_bucket(routed) && headers.has(name));
     for action in [routed.route.action].into_iter().chain(asked.map(|(_, action)| *action)) {
         let question = Question { action, resource: &resource, facts: &facts };
@@ -286,14 +287,14 @@ fn resource_of(bucket: &str, key: Option<&str>) -> String {
 }
 
 /// What is known of a request, but for what it is about.
-fn facts<'a, H: Host>(
+pub(crate) fn facts<'a, H: Host>(
     exchange: &'a Exchange<'_, H>,
-    caller: &'a Caller,
+    principal: Option<&'a Principal>,
     (headers, query): (Headers<'a>, &'a Query),
 ) -> Facts<'a> {
     let shard = &exchange.shard;
     let source: Option<IpAddr> = address_of(&exchange.peer());
-    let sender = caller.principal().map(|principal| principal.sender());
+    let sender = principal.map(Principal::sender);
     Facts {
         sender,
         federated: None,
@@ -340,7 +341,7 @@ async fn decide<H: Host>(
         version: wanted.version.sent(),
         tags: &tags,
         new_tags: new_tags.pairs(),
-        ..facts(exchange, caller, (headers, query))
+        ..facts(exchange, principal.map(Arc::as_ref), (headers, query))
     };
     let resource = resource_of(&bucket.record.name, wanted.key);
     let question = Question { action: &wanted.action, resource: &resource, facts: &facts };

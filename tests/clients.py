@@ -10,11 +10,14 @@ import shutil
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 import boto3
+import pytest
 from botocore.client import BaseClient
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from node import ACCESS_KEY, ROOT, SECRET_KEY, Node, clean_environment
 
@@ -99,6 +102,13 @@ def s3_client(node: Node, **settings: object) -> BaseClient:
         verify=str(node.certificate) if node.certificate else None,
         config=config,
     )
+
+
+def code_of(call: Callable[..., object], *positional: object, **arguments: object) -> str:
+    """The code of the error that a call of boto3 has to be refused with."""
+    with pytest.raises(ClientError) as refusal:
+        call(*positional, **arguments)
+    return refusal.value.response["Error"]["Code"]
 
 
 def bucket_name() -> str:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 import boto3
 from botocore.client import BaseClient
 from botocore.config import Config
 
+import wire
 from node import ACCESS_KEY, SECRET_KEY, Node
 from signing import Request, Signer
-import wire
 
 ALL_OF_S3 = "arn:aws:iam::aws:policy/AmazonS3FullAccess"
 
@@ -77,9 +78,9 @@ def make_user(iam: BaseClient, *statements: dict) -> tuple[str, Keys]:
     return name, Keys.of(iam.create_access_key(UserName=name)["AccessKey"])
 
 
-def make_account(node: Node, name: str) -> tuple[str, str, Keys]:
+def make_account(node: Node, name: str, email: str = "") -> tuple[str, str, Keys]:
     """Another account: its id, its canonical id, and keys of its root."""
-    body = f"Action=CreateAccount&AccountName={name}&Email={name}%40example.test".encode()
+    body = urlencode({"Action": "CreateAccount", "AccountName": name, "Email": email}).encode()
     request = Request("POST", "/", (), {"content-type": "application/x-www-form-urlencoded"}, body)
     answer = wire.exchange(node.port, Signer(node.address, service="iam").sign(request))
     assert answer.status == 200, answer.body

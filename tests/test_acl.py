@@ -11,9 +11,8 @@ import pytest
 from botocore import UNSIGNED
 from botocore.client import BaseClient
 from botocore.config import Config
-from botocore.exceptions import ClientError
 
-from clients import bucket_name, s3_client
+from clients import bucket_name, code_of, s3_client
 from node import Node
 
 GROUPS = "http://acs.amazonaws.com/groups/"
@@ -21,12 +20,6 @@ EVERYBODY = f"{GROUPS}global/AllUsers"
 ACCOUNTS = f"{GROUPS}global/AuthenticatedUsers"
 ANONYMOUS = "65a011a29cdf8ec533ec3d1ccaae921c"
 DENIED = "AccessDenied"
-
-
-def code_of(call: Callable[..., object], **arguments: object) -> str:
-    with pytest.raises(ClientError) as refusal:
-        call(**arguments)
-    return refusal.value.response["Error"]["Code"]
 
 
 def anonymous_client(node: Node) -> BaseClient:

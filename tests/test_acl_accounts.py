@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlencode
-from urllib.request import Request, urlopen
-from xml.etree import ElementTree
 
-import boto3
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
 from botocore.client import BaseClient
-from botocore.config import Config
-from botocore.credentials import Credentials
-from botocore.exceptions import ClientError
 
-from clients import bucket_name, s3_client
-from node import ACCESS_KEY, SECRET_KEY, Node
+import iam
+from clients import bucket_name, code_of, s3_client
+from node import Node
 
 DENIED = "AccessDenied"
 
@@ -36,37 +27,11 @@ class Account:
     iam: BaseClient
 
 
-def client(service: str, node: Node, keys: tuple[str, str]) -> BaseClient:
-    """A client with these keys: id and secret."""
-    return boto3.client(
-        service,
-        endpoint_url=node.endpoint,
-        region_name="us-east-1",
-        aws_access_key_id=keys[0],
-        aws_secret_access_key=keys[1],
-        config=Config(retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}),
-    )
-
-
 def make_account(node: Node, email: str) -> Account:
     """Has the node's root make an account."""
-    name = f"account-{uuid.uuid4().hex[:8]}"
-    call = {"Action": "CreateAccount", "Version": "2010-05-08", "AccountName": name, "Email": email}
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-    request = AWSRequest("POST", f"{node.endpoint}/", headers=form, data=urlencode(call))
-    SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "iam", "us-east-1").add_auth(request)
-    prepared = request.prepare()
-    sent = Request(prepared.url, data=prepared.body.encode(), headers=dict(prepared.headers), method="POST")
-    tree = ElementTree.fromstring(urlopen(sent).read())
-    text = {element.tag.rpartition("}")[2]: element.text for element in tree.iter()}
-    keys = (text["AccessKeyId"], text["SecretAccessKey"])
-    return Account(text["CanonicalUserId"], name, email, client("s3", node, keys), client("iam", node, keys))
-
-
-def code_of(call: Callable[..., object], **arguments: object) -> str:
-    with pytest.raises(ClientError) as refusal:
-        call(**arguments)
-    return refusal.value.response["Error"]["Code"]
+    name = iam.unique("account")
+    _, canonical_id, keys = iam.make_account(node, name, email)
+    return Account(canonical_id, name, email, keys.client(node), keys.client(node, "iam"))
 
 
 @pytest.fixture(scope="module")
@@ -226,7 +191,7 @@ def test_a_grant_to_an_account_is_for_those_whom_it_lets(
     s3.put_object(Bucket=bucket, Key="k", Body=b"x", GrantRead=f"id={other.canonical_id}")
     other.iam.create_user(UserName="reader")
     key = other.iam.create_access_key(UserName="reader")["AccessKey"]
-    reader = client("s3", open_node, (key["AccessKeyId"], key["SecretAccessKey"]))
+    reader = iam.Keys.of(key).client(open_node)
     assert code_of(reader.get_object, Bucket=bucket, Key="k") == DENIED
     other.iam.attach_user_policy(UserName="reader", PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
     assert reader.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"

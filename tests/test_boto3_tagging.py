@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from urllib.parse import urlencode
 
 import pytest
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
+
+from clients import code_of
 
 
 def tag_set(**tags: str) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
-
-
-def code_of(call: Callable[..., object], **arguments: object) -> str:
-    with pytest.raises(ClientError) as refusal:
-        call(**arguments)
-    return refusal.value.response["Error"]["Code"]
 
 
 def tags_of(s3: BaseClient, bucket: str, key: str, **which: str) -> list[dict[str, str]]:

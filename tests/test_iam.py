@@ -19,15 +19,10 @@ from botocore.exceptions import ClientError
 
 import clients
 import wire
+from clients import code_of
 from iam import ALL_OF_S3, Keys, allow, deny, document, make_account, make_user, unique
 from node import ROOT, Node
 from signing import Request, Signer
-
-
-def code_of(call: Callable[..., object], **arguments: object) -> str:
-    with pytest.raises(ClientError) as refusal:
-        call(**arguments)
-    return refusal.value.response["Error"]["Code"]
 
 
 @pytest.fixture(scope="module")

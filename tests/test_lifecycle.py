@@ -7,9 +7,8 @@ from collections.abc import Callable
 
 import pytest
 from botocore.client import BaseClient
-from botocore.exceptions import ClientError
 
-from clients import bucket_name, s3_client
+from clients import bucket_name, code_of, s3_client
 from node import Node
 
 PAST = "2020-01-01T00:00:00Z"
@@ -22,12 +21,6 @@ def rule(**more: object) -> dict:
 
 def put_rules(s3: BaseClient, bucket: str, *rules: dict) -> None:
     s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": list(rules)})
-
-
-def code_of(call: Callable[..., object], *positional: object, **arguments: object) -> str:
-    with pytest.raises(ClientError) as refusal:
-        call(*positional, **arguments)
-    return refusal.value.response["Error"]["Code"]
 
 
 def test_rules_come_back_and_go(s3: BaseClient, bucket: str) -> None:

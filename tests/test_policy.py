@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable
 
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
 
 import wire
+from clients import code_of
 from forms import Form
 from node import Node
 from signing import Request
@@ -24,12 +24,6 @@ def statement(bucket: str, *actions: str, effect: str = "Allow", path: str = "/*
 def put_policy(s3: BaseClient, bucket: str, *statements: dict) -> None:
     policy = json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
     s3.put_bucket_policy(Bucket=bucket, Policy=policy)
-
-
-def code_of(call: Callable[..., object], **arguments: object) -> str:
-    with pytest.raises(ClientError) as refusal:
-        call(**arguments)
-    return refusal.value.response["Error"]["Code"]
 
 
 def anonymous(node: Node, method: str, target: str, body: bytes = b"", **headers: str) -> wire.Response:

@@ -38,7 +38,8 @@ use crate::{
     exchange::{Exchange, Response},
     host::Host,
     iam::{Directory, Principal},
-    shard::{META_GROUP, address_of},
+    permission,
+    shard::META_GROUP,
 };
 
 /// How often an action is decided again because somebody else was first.
@@ -117,51 +118,20 @@ async fn read_body<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Bytes, Err
 }
 
 /// Refuses an action that the caller's policies don't allow.
-fn permit<H: Host>(
-    exchange: &Exchange<'_, H>,
+fn permit(
     caller: &Principal,
+    facts: &Facts<'_>,
     action: &Action,
     (directory, call): (&Directory, &Call),
 ) -> Result<(), Error> {
     let Some(resource) = action.resource(directory, call, caller) else { return Ok(()) };
-    let head = exchange.head.clone();
-    let fields: Vec<(&str, &str)> = head.headers().collect();
-    let query = Query::default();
-    let facts = Facts {
-        source: address_of(&exchange.peer()),
-        is_secure: exchange.shard.settings().tls,
-        ..facts(caller, exchange.shard.now_ms(), Headers::new(&fields), &query)
-    };
     let name = format!("{}:{}", action.service.name(), action.name);
-    let question = Question { action: &name, resource: &resource, facts: &facts };
+    let question = Question { action: &name, resource: &resource, facts };
     match caller.decide(&question) {
         Decision::Allowed => Ok(()),
         Decision::AllowedToAccount | Decision::Denied | Decision::Silent => {
             Err(Error::denied(caller.arn(), &name, &resource))
         }
-    }
-}
-
-/// What is known of a call.
-fn facts<'a>(
-    caller: &'a Principal,
-    now_ms: u64,
-    headers: Headers<'a>,
-    query: &'a Query,
-) -> Facts<'a> {
-    Facts {
-        sender: Some(caller.sender()),
-        federated: None,
-        owner: &caller.account.id,
-        source: None,
-        is_secure: false,
-        now_seconds: i64::try_from(now_ms / 1000).unwrap_or(i64::MAX),
-        headers,
-        query,
-        version: None,
-        tags: &[],
-        new_tags: &[],
-        context: &[],
     }
 }
 
@@ -173,15 +143,19 @@ async fn decide<H: Host>(
     call: &Call,
 ) -> Result<Bytes, Error> {
     let shard = &exchange.shard;
+    let fields: Vec<(&str, &str)> = exchange.head.headers().collect();
+    let query = Query::default();
+    let facts = permission::facts(exchange, Some(caller), (Headers::new(&fields), &query));
     for _ in 0..TRIES_MAX {
         let meta = shard.meta();
-        permit(exchange, caller, action, (&meta.iam, call))?;
+        permit(caller, &facts, action, (&meta.iam, call))?;
         let mut outcome = Ok(Vec::new());
         let body = action.service.answer(action.name, &exchange.request_id, |document| {
             let scene = Scene {
                 directory: &meta.iam,
                 call,
                 caller,
+                facts: &facts,
                 first: shard.account(),
                 now_ms: shard.now_ms(),
                 random: &|| shard.host().random(),

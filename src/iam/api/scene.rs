@@ -2,6 +2,7 @@
 
 use anode_net::{
     iam::{Call, Error},
+    policy::Facts,
     s3::xml::write::Document,
 };
 use anode_shards::iam::IamChange;
@@ -22,6 +23,8 @@ pub(super) struct Scene<'a> {
     pub(super) call: &'a Call,
     /// Who asks.
     pub(super) caller: &'a Principal,
+    /// What else is known of the call.
+    pub(super) facts: &'a Facts<'a>,
     /// The first account, whose root makes accounts.
     pub(super) first: &'a Account,
     /// In milliseconds since 1970.

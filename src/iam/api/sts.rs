@@ -2,15 +2,12 @@
 
 use anode_net::{
     iam::Error,
-    policy::{Decision, Policy, Question},
-    s3::{Headers, query::Query, xml::write::Document},
+    policy::{Decision, Facts, Policy, Question},
+    s3::xml::write::Document,
 };
 use anode_shards::object::Secret;
 
-use super::{
-    facts,
-    scene::{Outcome, Scene, time},
-};
+use super::scene::{Outcome, Scene, time};
 use crate::{
     credentials::Credentials,
     iam::{Who, directory::AssumedRole, records::Record as _, session::Claims},
@@ -105,10 +102,8 @@ fn may_assume(
     if let Some(external) = scene.call.get("ExternalId") {
         context.push(("sts:externalid".to_owned(), external.to_owned()));
     }
-    let (headers, query) = (Headers::default(), Query::default());
-    let mut facts = facts(scene.caller, scene.now_ms, headers, &query);
-    facts.owner = &assumed.role.named.account;
-    facts.context = &context;
+    let owner = &assumed.role.named.account;
+    let facts = Facts { owner, context: &context, ..*scene.facts };
     let question = Question { action: "sts:AssumeRole", resource: arn, facts: &facts };
     let said = Policy::parse_trust(&assumed.role.trust)?.decide(&question);
     let own = scene.caller.decide(&question);
