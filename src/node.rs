@@ -304,6 +304,8 @@ async fn begin<H: Host>(
     let holdings = shard.holdings().expect("it has recovered");
     shard.publish(&holdings).await.map_err(|error| error.to_string())?;
     shard.enter(Phase::Serving);
+    // Whoever has this one knows that all serve: only then is anybody told that the node is ready.
+    shard.publish(&holdings).await.map_err(|error| error.to_string())?;
     supervisor.report(Event::Serving(address));
     Ok(())
 }

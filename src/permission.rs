@@ -120,7 +120,11 @@ pub(crate) async fn check<H: Host>(
         return Ok(());
     }
     if routed.route.answer == Answer::Served(Kind::DeleteObjects) {
-        return Ok(());
+        // Each key is asked about; whom nothing can let in is refused before anything is read.
+        let has_say = bucket.configurations.policy.is_some()
+            || ownership::has_acls(&exchange.shard, bucket)
+            || !caller.is_anonymous();
+        return if has_say { Ok(()) } else { Err(denied()) };
     }
     let version = Version::parse(routed.query.get("versionId")).unwrap_or_default();
     let (mut wanted, target) = (Vec::new(), bucket);

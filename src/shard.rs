@@ -278,9 +278,9 @@ impl<H: Host> Shard<H> {
         }
     }
 
-    /// Whether new clients may be sent here.
+    /// Whether new clients may be sent to the node: this shard serves, and knows that all others do.
     pub fn is_ready(&self) -> bool {
-        *self.0.phase.borrow() == Phase::Serving
+        *self.0.phase.borrow() == Phase::Serving && self.0.meta.borrow().version > 1
     }
 
     /// Counts a connection from `peer` in; false where there are too many, of all or of its address.
