@@ -75,6 +75,15 @@ def node(workspace: Path) -> Iterator[Node]:
     assert "panicked" not in shared.log(), shared.log_tail()
 
 
+@pytest.fixture(scope="session")
+def acl_node(workspace: Path) -> Iterator[Node]:
+    """A node on which ACLs count in every bucket."""
+    node = Node(workspace / "acl", ["--object-ownership", "ObjectWriter"])
+    node.start()
+    yield node
+    assert node.stop() == 0, node.log_tail()
+
+
 @pytest.fixture
 def make_node(workspace: Path) -> Iterator[Callable[..., Node]]:
     """Makes nodes with a directory of their own, not started; they are killed when the test ends."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from urllib.request import Request, urlopen
 
 import boto3
@@ -46,22 +45,13 @@ def own(s3: BaseClient, bucket: str, ownership: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def open_node(workspace: Path) -> Iterator[Node]:
-    """A node on which ACLs count in every bucket."""
-    node = Node(workspace / "acl", ["--object-ownership", "ObjectWriter"])
-    node.start()
-    yield node
-    assert node.stop() == 0, node.log_tail()
+def s3(acl_node: Node) -> BaseClient:
+    return s3_client(acl_node)
 
 
 @pytest.fixture(scope="module")
-def s3(open_node: Node) -> BaseClient:
-    return s3_client(open_node)
-
-
-@pytest.fixture(scope="module")
-def anybody(open_node: Node) -> BaseClient:
-    return anonymous_client(open_node)
+def anybody(acl_node: Node) -> BaseClient:
+    return anonymous_client(acl_node)
 
 
 @pytest.fixture

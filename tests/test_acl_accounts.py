@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from botocore.client import BaseClient
@@ -35,27 +33,18 @@ def make_account(node: Node, email: str) -> Account:
 
 
 @pytest.fixture(scope="module")
-def open_node(workspace: Path) -> Iterator[Node]:
-    """A node on which ACLs count in every bucket."""
-    node = Node(workspace / "acl-accounts", ["--object-ownership", "ObjectWriter"])
-    node.start()
-    yield node
-    assert node.stop() == 0, node.log_tail()
+def s3(acl_node: Node) -> BaseClient:
+    return s3_client(acl_node)
 
 
 @pytest.fixture(scope="module")
-def s3(open_node: Node) -> BaseClient:
-    return s3_client(open_node)
+def other(acl_node: Node) -> Account:
+    return make_account(acl_node, "other@example.com")
 
 
 @pytest.fixture(scope="module")
-def other(open_node: Node) -> Account:
-    return make_account(open_node, "other@example.com")
-
-
-@pytest.fixture(scope="module")
-def third(open_node: Node) -> Account:
-    return make_account(open_node, "")
+def third(acl_node: Node) -> Account:
+    return make_account(acl_node, "")
 
 
 @pytest.fixture
@@ -186,12 +175,12 @@ def test_whoever_puts_an_object_owns_it(s3: BaseClient, other: Account, bucket: 
 
 
 def test_a_grant_to_an_account_is_for_those_whom_it_lets(
-    open_node: Node, s3: BaseClient, other: Account, bucket: str
+    acl_node: Node, s3: BaseClient, other: Account, bucket: str
 ) -> None:
     s3.put_object(Bucket=bucket, Key="k", Body=b"x", GrantRead=f"id={other.canonical_id}")
     other.iam.create_user(UserName="reader")
     key = other.iam.create_access_key(UserName="reader")["AccessKey"]
-    reader = iam.Keys.of(key).client(open_node)
+    reader = iam.Keys.of(key).client(acl_node)
     assert code_of(reader.get_object, Bucket=bucket, Key="k") == DENIED
     other.iam.attach_user_policy(UserName="reader", PolicyArn="arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess")
     assert reader.get_object(Bucket=bucket, Key="k")["Body"].read() == b"x"

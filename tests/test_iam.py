@@ -202,6 +202,23 @@ def test_no_spelling_of_a_name_gets_round_a_deny(node: Node, iam: BaseClient) ->
     iam.create_access_key(UserName=kept.upper())
 
 
+def test_only_some_calls_mean_who_asks_where_no_user_is_named(node: Node, iam: BaseClient) -> None:
+    _, keys = make_user(iam, allow("iam:*"))
+    signer = Signer(node.address, keys.access_key, keys.secret_key, service="iam")
+    group = unique("group")
+    iam.create_group(GroupName=group)
+    for form, status in (
+        ("Action=GetUser", 200),
+        ("Action=ListAccessKeys", 200),
+        ("Action=DeleteUser", 400),
+        (f"Action=AddUserToGroup&GroupName={group}", 400),
+        (f"Action=AttachUserPolicy&PolicyArn={ALL_OF_S3}", 400),
+    ):
+        request = Request("POST", "/", (), {"content-type": "application/x-www-form-urlencoded"}, form.encode())
+        answer = wire.exchange(node.port, signer.sign(request))
+        assert answer.status == status, (form, answer.body)
+
+
 def trust(*principals: str, action: str = "sts:AssumeRole", **more: object) -> str:
     return document({"Effect": "Allow", "Principal": {"AWS": list(principals)}, "Action": action} | more)
 

@@ -186,15 +186,20 @@ impl Directory {
     fn rights(&self, policies: &Policies, boundary: Option<&str>) -> Rights {
         let inline = policies.inline.iter().map(|(_, document)| document.as_str());
         // What is attached and not there any more can't have been a deny: one that is attached isn't deleted.
-        let attached = policies.attached.iter().filter_map(|arn| self.document(arn));
-        let all = inline.chain(attached).filter_map(|document| self.read.get(document));
+        let attached = policies.attached.iter().filter_map(|arn| self.attached(arn));
+        let own = inline.filter_map(|document| self.read.get(document));
         Rights {
-            policies: all.cloned().collect(),
+            policies: own.chain(attached).cloned().collect(),
             boundary: boundary.map(|arn| {
-                let document = self.document(arn).and_then(|document| self.read.get(document));
-                document.cloned().unwrap_or_else(|| Arc::new(Policy::closed()))
+                let bound = self.attached(arn).cloned();
+                bound.unwrap_or_else(|| Arc::new(Policy::closed()))
             }),
         }
+    }
+
+    /// The managed policy of this ARN as it is in force, read.
+    pub fn attached(&self, arn: &str) -> Option<&Arc<Policy>> {
+        self.read.get(self.document(arn)?)
     }
 
     /// The document in force of the managed policy of this ARN.

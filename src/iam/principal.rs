@@ -56,7 +56,7 @@ pub struct SessionPolicies {
     /// The one that was written for it.
     pub inline: Option<Policy>,
     /// Managed ones.
-    pub attached: Vec<Policy>,
+    pub attached: Vec<Arc<Policy>>,
 }
 
 /// What somebody may do by policies of their own.
@@ -155,7 +155,7 @@ impl Principal {
 
 impl SessionPolicies {
     fn all(&self) -> impl Iterator<Item = &Policy> {
-        self.inline.iter().chain(&self.attached)
+        self.inline.iter().chain(self.attached.iter().map(Arc::as_ref))
     }
 
     fn decide(&self, question: &Question<'_>) -> Decision {

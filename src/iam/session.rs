@@ -101,10 +101,8 @@ pub fn principal(
     let assumed = assumed.ok_or_else(invalid)?;
     let account = directory.accounts.get(&claims.account).cloned().ok_or_else(invalid)?;
     let attached = claims.policy_arns.iter();
-    let attached: Vec<&str> = attached
-        .map(|arn| directory.document(arn).ok_or_else(invalid))
-        .collect::<Result<_, _>>()?;
-    let attached = attached.into_iter().map(Policy::parse_identity).collect::<Result<_, _>>()?;
+    let attached = attached.map(|arn| directory.attached(arn).cloned().ok_or_else(invalid));
+    let attached = attached.collect::<Result<_, _>>()?;
     let inline = claims.policy.as_deref().map(Policy::parse_identity).transpose()?;
     let session = Session {
         role: assumed.role.named.clone(),

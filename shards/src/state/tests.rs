@@ -4,6 +4,7 @@ mod cases;
 mod damage;
 mod encrypted;
 mod mend;
+mod meta;
 mod model;
 mod rig;
 mod shared;

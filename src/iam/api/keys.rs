@@ -29,7 +29,7 @@ fn whose(scene: &Scene<'_>) -> Result<Option<User>, Error> {
     if scene.call.get("UserName").is_none() && matches!(scene.caller.who, Who::Root) {
         return Ok(None);
     }
-    scene.user().map(Some)
+    scene.user_or_caller().map(Some)
 }
 
 fn is_of(scene: &Scene<'_>, key: &AccessKey, user: Option<&User>) -> bool {

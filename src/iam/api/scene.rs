@@ -66,12 +66,15 @@ impl Scene<'_> {
     }
 
     /// The user that `UserName` names; without one, the user who asks.
-    pub(super) fn user(&self) -> Result<User, Error> {
-        if self.call.get("UserName").is_none()
-            && let Who::User(user, _) = &self.caller.who
-        {
-            return Ok(user.as_ref().clone());
+    pub(super) fn user_or_caller(&self) -> Result<User, Error> {
+        match (self.call.get("UserName"), &self.caller.who) {
+            (None, Who::User(user, _)) => Ok(user.as_ref().clone()),
+            (_, Who::Root | Who::User(..) | Who::Session(_)) => self.user(),
         }
+    }
+
+    /// The user that `UserName` names.
+    pub(super) fn user(&self) -> Result<User, Error> {
         let record = self.record("UserName")?;
         let name = self.call.get("UserName").unwrap_or_default();
         let found = self.directory.users.get(&record).map(|user| user.as_ref().clone());

@@ -44,7 +44,7 @@ pub(super) fn get(scene: &Scene<'_>, document: &mut Document) -> Outcome {
         document.close("User");
         return Ok(Vec::new());
     }
-    write(document, &scene.user()?);
+    write(document, &scene.user_or_caller()?);
     Ok(Vec::new())
 }
 
@@ -83,7 +83,6 @@ pub(super) fn update(scene: &Scene<'_>, _document: &mut Document) -> Outcome {
 }
 
 pub(super) fn delete(scene: &Scene<'_>, _document: &mut Document) -> Outcome {
-    scene.call.required("UserName")?;
     let user = scene.user()?;
     let reasons = [
         (!user.groups.is_empty(), "Cannot delete entity, must remove users from group first."),

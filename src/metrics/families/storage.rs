@@ -290,7 +290,7 @@ pub(super) static FAMILIES: [Family; 72] = [
         }),
     )
     .in_seconds(),
-    // Lifecycle.
+    // What is in the buckets.
     gauge(
         "objects",
         "Objects in all buckets.",
@@ -326,6 +326,7 @@ pub(super) static FAMILIES: [Family; 72] = [
             count.iter().try_for_each(|count| samples.put(&[], *count))
         }),
     ),
+    // Lifecycle.
     counter(
         "lifecycle_passes",
         "Passes of lifecycle over the buckets that have rules.",
