@@ -28,6 +28,7 @@ use crate::{
     lifecycle, limits,
     mesh::{Access, Answer, Ask, AskError, Message, ObjectFound, PinId},
     meta::{MetaRecords, MetaView},
+    quota::{self, Quotas},
     scrub,
     shard::{META_GROUP, Shard},
 };
@@ -62,8 +63,8 @@ pub(crate) struct Holdings<H: Host> {
     pub(crate) scrubbed: Cell<scrub::Work>,
     /// What lifecycle has done since the start.
     pub(crate) lifecycle: Cell<lifecycle::Work>,
-    /// Buckets that hold more than their quota, where this shard looks after that.
-    pub(crate) over_quota_count: Cell<Option<usize>>,
+    /// What it keeps for quotas, where it holds the meta group.
+    pub(crate) quotas: Quotas,
     busy: Rc<Cell<usize>>,
     cache: Rc<ChunkCache>,
     pins: RefCell<BTreeMap<PinId, Pin>>,
@@ -89,7 +90,7 @@ impl<H: Host> Holdings<H> {
             scrub: RefCell::default(),
             scrubbed: Cell::default(),
             lifecycle: Cell::default(),
-            over_quota_count: Cell::default(),
+            quotas: Quotas::default(),
             busy: Rc::default(),
             pins: RefCell::default(),
             pin_next: Cell::default(),
@@ -174,7 +175,9 @@ impl<H: Host> Holdings<H> {
                 self.staging.settle(group, body).await.map_err(of_storage)?;
             }
             let group = self.group(group)?;
-            group.state().rehearse(&command).await.map_err(of_storage)?;
+            if let Some(refusal) = group.state().rehearse(&command).await.map_err(of_storage)? {
+                return Ok(Reply::Refused(refusal));
+            }
             group.propose(command).await.map_err(of_group)
         };
         let reply = proposed.await;
@@ -270,8 +273,11 @@ impl<H: Host> Shard<H> {
                 if needs_space(&command) {
                     self.wait_for_space(&holdings.storage).await?;
                 }
+                // Nobody has a copy of the numbers of rounds.
+                let is_published =
+                    group == META_GROUP && !matches!(command, Command::NumberRound(_));
                 let reply = holdings.propose(group, command, settle).await?;
-                if group == META_GROUP {
+                if is_published {
                     self.publish(&holdings).await?;
                 }
                 Ok(Answer::Applied(reply))
@@ -305,11 +311,16 @@ impl<H: Host> Shard<H> {
                 holdings.staging.discard(group, body);
                 Ok(Answer::Done)
             }
+            Ask::MakeRoom(wish) => {
+                Ok(Answer::Room(Box::pin(quota::grant(self, &holdings, &wish)).await?))
+            }
             Ask::List { .. }
             | Ask::ListVersions { .. }
             | Ask::Uploads { .. }
             | Ask::Upload { .. }
             | Ask::Parts { .. }
+            | Ask::Standing { .. }
+            | Ask::Planned { .. }
             | Ask::Usage { .. } => listing(&holdings, group, ask).await,
         }
     }
@@ -367,11 +378,21 @@ async fn listing<H: Host>(
             Ok(Answer::Parts(state.parts(upload, after, count_max).await.map_err(of_storage)?))
         }
         Ask::Usage { bucket } => Ok(Answer::Usage(state.usage(bucket).await.map_err(of_storage)?)),
+        Ask::Standing { bucket } => {
+            let usage = state.usage(bucket).await.map_err(of_storage)?;
+            let (held, allowance) = (usage.map(|usage| usage.amount()), state.allowance(bucket));
+            Ok(Answer::Standing { held, allowance })
+        }
+        Ask::Planned { bucket, planned } => {
+            let checked = state.check_planned(bucket, &planned).await;
+            Ok(Answer::Planned(checked.map_err(of_storage)?))
+        }
         Ask::Propose { .. }
         | Ask::Object { .. }
         | Ask::Unpin { .. }
         | Ask::Chunk { .. }
         | Ask::Stage { .. }
+        | Ask::MakeRoom(_)
         | Ask::Discard { .. } => unreachable!("answered by the caller"),
     }
 }

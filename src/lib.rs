@@ -8,6 +8,7 @@ pub mod preflight;
 pub mod credentials;
 pub mod observe;
 pub mod node;
+pub mod quota;
 pub mod scrub;
 pub mod upkeep;
 pub mod shard;

@@ -110,6 +110,10 @@ pub const SCRUB_USES_MAX: usize = 8;
 pub const LIFECYCLE_PERIOD_DEFAULT: Duration = Duration::from_hours(1);
 /// How often buckets with a quota are looked at.
 pub const QUOTA_PERIOD: Duration = Duration::from_secs(10);
+/// How often the log tells of a bucket that writes are refused for.
+pub const QUOTA_SAID_PERIOD: Duration = Duration::from_mins(10);
+/// How often a write asks for room within the quota of its bucket, where others take it each time.
+pub const QUOTA_ATTEMPTS_MAX: usize = 32;
 /// How often it is asked whether that is due, and whether the node is to stop.
 pub const QUOTA_POLL: Duration = Duration::from_secs(1);
 /// How often it looks whether its next pass is due, and whether the node is to stop.

@@ -7,15 +7,16 @@ use std::{ops::Range, sync::Arc};
 
 use anode_disk::wal::GroupId;
 use anode_shards::{
-    command::{Command, Reply},
+    command::{Command, Refusal, Reply},
     object::{BodyId, BucketId, Object, Upload, UploadId},
+    quota::{Allowance, Amount},
     staging::Cut,
-    state::{ListPage, ListQuery, PartPage, UploadListed, Usage},
+    state::{ListPage, ListQuery, PartPage, Planned, UploadListed, Usage},
     version::WantedVersion,
 };
 use bytes::Bytes;
 
-use crate::{meta::MetaView, metrics::ShardFigures};
+use crate::{meta::MetaView, metrics::ShardFigures, quota::Wish};
 
 /// What one shard sends to another.
 #[derive(Debug)]
@@ -173,6 +174,20 @@ pub enum Ask {
         /// At most so many.
         count_max: usize,
     },
+    /// How much of a bucket is in the group, and may be.
+    Standing {
+        /// The bucket.
+        bucket: BucketId,
+    },
+    /// Whether there is room for a write in the group, by the quota of its bucket.
+    Planned {
+        /// The bucket.
+        bucket: BucketId,
+        /// The write.
+        planned: Planned,
+    },
+    /// Of the meta group: that there be room in a group, by the quota of a bucket.
+    MakeRoom(Wish),
     /// How much is in a bucket.
     Usage {
         /// The bucket.
@@ -199,6 +214,17 @@ pub enum Answer {
     Parts(PartPage),
     /// To [`Ask::Usage`]; none where it isn't known.
     Usage(Option<Usage>),
+    /// To [`Ask::Standing`].
+    Standing {
+        /// What a quota is about; none where it isn't known.
+        held: Option<Amount>,
+        /// None where there may be all.
+        allowance: Option<Allowance>,
+    },
+    /// To [`Ask::Planned`]: why it would be refused.
+    Planned(Option<Refusal>),
+    /// To [`Ask::MakeRoom`]: whether there is.
+    Room(bool),
     /// To [`Ask::Stage`], [`Ask::Discard`] and [`Ask::Unpin`].
     Done,
 }

@@ -7,7 +7,9 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use anode_net::{
     policy::Policy,
-    s3::configuration::{ConfigurationKind, Configurations, public_access::PublicAccessBlock},
+    s3::configuration::{
+        ConfigurationKind, Configurations, public_access::PublicAccessBlock, quota::Limits,
+    },
 };
 use anode_shards::{
     iam::IamRecords,
@@ -62,6 +64,13 @@ pub struct MetaRecords {
     pub iam: IamRecords,
     /// The key for data keys.
     pub master_key: Option<object::MasterKey>,
+}
+
+impl BucketView {
+    /// Above what writes are refused.
+    pub fn hard_quota(&self) -> Option<Limits> {
+        self.configurations.quota.and_then(|quota| quota.hard)
+    }
 }
 
 impl MetaView {

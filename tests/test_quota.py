@@ -153,7 +153,7 @@ def test_metrics_tell_of_all_buckets(make_node: Callable[..., Node]) -> None:
     [
         (b"<QuotaConfiguration/>", (400, "MalformedXML")),
         (b"<QuotaConfiguration><Soft><Bytes>-1</Bytes></Soft></QuotaConfiguration>", (400, "MalformedXML")),
-        (b"<QuotaConfiguration><Hard><Bytes>1</Bytes></Hard></QuotaConfiguration>", (501, "NotImplemented")),
+        (b"<QuotaConfiguration><Hard><Bytes>1</Bytes><Bytes>1</Bytes></Hard></QuotaConfiguration>", (400, "MalformedXML")),
     ],
 )
 def test_what_is_no_quota_is_refused(node: Node, bucket: str, document: bytes, refusal: tuple[int, str]) -> None:

@@ -17,6 +17,7 @@ use crate::{
     acl::Acl,
     iam::ChangeIam,
     lock::{Leave, Retention},
+    quota::Amount,
     version::{Versioning, WantedVersion},
 };
 
@@ -84,6 +85,12 @@ pub enum Command {
     /// Meta group: keeps a key for data keys, unless there is one.
     #[n(18)]
     PutMasterKey(#[n(0)] MasterKey),
+    /// Meta group: gives a number to a round of [`crate::quota`] that no other has, above this one, which somebody knows.
+    #[n(19)]
+    NumberRound(#[n(0)] u64),
+    /// A step of such a round.
+    #[n(20)]
+    Allot(#[n(0)] Allot),
 }
 
 /// See [`Command::CreateBucket`].
@@ -283,6 +290,35 @@ pub enum VersioningStep {
     /// Meta group: all object groups do so, unless a later change has begun.
     #[n(2)]
     Commit(#[n(0)] u64),
+}
+
+/// See [`Command::Allot`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Allot {
+    /// The bucket.
+    #[n(0)]
+    pub bucket: BucketId,
+    /// The number of the round.
+    #[n(1)]
+    pub round: u64,
+    /// Which step.
+    #[n(2)]
+    pub step: AllotStep,
+}
+
+/// The steps of a round, in each group of objects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub enum AllotStep {
+    /// What the bucket has in the group doesn't grow any more, unless there was a later round.
+    #[default]
+    #[n(0)]
+    Freeze,
+    /// It may grow up to this, where this round froze it and no other did since.
+    #[n(1)]
+    Grant(#[n(0)] Amount),
+    /// It may grow without end, unless there was a later round.
+    #[n(2)]
+    Lift,
 }
 
 /// See [`Command::CreateUpload`].
@@ -488,6 +524,10 @@ impl fmt::Display for Command {
             Self::ChangeIam(change) => write!(f, "ChangeIam, {} records", change.changes.len()),
             Self::Configure(set) => write!(f, "Configure {:?} {}", set.name, set.kind),
             Self::PutMasterKey(_) => f.write_str("PutMasterKey"),
+            Self::NumberRound(above) => write!(f, "NumberRound above {above}"),
+            Self::Allot(allot) => {
+                write!(f, "Allot {} {:?} in round {}", allot.bucket, allot.step, allot.round)
+            }
             Self::Amend(amend) => write!(f, "Amend {}/{:?}", amend.bucket, amend.key),
         }
     }

@@ -13,6 +13,7 @@ pub mod keeper;
 pub mod limits;
 pub mod lock;
 pub mod object;
+pub mod quota;
 pub mod raft;
 pub mod reclaim;
 pub mod ring;

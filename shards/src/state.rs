@@ -36,7 +36,10 @@ pub use read::ObjectRead;
 pub use reclaim::{Condemned, CondemnedId};
 pub use usage::Usage;
 
+pub use quota::Planned;
+
 use draft::Draft;
+use quota::Allowances;
 use usage::Tally;
 
 mod bucket;
@@ -53,6 +56,7 @@ pub mod named;
 mod page;
 mod pending;
 mod put;
+mod quota;
 mod read;
 mod reclaim;
 mod usage;
@@ -70,6 +74,7 @@ pub struct State<D: Directory> {
     /// How often versions have moved from one place to another: who looks in several places knows whether to look again.
     moves: Cell<u64>,
     tally: Tally,
+    allowances: Allowances,
 }
 
 /// The index key of the Raft state that each applied entry carries: last applied log id and membership.
@@ -81,8 +86,16 @@ impl<D: Directory> State<D> {
     /// The state of `group` in a shard's storage. Reads nothing yet.
     pub fn open(group: GroupId, storage: Rc<Storage<D>>, staging: Rc<Staging<D>>) -> Self {
         let pins = Rc::new(Pins::default());
-        let (moves, tally) = (Cell::default(), Tally::default());
-        Self { group, storage, staging, pins, part_bytes_min: PART_BYTES_MIN, moves, tally }
+        Self {
+            group,
+            storage,
+            staging,
+            pins,
+            part_bytes_min: PART_BYTES_MIN,
+            moves: Cell::default(),
+            tally: Tally::default(),
+            allowances: Allowances::default(),
+        }
     }
 
     /// Which group this is.
@@ -101,16 +114,18 @@ impl<D: Directory> State<D> {
     /// To be called for one command at a time. After an error nothing is written: the command is not applied.
     pub async fn apply(&self, command: &Command, meta: (Bytes, Bytes)) -> Result<Reply, Error> {
         let mut draft = Draft::default();
-        let decided = self.decide(command, &mut draft).await?;
+        let decided = self.decide_within_quota(command, &mut draft).await?;
         self.count_condemned(&mut draft).await?;
         let usage = self.count_usage(&mut draft).await?;
         let counts = self.counts(&draft).await?;
         let moves = u64::from(draft.moves_versions);
+        let allotted = draft.allotted;
         // From here to the write nothing awaits: what was checked still holds.
         let (reply, mut batch) =
             match decided.and_then(|reply| self.claim(draft, counts).map(|batch| (reply, batch))) {
                 Ok(decided) => {
                     self.tallied(usage);
+                    self.allowances.take_up(allotted);
                     decided
                 }
                 Err(refusal) => (Reply::Refused(refusal), Batch::default()),
@@ -123,17 +138,21 @@ impl<D: Directory> State<D> {
     }
 
     /// Reads what applying a command would read, and changes nothing. Damage is to be met here, before the command is in the
-    /// log: an entry that can't be applied ends the group, at each start again.
-    pub async fn rehearse(&self, command: &Command) -> Result<(), Error> {
+    /// log: an entry that can't be applied ends the group, at each start again. A refusal for want of quota is told, so that it
+    /// needn't be in the log, either; others are apply's to tell.
+    pub async fn rehearse(&self, command: &Command) -> Result<Option<Refusal>, Error> {
         let mut draft = Draft::default();
-        let _what_is_decided_now = self.decide(command, &mut draft).await?;
-        self.count_condemned(&mut draft).await
+        let decided = self.decide_within_quota(command, &mut draft).await?;
+        self.count_condemned(&mut draft).await?;
+        let is_of_quota =
+            |refusal: &Refusal| matches!(refusal, Refusal::OverQuota { .. } | Refusal::Uncounted);
+        Ok(decided.err().filter(is_of_quota))
     }
 
     /// Whether a command would be carried out, but for chunks of its body that are not staged.
     pub(crate) async fn lacks_chunks(&self, command: &Command) -> Result<bool, Error> {
         let mut draft = Draft::default();
-        let is_refused = self.decide(command, &mut draft).await?.is_err();
+        let is_refused = self.decide_within_quota(command, &mut draft).await?.is_err();
         let is_there = |claim: &draft::Claim| {
             let found = self.staging.find(self.group, claim.body, claim.chunk);
             found.is_some_and(|(extent, content)| {
@@ -149,6 +168,18 @@ impl<D: Directory> State<D> {
         let (key, value) = meta;
         batch.put(key, Entry { value, payload: Payload::None });
         self.storage.index.write(batch);
+    }
+
+    async fn decide_within_quota(
+        &self,
+        command: &Command,
+        draft: &mut Draft,
+    ) -> Result<Result<Reply, Refusal>, Error> {
+        let decided = self.decide(command, draft).await?;
+        if decided.is_err() {
+            return Ok(decided);
+        }
+        Ok(self.check_quota(draft).await?.map_or(decided, Err))
     }
 
     async fn decide(
@@ -179,6 +210,8 @@ impl<D: Directory> State<D> {
             Command::ChangeIam(change) => self.change_iam(change, draft).await,
             Command::PutMasterKey(key) => self.put_master_key(key, draft).await,
             Command::Amend(amend) => Box::pin(self.amend(amend, draft)).await,
+            Command::NumberRound(above) => self.number_round(*above, draft).await,
+            Command::Allot(allot) => self.allot(allot, draft).await,
         }
     }
 }

@@ -24,7 +24,7 @@ use anode_shards::{
 use super::{
     configuration, find_bucket, ownership,
     payload::{Expectation, Payload},
-    record, refusal, versioning,
+    quota, record, refusal, versioning,
 };
 use crate::{
     authorize::Caller,
@@ -224,6 +224,11 @@ pub async fn delete<H: Host>(shard: &Shard<H>, name: &str) -> Result<Response<H>
     let command = RemoveBucket { name: name.to_owned(), bucket: bucket.record.id };
     let reply = shard.propose(META_GROUP, Command::RemoveBucket(command), None).await?;
     refusal::accepted(reply, name, "")?;
+    if bucket.hard_quota().is_some()
+        && let Err(error) = Box::pin(quota::settle(shard, &bucket)).await
+    {
+        tracing::warn!(name, %error, "groups go on to keep records of the quota of a bucket that is gone");
+    }
     Ok(Response::empty(ResponseHead::new(204)))
 }
 

@@ -16,7 +16,7 @@ use anode_shards::{
     version::Versioning,
 };
 
-use super::{find_bucket, payload, refusal};
+use super::{find_bucket, payload, quota, refusal};
 use crate::{
     authorize::Caller,
     exchange::{Exchange, Response},
@@ -55,11 +55,20 @@ pub async fn answer<H: Host>(
                 let long = s3::Error::new(ErrorCode::MaxMessageLengthExceeded);
                 return Err(long.field("MaxMessageLengthBytes", most));
             }
-            set(&shard, &bucket, asked.kind, Some(&body)).await?;
+            if asked.kind == ConfigurationKind::Quota {
+                let hard = after.quota.and_then(|quota| quota.hard);
+                Box::pin(quota::set(&shard, &bucket, Some(&body), hard)).await?;
+            } else {
+                set(&shard, &bucket, asked.kind, Some(&body)).await?;
+            }
             Ok(Response::empty(ResponseHead::new(asked.kind.put_status())))
         }
         Verb::Delete => {
-            set(&shard, &bucket, asked.kind, None).await?;
+            if asked.kind == ConfigurationKind::Quota {
+                Box::pin(quota::set(&shard, &bucket, None, None)).await?;
+            } else {
+                set(&shard, &bucket, asked.kind, None).await?;
+            }
             Ok(Response::empty(ResponseHead::new(204)))
         }
     }

@@ -14,7 +14,7 @@ use anode_net::{
         xml::objects,
     },
 };
-use anode_shards::{command::PutObject, object::Object, version::VersionName};
+use anode_shards::{command::PutObject, object::Object, state::Planned, version::VersionName};
 
 use super::{
     encryption::{self, Cipher},
@@ -26,6 +26,7 @@ use super::{
     ownership,
     payload::Proof,
     put::{Target, commit},
+    quota,
     read::{ObjectReader, Stretch},
     record, version,
 };
@@ -54,6 +55,8 @@ pub async fn object<H: Host>(
     };
     let source_version = found.version;
     let size = found.object.size;
+    let planned = || Planned::Object { key: copy.key.clone(), bytes: size };
+    quota::check(shard, &bucket, group, planned).await?;
     let (proof, ingested) = transfer(found, 0..size, (ingest, Some(algorithm))).await?;
     let object = Object {
         size: proof.bytes,
@@ -80,7 +83,7 @@ pub async fn object<H: Host>(
         inline: ingested.0.inline.clone(),
     };
     let target = Target { bucket: &copy.bucket, key: &copy.key };
-    let stored = commit(shard, &target, command, ingested).await?;
+    let stored = commit(shard, (&bucket, &target), command, ingested).await?;
     let checksum = stored.checksum.as_ref();
     let document = objects::copied(&objects::Copied {
         etag: &stored.etag,
@@ -112,7 +115,7 @@ pub async fn part<H: Host>(
     let target = Target { bucket: &copy.bucket, key: &copy.key };
     let place = find_upload(shard, &target, &copy.upload).await?;
     let customer_key = copy.customer_key.as_deref();
-    let key = encryption::of_upload(shard, (place.bucket, &place.upload), customer_key)?;
+    let key = encryption::of_upload(shard, (place.bucket.record.id, &place.upload), customer_key)?;
     let found = source(shard, caller, &copy.source, copy.source_key.as_deref()).await?;
     copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
     let (size, source_version) = (found.object.size, found.version);
@@ -123,6 +126,8 @@ pub async fn part<H: Host>(
         check_size(size)?;
         0..size
     };
+    let bytes = range.end - range.start;
+    quota::check(shard, &place.bucket, place.group, || place.planned(copy.part, bytes)).await?;
     let algorithm = place.upload.checksum_algorithm.as_deref();
     let algorithm = algorithm.and_then(|name| Algorithm::from_name(name).ok());
     let ingest = Ingest::new(shard, place.group, Placement::Chunks).sealed(key.as_ref());

@@ -1,5 +1,7 @@
 //! S3: `CreateMultipartUpload`, `UploadPart`, `CompleteMultipartUpload`, `AbortMultipartUpload`.
 
+use std::sync::Arc;
+
 use anode_net::{
     checksum::{self, Algorithm, Kind, Md5},
     http::ResponseHead,
@@ -11,6 +13,7 @@ use anode_net::{
 use anode_shards::{
     command::{AbortUpload, Command, CompleteUpload, CreateUpload, NamedPart, PutPart, Stored},
     object::{Body, BodyId, BucketId, Checksum, ChecksumKind, Part, Upload, UploadId},
+    state::Planned,
 };
 
 use super::{
@@ -19,7 +22,7 @@ use super::{
     lock, ownership,
     payload::{Expectation, Payload, Proof},
     put::{Target, stored, stored_head},
-    record, refusal, version,
+    quota, record, refusal, version,
 };
 use crate::{
     authorize::Caller,
@@ -28,16 +31,24 @@ use crate::{
     host::Host,
     limits,
     mesh::{Answer, Ask},
+    meta::BucketView,
     shard::Shard,
 };
 
 /// An upload in progress, and where it is.
 #[derive(Debug)]
 pub(crate) struct Place {
-    pub(crate) bucket: BucketId,
+    pub(crate) bucket: Arc<BucketView>,
     pub(crate) group: u32,
     pub(crate) id: UploadId,
     pub(crate) upload: Upload,
+}
+
+impl Place {
+    /// A part to come, of so many bytes.
+    pub(crate) fn planned(&self, number: u16, bytes: u64) -> Planned {
+        Planned::Part { upload: self.id, number, bytes }
+    }
 }
 
 /// Begins an upload.
@@ -91,10 +102,11 @@ pub(crate) async fn find_upload<H: Host>(
     sent: &str,
 ) -> Result<Place, s3::Error> {
     let missing = || s3::Error::new(ErrorCode::NoSuchUpload).field("UploadId", sent);
-    let bucket = find_bucket(shard, target.bucket)?.record.id;
-    let group = shard.group_of(bucket, target.key);
+    let bucket = find_bucket(shard, target.bucket)?;
+    let group = shard.group_of(bucket.record.id, target.key);
     let id = parse_id(sent).ok_or_else(missing)?;
-    let ask = Ask::Upload { bucket, key: target.key.to_owned(), upload: id };
+    let (key, bucket_id) = (target.key.to_owned(), bucket.record.id);
+    let ask = Ask::Upload { bucket: bucket_id, key, upload: id };
     let Answer::Upload(Some(upload)) = shard.ask(group, ask).await? else { return Err(missing()) };
     Ok(Place { bucket, group, id, upload })
 }
@@ -116,7 +128,7 @@ pub async fn upload_part<H: Host>(
     let target = Target { bucket: &part.bucket, key: &part.key };
     let place = find_upload(&shard, &target, &part.upload).await?;
     let customer_key = part.customer_key.as_deref();
-    let key = encryption::of_upload(&shard, (place.bucket, &place.upload), customer_key)?;
+    let key = encryption::of_upload(&shard, (place.bucket.record.id, &place.upload), customer_key)?;
     let algorithm = upload_algorithm(&place.upload);
     if let (Some(declared), Some(wanted)) = (&part.checksum, algorithm)
         && declared.algorithm != wanted
@@ -137,6 +149,9 @@ pub async fn upload_part<H: Host>(
         checksum_default: algorithm,
     };
     let mut payload = Payload::new(exchange, caller, expectation)?;
+    let bytes = payload.length_bytes().unwrap_or_default();
+    let planned = || place.planned(part.part, bytes);
+    quota::check(&shard, &place.bucket, place.group, planned).await?;
     let mut ingest = Ingest::new(&shard, place.group, Placement::Chunks).sealed(key.as_ref());
     while let Some(data) = payload.next(exchange).await? {
         ingest.push(data).await?;
@@ -182,10 +197,12 @@ pub(crate) async fn put_part<H: Host>(
         is_encrypted: key.is_some(),
     };
     let (key, contents) = (target.key.to_owned(), ingested.contents);
-    let command = PutPart { bucket: place.bucket, key, upload: place.id, part, contents };
+    let (bucket, upload) = (place.bucket.record.id, place.id);
+    let command = PutPart { bucket, key, upload, part, contents };
     let command = Command::PutPart(Box::new(command));
-    let reply = discard.after(shard.propose(place.group, command, ingested.staged).await)?;
-    stored(reply, target)
+    let command = (command, ingested.staged);
+    let proposed = quota::propose(shard, &place.bucket, place.group, command).await;
+    stored(discard.after(proposed)?, target)
 }
 
 fn staged_body(body: Body) -> BodyId {
@@ -260,7 +277,8 @@ pub async fn complete<H: Host>(
         now_ms: shard.now_ms(),
         default_retention: lock::default_retention(&view, shard.now_ms()),
     };
-    let reply = shard.propose(group, Command::CompleteUpload(Box::new(command)), None).await?;
+    let command = Command::CompleteUpload(Box::new(command));
+    let reply = quota::propose(&shard, &view, group, (command, None)).await?;
     let stored = stored(reply, &target)?;
     let mut response = completed(exchange, &target, &stored);
     let record = upload.as_ref().and_then(|upload| upload.encryption.as_deref());

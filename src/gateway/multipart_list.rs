@@ -41,7 +41,13 @@ pub async fn parts<H: Host>(shard: &Shard<H>, list: &ListParts) -> Result<Respon
         Ok(after) => {
             let count_max = usize::try_from(list.parts_max).unwrap_or(usize::MAX);
             let key = list.key.clone();
-            let ask = Ask::Parts { bucket: place.bucket, key, upload: place.id, after, count_max };
+            let ask = Ask::Parts {
+                bucket: place.bucket.record.id,
+                key,
+                upload: place.id,
+                after,
+                count_max,
+            };
             let answer = shard.ask(place.group, ask).await?;
             if let Answer::Parts(page) = answer { page } else { PartPage::default() }
         }

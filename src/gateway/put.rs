@@ -5,6 +5,7 @@ use anode_shards::{
     command::{Command, PutObject, Reply, Stored},
     encryption::Encryption,
     object::Object,
+    state::Planned,
 };
 
 use super::{
@@ -13,12 +14,13 @@ use super::{
     ingest::{Ingest, Placement, Taken},
     lock, ownership,
     payload::{Expectation, Payload},
-    record, refusal, version,
+    quota, record, refusal, version,
 };
 use crate::{
     authorize::Caller,
     exchange::{Exchange, Response},
     host::Host,
+    meta::BucketView,
     shard::Shard,
 };
 
@@ -74,6 +76,9 @@ pub(crate) async fn store<H: Host>(
     let acl = ownership::of_new(&shard, caller, &bucket, put.acl.as_ref())?;
     let mut payload = Payload::new(exchange, caller, expectation)?;
     let group = shard.group_of(bucket.record.id, &put.key);
+    let bytes = payload.length_bytes().unwrap_or_default();
+    let planned = || Planned::Object { key: put.key.clone(), bytes };
+    quota::check(&shard, &bucket, group, planned).await?;
     let ingest = Ingest::new(&shard, group, Placement::Inline);
     let mut ingest = ingest.sealed(cipher.as_ref().map(|cipher| &cipher.key));
     while let Some(data) = payload.next(exchange).await? {
@@ -108,7 +113,7 @@ pub(crate) async fn store<H: Host>(
         inline: ingested.0.inline.clone(),
     };
     let target = Target { bucket: &put.bucket, key: &put.key };
-    let stored = commit(&shard, &target, command, ingested).await?;
+    let stored = commit(&shard, (&bucket, &target), command, ingested).await?;
     Ok(Written { stored, expiration, encryption })
 }
 
@@ -122,13 +127,14 @@ pub(crate) struct Target<'a> {
 /// Proposes the object; what was staged for it is forgotten unless it is stored.
 pub(crate) async fn commit<H: Host>(
     shard: &Shard<H>,
-    target: &Target<'_>,
+    (bucket, target): (&BucketView, &Target<'_>),
     command: PutObject,
     (ingested, discard): Taken<H>,
 ) -> Result<Stored, s3::Error> {
     let group = shard.group_of(command.bucket, &command.key);
     let command = Command::PutObject(Box::new(command));
-    stored(discard.after(shard.propose(group, command, ingested.staged).await)?, target)
+    let proposed = quota::propose(shard, bucket, group, (command, ingested.staged)).await;
+    stored(discard.after(proposed)?, target)
 }
 
 /// What a write that was answered stored.

@@ -1,21 +1,30 @@
-//! How much is in a bucket: the sum of what its groups keep, and what people are told of a quota.
+//! How much is in a bucket: the sum of what its groups keep; and writes to buckets with a hard quota, which must find room.
 
-use std::{collections::BTreeSet, time::Duration};
-
+use anode_disk::wal::GroupId;
 use anode_net::s3::{
     self, ErrorCode,
-    configuration::quota::{Used, report},
+    configuration::{
+        ConfigurationKind,
+        quota::{Limits, Used, report},
+    },
 };
-use anode_shards::{object::BucketId, state::Usage};
+use anode_shards::{
+    command::{Command, Refusal, Reply},
+    object::{BodyId, BucketId},
+    quota::Amount,
+    state::{Planned, Usage},
+};
 use futures::future::try_join_all;
 
-use super::find_bucket;
+use super::{configuration, find_bucket, refusal};
 use crate::{
     exchange::Response,
     host::Host,
     limits,
     mesh::{Answer, Ask, AskError},
-    shard::Shard,
+    meta::BucketView,
+    quota::Wish,
+    shard::{META_GROUP, Shard},
 };
 
 /// Answers with the quota of a bucket, and how much is in it at this moment.
@@ -44,54 +53,108 @@ pub(crate) async fn usage<H: Host>(
     Ok(sum)
 }
 
-fn shown(usage: Usage) -> Used {
+pub(crate) fn shown(usage: Usage) -> Used {
     let Usage { objects, versions, markers, bytes, part_bytes } = usage;
     Used { objects, versions, markers, bytes, part_bytes }
 }
 
-/// On the shard of the meta group: warns of buckets that hold more than their quota, once until they hold less again.
-pub(crate) async fn watch<H: Host>(shard: Shard<H>) {
-    let mut told = BTreeSet::new();
-    while !shard.is_draining() && !shard.volumes().has_own_failed() {
-        if let Err(error) = look(&shard, &mut told).await {
-            tracing::debug!(%error, "quotas are looked at again later");
-        }
-        let began = shard.host().now().0;
-        let period = u64::try_from(Duration::as_nanos(&limits::QUOTA_PERIOD)).unwrap_or(u64::MAX);
-        while !shard.is_draining() && shard.host().now().0.saturating_sub(began) < period {
-            shard.host().sleep(limits::QUOTA_POLL).await;
-        }
+/// Refuses a write before its bytes are taken, where the quota of its bucket leaves no room for them.
+pub(crate) async fn check<H: Host>(
+    shard: &Shard<H>,
+    bucket: &BucketView,
+    group: GroupId,
+    planned: impl FnOnce() -> Planned,
+) -> Result<(), s3::Error> {
+    if bucket.hard_quota().is_none() {
+        return Ok(());
     }
+    // Boxed, for else every write would keep room for it.
+    Box::pin(check_planned(shard, bucket, group, planned())).await
 }
 
-async fn look<H: Host>(shard: &Shard<H>, told: &mut BTreeSet<BucketId>) -> Result<(), AskError> {
-    let meta = shard.meta();
-    let with_quota: Vec<_> = meta
-        .buckets
-        .values()
-        .filter_map(|bucket| Some((&bucket.record, bucket.configurations.quota?)))
-        .collect();
-    told.retain(|id| with_quota.iter().any(|(record, _)| record.id == *id));
-    for (record, quota) in with_quota {
-        let Some(used) = usage(shard, record.id).await?.map(shown) else { continue };
-        if !quota.is_exceeded(&used) {
-            told.remove(&record.id);
-        } else if told.insert(record.id) {
-            let Used { bytes, versions, part_bytes, .. } = used;
-            let (bucket, bytes_max, objects_max) = (&record.name, quota.bytes, quota.objects);
-            tracing::warn!(
-                bucket,
-                bytes,
-                part_bytes,
-                versions,
-                bytes_max,
-                objects_max,
-                "a bucket holds more than its quota"
-            );
+async fn check_planned<H: Host>(
+    shard: &Shard<H>,
+    bucket: &BucketView,
+    group: GroupId,
+    planned: Planned,
+) -> Result<(), s3::Error> {
+    let ask = Ask::Planned { bucket: bucket.record.id, planned };
+    let Answer::Planned(refusal) = shard.ask(group, ask).await? else { return Ok(()) };
+    let Some(refusal) = refusal else { return Ok(()) };
+    if let Refusal::OverQuota { growth } = refusal
+        && make_room(shard, bucket, Some((group, growth))).await?
+    {
+        return Ok(());
+    }
+    Err(refusal::of_command(&refusal, &bucket.record.name, ""))
+}
+
+/// Proposes a write, and has the groups deal out anew what the quota of the bucket leaves where its group has no room for it.
+pub(crate) async fn propose<H: Host>(
+    shard: &Shard<H>,
+    bucket: &BucketView,
+    group: GroupId,
+    (command, settle): (Command, Option<BodyId>),
+) -> Result<Reply, AskError> {
+    if bucket.hard_quota().is_some() {
+        return Box::pin(propose_within(shard, bucket, group, (command, settle))).await;
+    }
+    let reply = shard.propose(group, command, settle).await?;
+    let Reply::Refused(Refusal::OverQuota { growth }) = reply else { return Ok(reply) };
+    // The quota came a moment ago, or it went and a node ended before all groups had heard of it.
+    let made = Box::pin(make_room(shard, bucket, Some((group, growth)))).await?;
+    Ok(if made { Reply::Refused(Refusal::Outdated) } else { reply })
+}
+
+async fn propose_within<H: Host>(
+    shard: &Shard<H>,
+    bucket: &BucketView,
+    group: GroupId,
+    (command, settle): (Command, Option<BodyId>),
+) -> Result<Reply, AskError> {
+    for _attempt in 0..limits::QUOTA_ATTEMPTS_MAX {
+        let reply = shard.propose(group, command.clone(), settle).await?;
+        let Reply::Refused(Refusal::OverQuota { growth }) = reply else { return Ok(reply) };
+        if !make_room(shard, bucket, Some((group, growth))).await? {
+            return Ok(reply);
         }
     }
-    if let Some(holdings) = shard.holdings() {
-        holdings.over_quota_count.set(Some(told.len()));
+    // Others took the room each time: the client may try again.
+    Ok(Reply::Refused(Refusal::Outdated))
+}
+
+/// Sets or removes the quota of a bucket. All groups keep to it when this returns.
+pub(crate) async fn set<H: Host>(
+    shard: &Shard<H>,
+    bucket: &BucketView,
+    document: Option<&[u8]>,
+    hard: Option<Limits>,
+) -> Result<(), s3::Error> {
+    let concerns_groups = hard.is_some() || bucket.hard_quota().is_some();
+    if concerns_groups {
+        // What can't be kept to everywhere isn't begun.
+        shard.check_all_places()?;
+    }
+    configuration::set(shard, bucket, ConfigurationKind::Quota, document).await?;
+    if concerns_groups {
+        settle(shard, bucket).await?;
     }
     Ok(())
+}
+
+/// Has all groups keep to the quota that a bucket has now.
+pub(crate) async fn settle<H: Host>(shard: &Shard<H>, bucket: &BucketView) -> Result<(), AskError> {
+    make_room(shard, bucket, None).await.map(|_met| ())
+}
+
+async fn make_room<H: Host>(
+    shard: &Shard<H>,
+    bucket: &BucketView,
+    wanted: Option<(GroupId, Amount)>,
+) -> Result<bool, AskError> {
+    let wish = Wish { name: bucket.record.name.clone(), bucket: bucket.record.id, wanted };
+    let Answer::Room(is_met) = shard.ask(META_GROUP, Ask::MakeRoom(wish)).await? else {
+        return Ok(false);
+    };
+    Ok(is_met)
 }

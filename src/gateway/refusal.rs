@@ -17,6 +17,13 @@ pub(crate) fn of_command(refusal: &Refusal, bucket: &str, key: &str) -> s3::Erro
             ErrorCode::AccessDenied,
             "Access Denied because object protected by object lock.",
         ),
+        Refusal::OverQuota { .. } => {
+            s3::Error::new(ErrorCode::QuotaExceeded).field("BucketName", bucket)
+        }
+        Refusal::Uncounted => s3::Error::with_message(
+            ErrorCode::ServiceUnavailable,
+            "The bucket has a quota, and its figures were damaged; it is counted again at the next start of the node.",
+        ),
         Refusal::NoSuchUpload => s3::Error::new(ErrorCode::NoSuchUpload),
         Refusal::InvalidPart { number } => {
             s3::Error::new(ErrorCode::InvalidPart).field("PartNumber", number.to_string())

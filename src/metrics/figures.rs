@@ -18,7 +18,7 @@ use super::counts::RequestFigures;
 use crate::{
     answer::Holdings,
     host::{Host, within},
-    lifecycle, limits, scrub,
+    lifecycle, limits, quota, scrub,
     shard::{Phase, Shard},
 };
 
@@ -60,8 +60,10 @@ pub struct StorageFigures {
     pub pending: Option<PendingDelete>,
     /// What is in all buckets; none where a group of the shard doesn't know.
     pub usage: Option<Usage>,
-    /// Buckets that hold more than their quota, as the shard with the meta group saw them last; none of the others.
+    /// Buckets that hold more than their soft quota, as the shard with the meta group saw them last; none of the others.
     pub over_quota_count: Option<usize>,
+    /// What was done for hard quotas since the start, by the shard with the meta group.
+    pub quotas: quota::Work,
     /// Scrub; none where it is turned off.
     pub scrub: Option<ScrubFigures>,
     /// What lifecycle has done since the start.
@@ -118,7 +120,8 @@ impl StorageFigures {
             proposal_count: holdings.proposal_count(),
             pending,
             usage: holdings.usage(),
-            over_quota_count: holdings.over_quota_count.get(),
+            over_quota_count: holdings.quotas.over_count.get(),
+            quotas: holdings.quotas.work.get(),
             scrub: shard.settings().scrub.map(|_plan| ScrubFigures {
                 progress: holdings.scrub.borrow().clone(),
                 pass_bytes: scrub::total_bytes(holdings),

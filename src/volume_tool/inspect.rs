@@ -246,6 +246,8 @@ fn of_key(command: &Command, bucket: BucketId, key: &str) -> Option<String> {
         | Command::ChangeIam(_)
         | Command::PutMasterKey(_)
         | Command::Amend(_)
+        | Command::NumberRound(_)
+        | Command::Allot(_)
         | Command::Reclaim(_) => None,
     }
 }

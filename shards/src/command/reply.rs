@@ -2,6 +2,7 @@
 
 use crate::{
     object::{Bucket, Checksum},
+    quota::Amount,
     version::VersionName,
 };
 
@@ -9,7 +10,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// It is done, and there is nothing to say. `RemoveBucket`, credentials, `CreateUpload`, `AbortUpload`, seals,
-    /// `Reclaim`, `SetVersioning`, `Configure`, `ChangeIam`.
+    /// `Reclaim`, `SetVersioning`, `Configure`, `ChangeIam`, other steps of `Allot`.
     Done,
     /// `CreateBucket`, the meta group's steps of `SetVersioning`: the bucket.
     Bucket(Bucket),
@@ -25,6 +26,10 @@ pub enum Reply {
         /// The version; none where the bucket never kept versions.
         version: Option<VersionName>,
     },
+    /// `NumberRound`: the number.
+    Numbered(u64),
+    /// `Allot` that freezes: what the group holds of the bucket.
+    Frozen(Amount),
     /// Nothing was changed.
     Refused(Refusal),
 }
@@ -114,6 +119,15 @@ pub enum Refusal {
     /// There is a bucket of this name, this one (409, or 200 to its owner).
     #[error("a bucket of this name exists")]
     BucketExists(Box<Bucket>),
+    /// The bucket would grow beyond what the group may hold of it (403, where the other groups have no room to give).
+    #[error("the bucket may not grow by {} bytes and {} versions in this group", growth.bytes, growth.objects)]
+    OverQuota {
+        /// By how much it would.
+        growth: Amount,
+    },
+    /// The bucket has a quota, and the group can't tell what it holds before the next start (503).
+    #[error("what the bucket holds is not known")]
+    Uncounted,
     /// What it was decided on has changed: it is to be decided again.
     #[error("what this was decided on has changed")]
     Outdated,

@@ -92,6 +92,14 @@ fn every() -> Vec<Command> {
             version: WantedVersion::Current,
             change: Amendment::Acl(None, Some(Box::new(acl("b")))),
         })),
+        Command::NumberRound(6),
+        Command::Allot(Allot { bucket: 3, round: 7, step: AllotStep::Freeze }),
+        Command::Allot(Allot {
+            bucket: 3,
+            round: 7,
+            step: AllotStep::Grant(Amount { bytes: 5, objects: u64::MAX }),
+        }),
+        Command::Allot(Allot { bucket: 3, round: 8, step: AllotStep::Lift }),
         Command::SetVersioning(SetVersioning {
             versioning: Versioning::Enabled,
             ..SetVersioning::default()

@@ -14,7 +14,10 @@ use super::{
     reclaim::{Condemned, CondemnedId},
     usage::Change,
 };
-use crate::object::{BodyId, BucketId, ContentId};
+use crate::{
+    object::{BodyId, BucketId, ContentId},
+    quota::Allowance,
+};
 
 /// Changes that are not written yet; dropped where the command is refused.
 #[derive(Debug, Default)]
@@ -28,6 +31,8 @@ pub(super) struct Draft {
     pub(super) condemned: PendingDelete,
     /// What it does to the figures of buckets.
     pub(super) usage: Vec<(BucketId, Change)>,
+    /// What a bucket may hold from then on; nothing of it where it may hold all.
+    pub(super) allotted: Option<(BucketId, Option<Allowance>)>,
     /// Whether a version goes from one place to another.
     pub(super) moves_versions: bool,
     /// What it has changed so far, where the command reads that back.

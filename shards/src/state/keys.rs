@@ -4,6 +4,7 @@
 //! group u32 | space u8 | rest                                                    (integers big-endian: keys sort)
 //!   0 META        "applied"                                   last applied log id and membership (raft's)
 //!                 "bucket"                                    the id of the next bucket, u64 LE
+//!                 "round"                                     the number of the last round of quotas, u64
 //!                 "iam"                                       how often IAM's records were changed, u64
 //!                 "pending"                                   PendingDelete; nothing where nothing is condemned
 //!                 "master"                                    MasterKey
@@ -22,6 +23,7 @@
 //!  13 NULL        bucket u64 | escaped key | 00 01            the sequence of the null version, where it is a VERSION
 //!  14 IAM         kind u8 | name                             a record of who there is, as it was given
 //!  15 USAGE       bucket u64                                 Usage; nothing where there is nothing
+//!  16 ALLOWANCE   bucket u64                                 Allowance; nothing where there is no hard quota
 //! ```
 //!
 //! An escaped key has 00 FF for each 00, so that 00 01 behind it sorts before all that a longer key can have there, and
@@ -53,6 +55,7 @@ pub(super) const VERSION: u8 = 12;
 pub(super) const NULL: u8 = 13;
 pub(super) const IAM: u8 = 14;
 pub(super) const USAGE: u8 = 15;
+pub(super) const ALLOWANCE: u8 = 16;
 
 const VERSION_CURRENT: u64 = 0;
 const KEY_END: [u8; 2] = [0x00, 0x01];
@@ -91,6 +94,20 @@ pub(crate) fn usage(group: GroupId, bucket: BucketId) -> Bytes {
 /// The figures of all buckets.
 pub(crate) fn all_usages(group: GroupId) -> Range<Bytes> {
     span(space(group, USAGE))
+}
+
+/// The number of the last round of quotas.
+pub(crate) fn round(group: GroupId) -> Bytes {
+    Bytes::from([space(group, META).as_slice(), b"round"].concat())
+}
+
+pub(crate) fn allowance(group: GroupId, bucket: BucketId) -> Bytes {
+    Bytes::from([space(group, ALLOWANCE).as_slice(), &wide(bucket)].concat())
+}
+
+/// The allowances of all buckets.
+pub(crate) fn all_allowances(group: GroupId) -> Range<Bytes> {
+    span(space(group, ALLOWANCE))
 }
 
 pub(crate) fn bucket(group: GroupId, name: &str) -> Bytes {

@@ -6,6 +6,7 @@ mod encrypted;
 mod mend;
 mod meta;
 mod model;
+mod quota;
 mod rig;
 mod shared;
 mod storm;

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     limits::USAGES_CACHED_MAX,
     object::{BucketId, Object, Part, UploadId},
+    quota::Amount,
 };
 
 /// What is in a bucket.
@@ -90,6 +91,11 @@ impl Usage {
         }
     }
 
+    /// What of it a quota is about.
+    pub fn amount(&self) -> Amount {
+        Amount { bytes: self.bytes.saturating_add(self.part_bytes), objects: self.versions }
+    }
+
     /// None where less was there than goes.
     fn changed(self, change: Change) -> Option<Self> {
         Some(Self {
@@ -132,6 +138,12 @@ impl Change {
     /// So many bytes of parts come, and so many go.
     pub(super) fn parts(come: u64, go: u64) -> Self {
         Self { part_bytes: signed(come) - signed(go), ..Self::default() }
+    }
+
+    /// By how much a bucket grows with it, of what quotas are about.
+    pub(super) fn growth(self) -> Amount {
+        let grows = |change: i64| u64::try_from(change).unwrap_or_default();
+        Amount { bytes: grows(self.bytes + self.part_bytes), objects: grows(self.versions) }
     }
 
     fn plus(self, other: Self) -> Self {
@@ -180,6 +192,7 @@ impl<D: Directory> State<D> {
     ///
     /// Those of a read, but for damage.
     pub async fn begin_counting(&self) -> Result<(), Error> {
+        self.read_allowances().await?;
         self.tally.known.borrow_mut().clear();
         self.tally.is_counted.set(false);
         match self.count_once().await {
@@ -325,7 +338,7 @@ impl<D: Directory> State<D> {
         Ok(found)
     }
 
-    async fn scan_all(&self, range: Range<Bytes>) -> Result<Vec<(Bytes, Entry)>, Error> {
+    pub(super) async fn scan_all(&self, range: Range<Bytes>) -> Result<Vec<(Bytes, Entry)>, Error> {
         let mut all = Vec::new();
         let mut start = Some(range.start);
         while let Some(from) = start {
@@ -339,7 +352,7 @@ impl<D: Directory> State<D> {
 
 /// The bucket behind the group and the space of an index key.
 #[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
-fn bucket_in(key: &Bytes) -> Result<BucketId, Error> {
+pub(super) fn bucket_in(key: &Bytes) -> Result<BucketId, Error> {
     let bytes = key.get(5..).and_then(|rest| rest.first_chunk());
     let bytes = bytes.ok_or_else(|| corrupt(key, "no bucket".to_owned()))?;
     Ok(u64::from_be_bytes(*bytes))

@@ -11,7 +11,7 @@ use anode_shards::{
     state::{PendingDelete, Usage},
 };
 
-pub(super) static FAMILIES: [Family; 72] = [
+pub(super) static FAMILIES: [Family; 74] = [
     // The write-ahead log.
     gauge(
         "wal_held",
@@ -320,11 +320,21 @@ pub(super) static FAMILIES: [Family; 72] = [
     .in_bytes(),
     gauge(
         "buckets_over_quota",
-        "Buckets that hold more than their quota; of the shard that looks after that.",
+        "Buckets that hold more than their soft quota; of the shard that looks after that.",
         Read::Storages(|storage, samples| {
             let count = storage.over_quota_count.and_then(|count| u64::try_from(count).ok());
             count.iter().try_for_each(|count| samples.put(&[], *count))
         }),
+    ),
+    counter(
+        "quota_refusals",
+        "Writes that were refused because their bucket has reached its hard quota.",
+        Read::Storages(|storage, samples| samples.put(&[], storage.quotas.refusals)),
+    ),
+    counter(
+        "quota_rounds",
+        "Rounds in which the room of a hard quota was dealt out to the groups.",
+        Read::Storages(|storage, samples| samples.put(&[], storage.quotas.rounds)),
     ),
     // Lifecycle.
     counter(

@@ -17,6 +17,7 @@ use super::*;
 use crate::{
     lifecycle,
     metrics::{Counted, Counts, Form, ScrubFigures},
+    quota,
     scrub::Work,
     shard::Phase,
 };
@@ -53,6 +54,7 @@ fn storage() -> StorageFigures {
         pending: Some(PendingDelete { bodies: 2, bytes: 300, oldest_ms: Some(1_700_000_000_000) }),
         usage: Some(Usage { objects: 2, versions: 3, markers: 4, bytes: 5, part_bytes: 6 }),
         over_quota_count: Some(7),
+        quotas: quota::Work { rounds: 3, refusals: 8 },
         scrub: Some(ScrubFigures {
             progress: Progress { pass: 4, began_ms: 1_500, ..Progress::default() },
             pass_bytes: 77,
@@ -121,6 +123,8 @@ fn each_figure_is_shown_with_its_labels() {
         "anode_versions{shard=\"0\"} 3",
         "anode_uploads_held_bytes{shard=\"0\"} 6",
         "anode_buckets_over_quota{shard=\"0\"} 7",
+        "anode_quota_refusals_total{shard=\"0\"} 8",
+        "anode_quota_rounds_total{shard=\"0\"} 3",
         "anode_pending_delete_age_seconds{shard=\"0\"} 5.5",
         "anode_scrub_passes_total{shard=\"0\"} 4",
         "anode_scrub_findings_total{shard=\"0\"} 1",

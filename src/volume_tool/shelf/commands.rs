@@ -153,6 +153,8 @@ fn deeds(command: &Command) -> Vec<Deed<'_>> {
         | Command::PutMasterKey(_)
         | Command::Configure(_)
         | Command::ChangeIam(_)
+        | Command::NumberRound(_)
+        | Command::Allot(_)
         | Command::Reclaim(_) => Vec::new(),
     }
 }
@@ -185,6 +187,8 @@ impl Shelf {
             | Command::ChangeIam(_)
             | Command::PutMasterKey(_)
             | Command::Amend(_)
+            | Command::NumberRound(_)
+            | Command::Allot(_)
             | Command::Reclaim(_) => None,
         };
         for Deed { name, bucket, key, time_ms } in deeds(command) {
