@@ -49,9 +49,24 @@ pub fn server_config(cert_pem: &[u8], key_pem: &[u8]) -> Result<Arc<ServerConfig
 
 /// What a client needs that trusts these certificates, PEM, and no others.
 pub fn client_config(roots_pem: &[u8]) -> Result<Arc<ClientConfig>, Error> {
+    client_config_beside(None, Some(roots_pem))
+}
+
+/// What a client needs that trusts the certificates of a machine's bundle, of which it takes those that it understands, and
+/// these beside them, all PEM. There must be one at least.
+pub fn client_config_beside(
+    bundle_pem: Option<&[u8]>,
+    roots_pem: Option<&[u8]>,
+) -> Result<Arc<ClientConfig>, Error> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(roots_pem)? {
+    if let Some(bundle) = bundle_pem {
+        roots.add_parsable_certificates(certificates(bundle)?);
+    }
+    for certificate in roots_pem.map(certificates).transpose()?.unwrap_or_default() {
         roots.add(certificate).map_err(tls)?;
+    }
+    if roots.is_empty() {
+        return Err(Error::Tls("there is no certificate to trust".to_owned()));
     }
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()

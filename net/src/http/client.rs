@@ -1,4 +1,5 @@
-//! The client's side: request heads out, response heads in. For the load generator, the tests and the simulation.
+//! The client's side: request heads out, response heads in. For what the node asks of others, the load generator, the tests and
+//! the simulation.
 
 use std::fmt;
 use std::mem::MaybeUninit;
@@ -55,7 +56,17 @@ pub struct Response {
     pub status: u16,
     fields: Fields,
     body: BodyLength,
+    lasts: bool,
     keep_alive: bool,
+}
+
+/// Whose responses are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum From {
+    /// A server as this one.
+    Anode,
+    /// Any server: it may speak HTTP/1.0, and end a body by closing the connection.
+    Anybody,
 }
 
 impl Response {
@@ -72,6 +83,11 @@ impl Response {
     /// How the body is delimited: [`BodyLength::None`] where the method or the status has none.
     pub fn body_length(&self) -> BodyLength {
         self.body
+    }
+
+    /// Does the body last until the connection ends? Then [`Self::body_length`] is none.
+    pub fn lasts_until_closed(&self) -> bool {
+        self.lasts
     }
 
     /// May another request be sent on this connection?
@@ -92,6 +108,18 @@ impl fmt::Debug for Response {
 
 /// Takes the head of a response to `method` off `buffer`; `None` if it isn't all there yet. As strict as the server's side.
 pub fn parse_response(buffer: &mut BytesMut, method: Method) -> Result<Option<Response>, Refusal> {
+    parse(buffer, method, From::Anode)
+}
+
+/// As [`parse_response`], for servers that may be older: theirs may be HTTP/1.0, and need not say where the body ends.
+pub fn parse_any_response(
+    buffer: &mut BytesMut,
+    method: Method,
+) -> Result<Option<Response>, Refusal> {
+    parse(buffer, method, From::Anybody)
+}
+
+fn parse(buffer: &mut BytesMut, method: Method, from: From) -> Result<Option<Response>, Refusal> {
     let window = &buffer[..buffer.len().min(HEAD_BYTES_CEILING)];
     let Some(length) = find_end(window)? else {
         if window.len() < HEAD_BYTES_CEILING {
@@ -107,17 +135,26 @@ pub fn parse_response(buffer: &mut BytesMut, method: Method) -> Result<Option<Re
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();
     config.parse_response_with_uninit_headers(&mut response, &head, &mut slots).map_err(explain)?;
-    let (Some(status @ 100..600), Some(1)) = (response.code, response.version) else {
-        return Err(Refusal::malformed("The first line is not one of an HTTP/1.1 response."));
+    let (Some(status @ 100..600), Some(version)) = (response.code, response.version) else {
+        return Err(Refusal::malformed("The first line is not one of an HTTP response."));
     };
+    if version != 1 && from == From::Anode {
+        return Err(Refusal::malformed("The first line is not one of an HTTP/1.1 response."));
+    }
     let list = spans(response.headers, &head);
     let fields = freeze(head, list);
-    let keep_alive = !fields.values("connection").any(|value| has_token(value, "close"));
-    let body = response_length(&fields, method, status)?;
-    Ok(Some(Response { status, fields, body, keep_alive }))
+    // RFC 9112, 6.3: a body that nothing limits lasts until the connection closes. Anode never sends one.
+    let lasts = from == From::Anybody
+        && body_allowed(method, status)
+        && fields.values("content-length").next().is_none()
+        && fields.values("transfer-encoding").next().is_none();
+    let asks_to_close = fields.values("connection").any(|value| has_token(value, "close"));
+    let keep_alive = version == 1 && !lasts && !asks_to_close;
+    let body = if lasts { BodyLength::None } else { response_length(&fields, method, status)? };
+    Ok(Some(Response { status, fields, body, lasts, keep_alive }))
 }
 
-/// RFC 9112, 6.3. A body that lasts until the connection closes isn't known here: Anode never sends one.
+/// RFC 9112, 6.3.
 fn response_length(fields: &Fields, method: Method, status: u16) -> Result<BodyLength, Refusal> {
     if !body_allowed(method, status) {
         return Ok(BodyLength::None);

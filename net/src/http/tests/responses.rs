@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 
-use crate::http::client::{RequestHead, Response, parse_response};
+use crate::http::client::{RequestHead, Response, parse_any_response, parse_response};
 use crate::http::{BodyLength, Limits, Method, ResponseHead, Stamp, body_allowed, parse_head};
 
 const STAMP: Stamp<'_> =
@@ -124,4 +124,29 @@ fn a_request_is_written_as_it_is_read() {
     let head = parse_head(&mut buffer, &Limits::default()).expect("accepted").expect("complete");
     assert_eq!((head.method, head.path(), head.query()), (Method::Put, "/b/a%20b", Some("x=y")));
     assert_eq!((head.host(), head.header("x")), ("h", Some("a  b")));
+}
+
+#[test]
+fn older_servers_are_understood_where_they_may_be() {
+    for (head, lasts, length) in [
+        ("HTTP/1.0 200 OK\r\nServer: x\r\n\r\n", true, BodyLength::None),
+        ("HTTP/1.1 200 OK\r\nConnection: keep-alive\r\n\r\n", true, BodyLength::None),
+        ("HTTP/1.0 200 OK\r\nContent-Length: 3\r\n\r\n", false, BodyLength::Length(3)),
+        ("HTTP/1.0 204 No Content\r\n\r\n", false, BodyLength::None),
+    ] {
+        assert!(parse_response(&mut BytesMut::from(head), Method::Post).is_err() || !lasts);
+        let mut buffer = BytesMut::from(head);
+        let response = parse_any_response(&mut buffer, Method::Post).unwrap().unwrap();
+        assert_eq!((response.lasts_until_closed(), response.body_length()), (lasts, length));
+        assert!(!response.keep_alive(), "{head}");
+    }
+    for ambiguous in [
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+        "HTTP/2.0 200 OK\r\n\r\n",
+    ] {
+        let mut buffer = BytesMut::from(ambiguous);
+        assert!(parse_any_response(&mut buffer, Method::Post).is_err(), "{ambiguous}");
+    }
 }
