@@ -28,6 +28,7 @@ use crate::{
     lifecycle, limits,
     mesh::{Access, Answer, Ask, AskError, Message, ObjectFound, PinId},
     meta::{MetaRecords, MetaView},
+    notification,
     quota::{self, Quotas},
     scrub,
     shard::{META_GROUP, Shard},
@@ -65,6 +66,8 @@ pub(crate) struct Holdings<H: Host> {
     pub(crate) lifecycle: Cell<lifecycle::Work>,
     /// What it keeps for quotas, where it holds the meta group.
     pub(crate) quotas: Quotas,
+    /// What was done for the targets of notifications since the start, by their names.
+    pub(crate) deliveries: RefCell<BTreeMap<String, notification::Work>>,
     busy: Rc<Cell<usize>>,
     cache: Rc<ChunkCache>,
     pins: RefCell<BTreeMap<PinId, Pin>>,
@@ -91,6 +94,7 @@ impl<H: Host> Holdings<H> {
             scrubbed: Cell::default(),
             lifecycle: Cell::default(),
             quotas: Quotas::default(),
+            deliveries: RefCell::default(),
             busy: Rc::default(),
             pins: RefCell::default(),
             pin_next: Cell::default(),

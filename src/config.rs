@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod file;
 pub mod period;
+pub mod webhook;
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -41,6 +42,10 @@ pub struct Settings {
     pub scrub: Option<ScrubPlan>,
     /// How often lifecycle looks through the buckets that have rules; never where there is none.
     pub lifecycle_period: Option<Duration>,
+    /// Who is told of events.
+    pub webhooks: Vec<webhook::Webhook>,
+    /// Certificates that are trusted beside the machine's, where the node asks other servers.
+    pub ca_file: Option<PathBuf>,
     /// Who may read metrics.
     pub metrics: Exposure,
     /// How logs are written.
@@ -168,6 +173,8 @@ impl Settings {
             tls,
             scrub: scrub(flags, &file.scrub)?,
             lifecycle_period: lifecycle_period(flags, &file.lifecycle),
+            webhooks: webhook::merge(flags, file.notification.webhook)?,
+            ca_file: flags.ca_file.clone().or(file.ca_file),
             metrics: flags.metrics.or(file.metrics).unwrap_or_default(),
             log: LogSettings {
                 format: flags.log_format.or(file.log.format).unwrap_or_default(),

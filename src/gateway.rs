@@ -154,14 +154,14 @@ async fn dispatch<H: Host>(
         Operation::PostObject(post) => post::post(exchange, caller, post).await,
         Operation::GetObject(read) => get::get(&shard, caller, read, get::Want::Body).await,
         Operation::HeadObject(read) => get::get(&shard, caller, read, get::Want::Head).await,
-        Operation::DeleteObject(delete) => delete::one(&shard, delete).await,
-        Operation::CopyObject(copy) => copy::object(&shard, caller, copy).await,
+        Operation::DeleteObject(delete) => delete::one(exchange, caller, delete).await,
+        Operation::CopyObject(copy) => copy::object(exchange, caller, copy).await,
         Operation::GetObjectAttributes(query) => {
             attributes::attributes(&shard, caller, query).await
         }
         Operation::GetObjectTagging(of) => tagging::get(&shard, of).await,
         Operation::PutObjectTagging(put) => tagging::put(exchange, caller, put).await,
-        Operation::DeleteObjectTagging(of) => tagging::delete(&shard, of).await,
+        Operation::DeleteObjectTagging(of) => tagging::delete(exchange, caller, of).await,
         Operation::GetObjectRetention(of) => lock::get_retention(&shard, of).await,
         Operation::PutObjectRetention(put) => lock::put_retention(exchange, caller, put).await,
         Operation::GetObjectLegalHold(of) => lock::get_legal_hold(&shard, of).await,

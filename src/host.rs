@@ -51,6 +51,12 @@ pub trait Host: Clone + 'static {
     /// Listens; every shard of a node listens on the same address.
     async fn listen(&self, address: SocketAddr)
     -> Result<Self::Listener, anode_net::stream::Error>;
+    /// Looks up where a host of the network is.
+    async fn resolve(
+        &self,
+        name: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, anode_net::stream::Error>;
     /// Connects to a peer.
     async fn connect(&self, address: SocketAddr) -> Result<Self::Stream, anode_net::stream::Error>;
     /// Sends to a shard of this node; messages between two shards keep their order. Waits while the queue is full.

@@ -4,6 +4,8 @@ pub mod config;
 pub mod layout;
 pub mod lifecycle;
 pub mod limits;
+pub mod notification;
+pub mod outbound;
 pub mod preflight;
 pub mod credentials;
 pub mod observe;

@@ -20,6 +20,8 @@ use crate::{
     host::Host,
     limits,
     mesh::{Answer, Ask, AskError},
+    meta::BucketView,
+    notification::notice_of_expiry,
     shard::{META_GROUP, Shard},
 };
 
@@ -99,7 +101,7 @@ async fn pass<H: Host>(shard: &Shard<H>) -> Result<Work, AskError> {
     for bucket in meta.buckets.values() {
         let Some(lifecycle) = &bucket.configurations.lifecycle else { continue };
         for group in shard.own_groups().into_iter().filter(|group| *group != META_GROUP) {
-            versions(shard, (group, bucket.record.id), lifecycle, &mut work).await?;
+            versions(shard, (group, bucket), lifecycle, &mut work).await?;
             uploads(shard, (group, bucket.record.id), lifecycle, &mut work).await?;
             if shard.is_draining() {
                 return Ok(work);
@@ -111,10 +113,11 @@ async fn pass<H: Host>(shard: &Shard<H>) -> Result<Work, AskError> {
 
 async fn versions<H: Host>(
     shard: &Shard<H>,
-    (group, bucket): (GroupId, BucketId),
+    (group, view): (GroupId, &BucketView),
     lifecycle: &Lifecycle,
     work: &mut Work,
 ) -> Result<(), AskError> {
+    let bucket = view.record.id;
     let mut start = Some(Position::start());
     let mut at = AtKey::default();
     while let Some(from) = start {
@@ -134,7 +137,7 @@ async fn versions<H: Host>(
         if start.is_none() {
             due.leave(&mut at, lifecycle, bucket, now_ms);
         }
-        carry_out(shard, group, due, work).await?;
+        carry_out(shard, (group, view), due, work).await?;
         shard.host().sleep(limits::LIFECYCLE_PAUSE).await;
     }
     Ok(())
@@ -210,16 +213,21 @@ impl Due {
 
 async fn carry_out<H: Host>(
     shard: &Shard<H>,
-    group: GroupId,
+    (group, seen): (GroupId, &BucketView),
     mut due: Due,
     work: &mut Work,
 ) -> Result<(), AskError> {
     if due.deletes.is_empty() {
         return Ok(());
     }
+    // Who is to be told may have changed since the walk began.
+    let meta = shard.meta();
+    let bucket = meta.buckets.get(&seen.record.name);
+    let bucket = bucket.filter(|bucket| bucket.record.id == seen.record.id);
     for delete in &mut due.deletes {
         // Of the delete marker that it may make.
         delete.nonce = shard.random_u64();
+        delete.notice = bucket.and_then(|bucket| notice_of_expiry(shard, bucket, &delete.key));
     }
     let is_current: Vec<bool> =
         due.deletes.iter().map(|delete| delete.version == WantedVersion::Current).collect();

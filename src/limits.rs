@@ -123,6 +123,36 @@ pub const LIFECYCLE_PAUSE: Duration = Duration::from_millis(5);
 /// Versions or uploads that it looks at in one step, and deletes with one command at most.
 pub const LIFECYCLE_PAGE: usize = 100;
 
+/// How long a request to another server may take until its answer is there whole.
+pub const OUTBOUND_WAIT: Duration = Duration::from_secs(10);
+/// How long one of its addresses may take to accept a connection.
+pub const OUTBOUND_CONNECT_WAIT: Duration = Duration::from_secs(3);
+/// Addresses of a server that are tried.
+pub const OUTBOUND_ADDRESS_COUNT_MAX: usize = 3;
+/// Look-ups of names that a shard has under way.
+pub const OUTBOUND_LOOKUP_COUNT_MAX: usize = 64;
+/// Interim answers (100 to 199) before the one that counts.
+pub const OUTBOUND_INTERIM_COUNT_MAX: usize = 8;
+/// The body of an answer, in bytes.
+pub const OUTBOUND_BODY_BYTES_MAX: usize = 1 << 20;
+/// How long to wait before a failed request is sent again, at first.
+pub const OUTBOUND_RETRY_MIN: Duration = Duration::from_millis(500);
+/// How long at most.
+pub const OUTBOUND_RETRY_MAX: Duration = Duration::from_secs(30);
+
+/// Targets of notifications.
+pub const TARGET_COUNT_MAX: usize = 64;
+/// Events that a group keeps for a target, when nobody says otherwise.
+pub const EVENT_QUEUE_COUNT_DEFAULT: u64 = 100_000;
+/// How often it is looked whether the node is to stop while there are no events.
+pub const EVENT_POLL: Duration = Duration::from_secs(1);
+/// Events that are delivered before it is agreed on that they were.
+pub const EVENT_RUN_COUNT_MAX: usize = 100;
+/// How long that may take: what was delivered and not agreed on is delivered again after a crash.
+pub const EVENT_RUN_WAIT: Duration = Duration::from_secs(1);
+/// How often it is said that a target can't be reached, or that events were dropped.
+pub const EVENT_LOG_PERIOD: Duration = Duration::from_mins(5);
+
 const _: () = assert!(0 < READ_AHEAD_COUNT_MIN && READ_AHEAD_COUNT_MIN <= READ_AHEAD_COUNT_MAX);
 const _: () = assert!(SCRUB_RATE_MIN <= SCRUB_RATE_DEFAULT);
 const _: () =

@@ -64,12 +64,16 @@ fn check(settings: &Settings) -> Result<(), String> {
         }
         None => println!("tls          none (HTTP)"),
     }
+    for webhook in &settings.webhooks {
+        println!("webhook      {} {}", webhook.name, webhook.url);
+    }
     println!("metrics      {:?}", settings.metrics);
     println!("log          {:?}, {}", settings.log.format, settings.log.filter);
     observe::check(&settings.log).map_err(|error| error.to_string())?;
     serve::read_tls(settings)?;
     anode::credentials::Credentials::configured(&settings.credentials)?;
     serve::read_master_keys(settings)?;
+    anode::notification::Targets::read(settings)?;
     preflight::check(settings)?;
     println!("The configuration can be used.");
     Ok(())

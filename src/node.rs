@@ -36,7 +36,7 @@ use crate::{
     layout::Layout,
     lifecycle, limits,
     mesh::Message,
-    outage, quota,
+    notification, outage, quota,
     scrub::{self, Damage},
     shard::{META_GROUP, Phase, Settings, Shard},
     space,
@@ -235,6 +235,7 @@ async fn recover<H: Host>(
     if let Some(period) = shard.settings().lifecycle_period {
         host.spawn("lifecycle", lifecycle::run(shard.clone(), period));
     }
+    notification::start(shard);
     if let Some(plan) = shard.settings().scrub {
         let reads_superblock = layout.shards.iter().position(|(_, index)| *index == volume_index)
             == Some(host.shard());

@@ -22,6 +22,7 @@ use anode::{
     host::glommio::{Cores, run_alone, run_shards},
     layout::{self, Layout},
     node::{self, Event, Supervisor},
+    notification::Targets,
     observe, preflight,
     scrub::Damage,
     shard,
@@ -74,6 +75,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
     let certificate = read_tls(settings)?;
     let credentials = Credentials::configured(&settings.credentials)?;
     let master_keys = read_master_keys(settings)?;
+    let targets = Targets::read(settings)?;
     let volumes: Vec<String> =
         settings.data.iter().map(|path| path.display().to_string()).collect();
     let cores = Cores::allowed();
@@ -100,6 +102,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         plain_customer_keys: settings.plain_customer_keys,
         scrub: settings.scrub,
         lifecycle_period: settings.lifecycle_period,
+        targets,
         metrics: settings.metrics,
         started_ms,
         timing: anode_shards::group::Timing::default(),

@@ -41,6 +41,7 @@ use crate::{
     mesh::{Answer, Ask, AskError, Message},
     meta::MetaView,
     metrics::{Counts, Exposure, Surveys},
+    notification::Targets,
     outage::Volumes,
     scrub::ScrubPlan,
     space::Refusing,
@@ -78,6 +79,8 @@ pub struct Settings {
     pub scrub: Option<ScrubPlan>,
     /// How often lifecycle looks through the buckets that have rules; never where there is none.
     pub lifecycle_period: Option<Duration>,
+    /// Who can be told of events.
+    pub targets: Targets,
     /// Who may read metrics.
     pub metrics: Exposure,
     /// When the process started, in milliseconds since 1970.

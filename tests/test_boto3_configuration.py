@@ -33,7 +33,6 @@ NOT_IMPLEMENTED = [
     ("GET", "inventory"),
     ("GET", "metrics"),
     ("GET", "analytics"),
-    ("PUT", "notification"),
     ("PUT", "replication"),
 ]
 NOT_IMPLEMENTED_OF_OBJECTS = [

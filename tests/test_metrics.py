@@ -22,7 +22,7 @@ import other_address
 import wire
 from clients import s3_client
 from content import content
-from node import ROOT, Node
+from node import ROOT, Node, free_port
 from signing import Request
 
 OPENMETRICS = {"accept": "application/openmetrics-text;version=1.0.0;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1"}
@@ -83,8 +83,8 @@ def full_name(family: Metric) -> str:
 
 @pytest.fixture
 def busy(make_node: Callable[..., Node]) -> tuple[Node, BaseClient]:
-    """A node that nobody else asks, with the bucket `metrics`."""
-    node = make_node()
+    """A node that nobody else asks, with the bucket `metrics`, and a target of notifications that is never there."""
+    node = make_node("--notification-webhook", f"absent=http://127.0.0.1:{free_port()}/")
     node.start()
     s3 = s3_client(node)
     s3.create_bucket(Bucket="metrics")
@@ -107,6 +107,12 @@ def work(s3: BaseClient) -> None:
 
 def test_what_is_shown_is_what_is_documented(busy: tuple[Node, BaseClient]) -> None:
     node, s3 = busy
+    rule = {"QueueArn": "arn:anode:sqs::absent:webhook", "Events": ["s3:ObjectCreated:*"]}
+    s3.put_bucket_notification_configuration(
+        Bucket="metrics",
+        NotificationConfiguration={"QueueConfigurations": [rule]},
+        SkipDestinationValidation=True,
+    )
     work(s3)
     expected, families = documented(), scrape(node)
     assert {full_name(family) for family in families} == set(expected)

@@ -15,6 +15,7 @@ use crate::object::{
 };
 use crate::{
     acl::Acl,
+    event::{Notice, RemoveEvents},
     iam::ChangeIam,
     lock::{Leave, Retention},
     quota::Amount,
@@ -91,6 +92,9 @@ pub enum Command {
     /// A step of such a round.
     #[n(20)]
     Allot(#[n(0)] Allot),
+    /// Removes events that were delivered, or that nobody is to hear of any more.
+    #[n(21)]
+    RemoveEvents(#[n(0)] RemoveEvents),
 }
 
 /// See [`Command::CreateBucket`].
@@ -158,6 +162,9 @@ pub struct PutObject {
     #[n(5)]
     #[cbor(default)]
     pub nonce: u64,
+    /// Who is told of it, where anybody is.
+    #[n(6)]
+    pub notice: Option<Box<Notice>>,
     /// The bytes of [`Body::Inline`]: the body of the log's record.
     #[cbor(skip)]
     pub inline: Bytes,
@@ -193,6 +200,9 @@ pub struct DeleteObject {
     /// When what is meant was written, where nothing else is to be deleted: what was written since stays.
     #[n(7)]
     pub seen_ms: Option<u64>,
+    /// Who is told of it, where anybody is.
+    #[n(8)]
+    pub notice: Option<Box<Notice>>,
 }
 
 impl DeleteObject {
@@ -240,6 +250,9 @@ pub struct Amend {
     /// What becomes of it.
     #[n(3)]
     pub change: Amendment,
+    /// Who is told of it, where anybody is.
+    #[n(4)]
+    pub notice: Option<Box<Notice>>,
 }
 
 /// What can be changed of a version.
@@ -388,6 +401,9 @@ pub struct CompleteUpload {
     /// The retention that the object gets where the upload asked for none.
     #[n(8)]
     pub default_retention: Option<Retention>,
+    /// Who is told of it, where anybody is.
+    #[n(9)]
+    pub notice: Option<Box<Notice>>,
 }
 
 /// A part as a completion names it.
@@ -527,6 +543,9 @@ impl fmt::Display for Command {
             Self::NumberRound(above) => write!(f, "NumberRound above {above}"),
             Self::Allot(allot) => {
                 write!(f, "Allot {} {:?} in round {}", allot.bucket, allot.step, allot.round)
+            }
+            Self::RemoveEvents(remove) => {
+                write!(f, "RemoveEvents of {:?} to {:x}", remove.target, remove.last)
             }
             Self::Amend(amend) => write!(f, "Amend {}/{:?}", amend.bucket, amend.key),
         }

@@ -7,6 +7,7 @@
 pub mod acl;
 pub mod command;
 pub mod encryption;
+pub mod event;
 pub mod group;
 pub mod iam;
 pub mod keeper;

@@ -49,6 +49,10 @@ const _: () = {
 
 /// The longest configuration of a bucket, in bytes.
 pub const CONFIGURATION_BYTES_MAX: usize = 256 << 10;
+/// The longest name of a target of events, in bytes.
+pub const TARGET_NAME_BYTES_MAX: usize = 64;
+/// Events that one command removes.
+pub const EVENTS_REMOVED_MAX: usize = 1000;
 /// The longest name of a record of IAM, in bytes.
 pub const IAM_NAME_BYTES_MAX: usize = 512;
 /// The longest record of IAM, in bytes.

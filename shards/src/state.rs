@@ -16,6 +16,7 @@ use anode_disk::{
     wal::GroupId,
 };
 use bytes::Bytes;
+use tokio::sync::watch;
 
 use crate::{
     command::{Command, Refusal, Reply},
@@ -46,6 +47,7 @@ mod bucket;
 mod content;
 mod damage;
 mod draft;
+mod events;
 mod iam;
 pub(crate) mod keys;
 mod list;
@@ -75,6 +77,8 @@ pub struct State<D: Directory> {
     moves: Cell<u64>,
     tally: Tally,
     allowances: Allowances,
+    /// How often events were recorded.
+    events_recorded: watch::Sender<u64>,
 }
 
 /// The index key of the Raft state that each applied entry carries: last applied log id and membership.
@@ -85,16 +89,16 @@ pub fn meta_key(group: GroupId) -> Bytes {
 impl<D: Directory> State<D> {
     /// The state of `group` in a shard's storage. Reads nothing yet.
     pub fn open(group: GroupId, storage: Rc<Storage<D>>, staging: Rc<Staging<D>>) -> Self {
-        let pins = Rc::new(Pins::default());
         Self {
             group,
             storage,
             staging,
-            pins,
+            pins: Rc::new(Pins::default()),
             part_bytes_min: PART_BYTES_MIN,
             moves: Cell::default(),
             tally: Tally::default(),
             allowances: Allowances::default(),
+            events_recorded: watch::Sender::default(),
         }
     }
 
@@ -116,10 +120,15 @@ impl<D: Directory> State<D> {
         let mut draft = Draft::default();
         let decided = self.decide_within_quota(command, &mut draft).await?;
         self.count_condemned(&mut draft).await?;
+        if !draft.events.is_empty() {
+            // Boxed, for else every command would keep room for it.
+            Box::pin(self.queue_events(&mut draft)).await?;
+        }
         let usage = self.count_usage(&mut draft).await?;
         let counts = self.counts(&draft).await?;
         let moves = u64::from(draft.moves_versions);
         let allotted = draft.allotted;
+        let records_events = draft.records_events;
         // From here to the write nothing awaits: what was checked still holds.
         let (reply, mut batch) =
             match decided.and_then(|reply| self.claim(draft, counts).map(|batch| (reply, batch))) {
@@ -134,6 +143,9 @@ impl<D: Directory> State<D> {
         batch.put(key, Entry { value, payload: Payload::None });
         self.storage.index.write(batch);
         self.moves.set(self.moves.get() + moves);
+        if records_events {
+            self.events_recorded.send_modify(|count| *count += 1);
+        }
         Ok(reply)
     }
 
@@ -144,6 +156,9 @@ impl<D: Directory> State<D> {
         let mut draft = Draft::default();
         let decided = self.decide_within_quota(command, &mut draft).await?;
         self.count_condemned(&mut draft).await?;
+        if !draft.events.is_empty() {
+            Box::pin(self.queue_events(&mut draft)).await?;
+        }
         let is_of_quota =
             |refusal: &Refusal| matches!(refusal, Refusal::OverQuota { .. } | Refusal::Uncounted);
         Ok(decided.err().filter(is_of_quota))
@@ -209,6 +224,7 @@ impl<D: Directory> State<D> {
             Command::Configure(set) => self.configure(set, draft).await,
             Command::ChangeIam(change) => self.change_iam(change, draft).await,
             Command::PutMasterKey(key) => self.put_master_key(key, draft).await,
+            Command::RemoveEvents(remove) => Box::pin(self.remove_events(remove, draft)).await,
             Command::Amend(amend) => Box::pin(self.amend(amend, draft)).await,
             Command::NumberRound(above) => self.number_round(*above, draft).await,
             Command::Allot(allot) => self.allot(allot, draft).await,

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use super::period::Period;
+use super::{period::Period, webhook::Named};
 use crate::metrics::Exposure;
 
 const EXAMPLES: &str = "\
@@ -222,6 +222,28 @@ pub struct Serve {
     /// How often expired objects, versions and uploads are looked for, for instance 1h or 10m; off for never [default: 1h]
     #[arg(long, env = "ANODE_LIFECYCLE_PERIOD", value_name = "PERIOD")]
     pub lifecycle_period: Option<Period>,
+
+    /// Who is told of events by HTTP: NAME=URL, once a webhook; buckets name it `arn:anode:sqs::NAME:webhook`
+    #[arg(
+        long,
+        env = "ANODE_NOTIFICATION_WEBHOOK",
+        value_name = "NAME=URL",
+        value_delimiter = ','
+    )]
+    pub notification_webhook: Vec<Named>,
+
+    /// A file with the token that a webhook is sent as `Authorization: Bearer`
+    #[arg(
+        long,
+        env = "ANODE_NOTIFICATION_TOKEN_FILE",
+        value_name = "NAME=FILE",
+        value_delimiter = ','
+    )]
+    pub notification_token_file: Vec<Named>,
+
+    /// Certificates in PEM that are trusted beside those of the machine, where the node asks other servers
+    #[arg(long, env = "ANODE_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
 
     /// Who may read /metrics: whoever connects from this machine, everybody, nobody [default: loopback]
     #[arg(long, env = "ANODE_METRICS", value_enum, value_name = "WHO")]

@@ -41,6 +41,10 @@ pub struct File {
     pub drain_seconds: Option<u64>,
     /// Certificate and key.
     pub tls: Option<Tls>,
+    /// Certificates that are trusted beside the machine's.
+    pub ca_file: Option<PathBuf>,
+    /// Notifications.
+    pub notification: Notification,
     /// Scrub.
     pub scrub: Scrub,
     /// Lifecycle.
@@ -75,6 +79,36 @@ pub struct Website {
 pub struct Lifecycle {
     /// How often it looks.
     pub period: Option<Period>,
+}
+
+/// The table `[notification]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Notification {
+    /// The tables `[[notification.webhook]]`.
+    pub webhook: Vec<Webhook>,
+}
+
+/// A table `[[notification.webhook]]`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Webhook {
+    /// What configurations of buckets call it.
+    pub name: String,
+    /// Where events are sent.
+    pub url: String,
+    /// What is sent as `Authorization: Bearer`.
+    pub auth_token: Option<String>,
+    /// A file with that.
+    pub auth_token_file: Option<PathBuf>,
+    /// How many events a group keeps for it.
+    pub queue_limit: Option<u64>,
+}
+
+impl std::fmt::Debug for Webhook {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Webhook").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 /// The table `[scrub]`.

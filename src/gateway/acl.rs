@@ -5,7 +5,7 @@ use anode_net::{
     s3::{
         self, ErrorCode,
         acl::{Acl, Asked, Scope, Written},
-        configuration::ConfigurationKind,
+        configuration::{ConfigurationKind, notification::Occurrence},
         parameters::{OfObject, PutAcl},
     },
 };
@@ -17,6 +17,7 @@ use crate::{
     exchange::{Exchange, Response},
     host::Host,
     meta::BucketView,
+    notification,
     shard::Shard,
 };
 
@@ -71,9 +72,10 @@ pub async fn put<H: Host>(
         let after = ownership::stored(&acl, bucket_owner);
         // Whoever may replace this ACL may not replace that of an object which was put in its place meanwhile.
         let change = Amendment::Acl(found.object.acl, after);
+        let notice = notification::notice(exchange, caller, (&bucket, key), Occurrence::AclPut);
         let (bucket, key) = (put.bucket.clone(), key.clone());
         let of = OfObject { bucket, key, version: put.version.clone() };
-        version = amend(&shard, &of, change).await?;
+        version = amend(&shard, &of, (change, notice)).await?;
     }
     Ok(Response::empty(version::head_with(ResponseHead::new(200), version)))
 }

@@ -190,7 +190,7 @@ fn check_location<H: Host>(shard: &Shard<H>, location: Option<&str>) -> Result<(
     }
 }
 
-fn region<H: Host>(shard: &Shard<H>) -> String {
+pub(crate) fn region<H: Host>(shard: &Shard<H>) -> String {
     shard.settings().region.clone().unwrap_or_else(|| REGION_DEFAULT.to_owned())
 }
 

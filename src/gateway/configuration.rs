@@ -5,7 +5,10 @@ use anode_net::{
     policy::Policy,
     s3::{
         self, ErrorCode,
-        configuration::{ConfigurationKind, Configurations, Verb, ownership::Ownership},
+        configuration::{
+            ConfigurationKind, Configurations, Verb, notification::Notification,
+            ownership::Ownership,
+        },
         operation::Configure,
         xml::write::Document,
     },
@@ -22,6 +25,7 @@ use crate::{
     exchange::{Exchange, Response},
     host::Host,
     meta::BucketView,
+    notification,
     shard::{META_GROUP, Shard},
 };
 
@@ -43,6 +47,10 @@ pub async fn answer<H: Host>(
             let mut after = bucket.configurations.clone();
             after.set(asked.kind, &body)?;
             check(&shard, &bucket, asked, &after)?;
+            if asked.kind == ConfigurationKind::Notification {
+                // Boxed, for else every configuration would keep room for it.
+                return Box::pin(put_notification(exchange, &bucket, after.notification)).await;
+            }
             let body = match &mut after.lifecycle {
                 Some(lifecycle) if asked.kind == ConfigurationKind::Lifecycle => {
                     lifecycle.name_rules(|| format!("{:032x}", shard.random_u128()));
@@ -50,11 +58,7 @@ pub async fn answer<H: Host>(
                 }
                 Some(_) | None => body,
             };
-            if body.len() > CONFIGURATION_BYTES_MAX {
-                let most = CONFIGURATION_BYTES_MAX.to_string();
-                let long = s3::Error::new(ErrorCode::MaxMessageLengthExceeded);
-                return Err(long.field("MaxMessageLengthBytes", most));
-            }
+            check_length(&body)?;
             if asked.kind == ConfigurationKind::Quota {
                 let hard = after.quota.and_then(|quota| quota.hard);
                 Box::pin(quota::set(&shard, &bucket, Some(&body), hard)).await?;
@@ -72,6 +76,38 @@ pub async fn answer<H: Host>(
             Ok(Response::empty(ResponseHead::new(204)))
         }
     }
+}
+
+/// Sets who is told of what happens, once they can be told; nobody is told where the document names nobody.
+async fn put_notification<H: Host>(
+    exchange: &Exchange<'_, H>,
+    bucket: &BucketView,
+    rules: Option<Notification>,
+) -> Result<Response<H>, s3::Error> {
+    let shard = &exchange.shard;
+    let document = match rules {
+        Some(mut rules) => {
+            notification::check(exchange, &bucket.record.name, &rules).await?;
+            rules.name_rules(|| format!("{:032x}", shard.random_u128()));
+            Some(rules.document())
+        }
+        None => None,
+    };
+    let kind = ConfigurationKind::Notification;
+    if document.is_some() || bucket.configurations.notification.is_some() {
+        check_length(document.as_deref().unwrap_or_default())?;
+        set(shard, bucket, kind, document.as_deref()).await?;
+    }
+    Ok(Response::empty(ResponseHead::new(kind.put_status())))
+}
+
+fn check_length(document: &[u8]) -> Result<(), s3::Error> {
+    if document.len() <= CONFIGURATION_BYTES_MAX {
+        return Ok(());
+    }
+    let most = CONFIGURATION_BYTES_MAX.to_string();
+    let long = s3::Error::new(ErrorCode::MaxMessageLengthExceeded);
+    Err(long.field("MaxMessageLengthBytes", most))
 }
 
 /// Answers `GetBucketPolicyStatus`.
@@ -121,6 +157,7 @@ fn check<H: Host>(
         | ConfigurationKind::ObjectLock
         | ConfigurationKind::Lifecycle
         | ConfigurationKind::Website
+        | ConfigurationKind::Notification
         | ConfigurationKind::Encryption
         | ConfigurationKind::Quota
         | ConfigurationKind::Cors

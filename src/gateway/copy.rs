@@ -7,6 +7,7 @@ use anode_net::{
     http::ResponseHead,
     s3::{
         self, ErrorCode,
+        configuration::notification::Occurrence,
         copy::{CopySource, check_size},
         encryption::CustomerKey,
         headers::ObjectHeaders,
@@ -30,14 +31,21 @@ use super::{
     read::{ObjectReader, Stretch},
     record, version,
 };
-use crate::{authorize::Caller, exchange::Response, host::Host, shard::Shard};
+use crate::{
+    authorize::Caller,
+    exchange::{Exchange, Response},
+    host::Host,
+    notification,
+    shard::Shard,
+};
 
 /// Copies an object.
 pub async fn object<H: Host>(
-    shard: &Shard<H>,
+    exchange: &Exchange<'_, H>,
     caller: &Caller,
     copy: &parameters::CopyObject,
 ) -> Result<Response<H>, s3::Error> {
+    let shard = &exchange.shard;
     let bucket = find_bucket(shard, &copy.bucket)?;
     let acl = ownership::of_new(shard, caller, &bucket, copy.acl.as_ref())?;
     let found = source(shard, caller, &copy.source, copy.source_key.as_deref()).await?;
@@ -80,6 +88,7 @@ pub async fn object<H: Host>(
         condition: record::write_condition(&copy.condition),
         contents: ingested.0.contents.clone(),
         nonce: shard.random_u64(),
+        notice: notification::notice(exchange, caller, (&bucket, &copy.key), Occurrence::Copy),
         inline: ingested.0.inline.clone(),
     };
     let target = Target { bucket: &copy.bucket, key: &copy.key };

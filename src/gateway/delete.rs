@@ -14,6 +14,7 @@ use crate::{
     exchange::{Exchange, Response},
     host::Host,
     mesh::AskError,
+    notification::{Chances, notice},
     permission::check_key,
     shard::Shard,
 };
@@ -32,9 +33,11 @@ enum BatchError {
 
 /// Deletes one object: 204 also where there was none.
 pub async fn one<H: Host>(
-    shard: &Shard<H>,
+    exchange: &Exchange<'_, H>,
+    caller: &Caller,
     delete: &parameters::DeleteObject,
 ) -> Result<Response<H>, s3::Error> {
+    let shard = &exchange.shard;
     let bucket = find_bucket(shard, &delete.bucket)?;
     let sent = delete.version.sent();
     // A version that no version here could be is deleted already.
@@ -50,6 +53,7 @@ pub async fn one<H: Host>(
         nonce: shard.random_u64(),
         bypasses_governance: delete.bypasses_governance,
         seen_ms: None,
+        notice: notice(exchange, caller, (&bucket, &delete.key), Chances::DELETION),
     };
     let group = shard.group_of(bucket.record.id, &delete.key);
     let reply = shard.propose(group, Command::DeleteObject(command), None).await?;
@@ -91,6 +95,7 @@ pub async fn many<H: Host>(
                     nonce: shard.random_u64(),
                     bypasses_governance: delete.bypasses_governance,
                     seen_ms: None,
+                    notice: notice(exchange, caller, (&bucket, &object.key), Chances::DELETION),
                 };
                 batches
                     .entry(shard.group_of(bucket.record.id, &object.key))

@@ -107,7 +107,7 @@ pub async fn put_retention<H: Host>(
     }
     let leave = Leave { now_ms, bypasses_governance: put.bypasses_governance };
     let change = Amendment::Retention(retention.map(stored), leave);
-    let version = amend(&shard, object, change).await?;
+    let version = amend(&shard, object, (change, None)).await?;
     Ok(Response::empty(version::head_with(ResponseHead::new(200), version)))
 }
 
@@ -121,7 +121,7 @@ pub async fn put_legal_hold<H: Host>(
     check_lockable(&shard, &put.object)?;
     let body = payload::document(exchange, caller, put.md5, put.checksum).await?;
     let is_on = lock::read_legal_hold(&body)?;
-    let version = amend(&shard, &put.object, Amendment::LegalHold(is_on)).await?;
+    let version = amend(&shard, &put.object, (Amendment::LegalHold(is_on), None)).await?;
     Ok(Response::empty(version::head_with(ResponseHead::new(200), version)))
 }
 

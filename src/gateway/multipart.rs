@@ -6,7 +6,9 @@ use anode_net::{
     checksum::{self, Algorithm, Kind, Md5},
     http::ResponseHead,
     s3::{
-        self, ErrorCode, parameters,
+        self, ErrorCode,
+        configuration::notification::Occurrence,
+        parameters,
         xml::{self, ChecksumText, requests},
     },
 };
@@ -32,6 +34,7 @@ use crate::{
     limits,
     mesh::{Answer, Ask},
     meta::BucketView,
+    notification,
     shard::Shard,
 };
 
@@ -276,6 +279,12 @@ pub async fn complete<H: Host>(
         condition: record::write_condition(&complete.condition),
         now_ms: shard.now_ms(),
         default_retention: lock::default_retention(&view, shard.now_ms()),
+        notice: notification::notice(
+            exchange,
+            caller,
+            (&view, &complete.key),
+            Occurrence::CompleteMultipartUpload,
+        ),
     };
     let command = Command::CompleteUpload(Box::new(command));
     let reply = quota::propose(&shard, &view, group, (command, None)).await?;

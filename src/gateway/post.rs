@@ -7,6 +7,7 @@ use anode_net::{
     http::{FormDecoded, FormDecoder, FormError},
     s3::{
         self, ErrorCode, Form, Headers,
+        configuration::notification::Occurrence,
         encryption::Wanted,
         operation::{Answer, Kind, Route},
         parameters::{PostObject, Success, post},
@@ -69,7 +70,7 @@ pub async fn post<H: Host>(
     caller: &Caller,
     post: &PostObject,
 ) -> Result<Response<H>, s3::Error> {
-    let written = put::store(exchange, caller, &post.put).await?;
+    let written = put::store(exchange, caller, (&post.put, Occurrence::Post)).await?;
     let (bucket, key) = (&post.put.bucket, &post.put.key);
     let location = location(exchange, key);
     let (stored, head) = (&written.stored, |status| written.head(status, &post.put));

@@ -1,6 +1,10 @@
 //! S3: `PutObject`.
 
-use anode_net::{checksum::Algorithm, http::ResponseHead, s3};
+use anode_net::{
+    checksum::Algorithm,
+    http::ResponseHead,
+    s3::{self, configuration::notification::Occurrence},
+};
 use anode_shards::{
     command::{Command, PutObject, Reply, Stored},
     encryption::Encryption,
@@ -21,6 +25,7 @@ use crate::{
     exchange::{Exchange, Response},
     host::Host,
     meta::BucketView,
+    notification,
     shard::Shard,
 };
 
@@ -30,7 +35,7 @@ pub async fn put<H: Host>(
     caller: &Caller,
     put: &s3::parameters::PutObject,
 ) -> Result<Response<H>, s3::Error> {
-    let written = store(exchange, caller, put).await?;
+    let written = store(exchange, caller, (put, Occurrence::Put)).await?;
     Ok(Response::empty(written.head(200, put)))
 }
 
@@ -60,7 +65,7 @@ impl Written {
 pub(crate) async fn store<H: Host>(
     exchange: &mut Exchange<'_, H>,
     caller: &Caller,
-    put: &s3::parameters::PutObject,
+    (put, occurrence): (&s3::parameters::PutObject, Occurrence),
 ) -> Result<Written, s3::Error> {
     let shard = exchange.shard.clone();
     let bucket = find_bucket(&shard, &put.bucket)?;
@@ -110,6 +115,7 @@ pub(crate) async fn store<H: Host>(
         condition: record::write_condition(&put.condition),
         contents: ingested.0.contents.clone(),
         nonce: shard.random_u64(),
+        notice: notification::notice(exchange, caller, (&bucket, &put.key), occurrence),
         inline: ingested.0.inline.clone(),
     };
     let target = Target { bucket: &put.bucket, key: &put.key };

@@ -4,12 +4,14 @@ use anode_net::{
     http::ResponseHead,
     s3::{
         self,
+        configuration::notification::Occurrence,
         parameters::{ObjectDocument, OfObject},
         tags::{OBJECT_TAGS_MAX, Tags},
     },
 };
 use anode_shards::{
     command::{Amend, Amendment, Command, Refusal, Reply},
+    event::Notice,
     version::VersionName,
 };
 
@@ -18,6 +20,7 @@ use crate::{
     authorize::Caller,
     exchange::{Exchange, Response},
     host::Host,
+    notification,
     shard::Shard,
 };
 
@@ -36,30 +39,40 @@ pub async fn put<H: Host>(
     put: &ObjectDocument,
 ) -> Result<Response<H>, s3::Error> {
     let shard = exchange.shard.clone();
-    find_bucket(&shard, &put.object.bucket)?;
+    let bucket = find_bucket(&shard, &put.object.bucket)?;
     let body = payload::document(exchange, caller, put.md5, put.checksum).await?;
     let tags = Tags::read(&body, OBJECT_TAGS_MAX)?.into_pairs();
-    let version = amend(&shard, &put.object, Amendment::Tags(tags)).await?;
+    let name = (bucket.as_ref(), put.object.key.as_str());
+    let notice = notification::notice(exchange, caller, name, Occurrence::TaggingPut);
+    let version = amend(&shard, &put.object, (Amendment::Tags(tags), notice)).await?;
     Ok(Response::empty(version::head_with(ResponseHead::new(200), version)))
 }
 
 /// Takes all tags away.
-pub async fn delete<H: Host>(shard: &Shard<H>, of: &OfObject) -> Result<Response<H>, s3::Error> {
-    let version = amend(shard, of, Amendment::Tags(Vec::new())).await?;
+pub async fn delete<H: Host>(
+    exchange: &Exchange<'_, H>,
+    caller: &Caller,
+    of: &OfObject,
+) -> Result<Response<H>, s3::Error> {
+    let bucket = find_bucket(&exchange.shard, &of.bucket)?;
+    let name = (bucket.as_ref(), of.key.as_str());
+    let notice = notification::notice(exchange, caller, name, Occurrence::TaggingDelete);
+    let change = (Amendment::Tags(Vec::new()), notice);
+    let version = amend(&exchange.shard, of, change).await?;
     Ok(Response::empty(version::head_with(ResponseHead::new(204), version)))
 }
 
-/// Changes what is kept beside the bytes of a version, and says which one that was.
+/// Changes what is kept beside the bytes of a version, and says which one that was; tells whoever is to be told.
 pub(crate) async fn amend<H: Host>(
     shard: &Shard<H>,
     of: &OfObject,
-    change: Amendment,
+    (change, notice): (Amendment, Option<Box<Notice>>),
 ) -> Result<Option<VersionName>, s3::Error> {
     let bucket = find_bucket(shard, &of.bucket)?;
     let missing = || version::missing(&bucket.record, &of.key, &of.version);
     let version = version::wanted(&of.version).ok_or_else(missing)?;
     let key = of.key.clone();
-    let amend = Amend { bucket: bucket.record.id, key, version, change };
+    let amend = Amend { bucket: bucket.record.id, key, version, change, notice };
     let group = shard.group_of(bucket.record.id, &of.key);
     let reply = shard.propose(group, Command::Amend(Box::new(amend)), None).await?;
     if reply == Reply::Refused(Refusal::NoSuchKey) {

@@ -9,6 +9,7 @@
 mod aside;
 mod files;
 mod memory;
+mod names;
 mod network;
 mod poller;
 mod process;
@@ -29,6 +30,7 @@ pub use files::{FileDevice, FileDirectory};
 use futures::{SinkExt as _, channel::mpsc, future::LocalBoxFuture, lock::Mutex};
 use glommio::{ExecutorJoinHandle, Latency, LocalExecutorBuilder, Placement, Shares};
 pub use memory::Memory;
+use names::Names;
 pub use network::{TcpConnection, TcpListener};
 use poller::{Counted, Poller};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
@@ -77,6 +79,7 @@ struct Inner {
     random: RefCell<StdRng>,
     uring: Rc<Uring>,
     aside: Aside,
+    names: Names,
     /// To each shard; a sender waits in line for the lock where the queue is full, so messages keep their order.
     senders: Vec<Mutex<mpsc::Sender<Message>>>,
     inbox: RefCell<VecDeque<Message>>,
@@ -208,7 +211,8 @@ impl GlommioHost {
             started,
             random: RefCell::new(StdRng::from_seed(seed())),
             uring: Rc::new(Uring::new()?),
-            aside: Aside::start(shard)?,
+            aside: Aside::start(format!("aside-{shard}"))?,
+            names: Names::default(),
             senders: senders.into_iter().map(Mutex::new).collect(),
             inbox: RefCell::default(),
             receiver: Cell::default(),
@@ -289,6 +293,14 @@ impl Host for GlommioHost {
 
     async fn listen(&self, address: SocketAddr) -> Result<TcpListener, anode_net::stream::Error> {
         TcpListener::bind(&self.0.uring, address)
+    }
+
+    async fn resolve(
+        &self,
+        name: &str,
+        port: u16,
+    ) -> Result<Vec<SocketAddr>, anode_net::stream::Error> {
+        self.0.names.resolve(self.0.shard, name, port).await
     }
 
     async fn connect(

@@ -153,8 +153,13 @@ impl Samples<'_> {
 
     /// One sample of milliseconds, in seconds.
     fn put_milliseconds(&mut self, milliseconds: u64) -> fmt::Result {
+        self.put_milliseconds_with(&[], milliseconds)
+    }
+
+    /// The same with these labels.
+    fn put_milliseconds_with(&mut self, labels: &[(&str, &str)], milliseconds: u64) -> fmt::Result {
         let seconds = std::time::Duration::from_millis(milliseconds).as_secs_f64();
-        self.with(&[], |mut metric| metric.encode_gauge(&seconds))
+        self.with(labels, |mut metric| metric.encode_gauge(&seconds))
     }
 
     /// The histogram of an operation.

@@ -1,6 +1,6 @@
 //! The figures of one shard, as it sends them to the shard that was asked for metrics.
 
-use std::pin::pin;
+use std::{collections::BTreeMap, pin::pin};
 
 use anode_disk::{
     index::{CacheFigures, IndexFigures, Space},
@@ -14,11 +14,15 @@ use anode_shards::{
     state::{PendingDelete, Usage},
 };
 
+use futures::future::join;
+
 use super::counts::RequestFigures;
 use crate::{
     answer::Holdings,
     host::{Host, within},
-    lifecycle, limits, quota, scrub,
+    lifecycle, limits,
+    notification::{self, TargetFigures},
+    quota, scrub,
     shard::{Phase, Shard},
 };
 
@@ -68,6 +72,9 @@ pub struct StorageFigures {
     pub scrub: Option<ScrubFigures>,
     /// What lifecycle has done since the start.
     pub lifecycle: lifecycle::Work,
+    /// What waits for the targets of notifications and what was done for them, by their names; none where it could not be
+    /// read, or not in time.
+    pub targets: Option<BTreeMap<String, TargetFigures>>,
     /// The groups, by number.
     pub groups: Vec<(GroupId, GroupFigures)>,
 }
@@ -104,8 +111,10 @@ impl<H: Host> Shard<H> {
 
 impl StorageFigures {
     async fn of<H: Host>(shard: &Shard<H>, holdings: &Holdings<H>) -> Self {
-        // The only part that may wait for the device: a sick one must not hide all the rest.
-        let pending = within(shard.host(), limits::PENDING_WAIT, pending(holdings)).await.flatten();
+        // The only parts that may wait for the device: a sick one must not hide all the rest.
+        let reads = join(pending(holdings), notification::figures(shard, holdings));
+        let (pending, targets) =
+            within(shard.host(), limits::PENDING_WAIT, reads).await.unwrap_or_default();
         let (index, wal) = (&holdings.storage.index, &holdings.storage.wal);
         let (hit_count, miss_count) = holdings.cache_figures();
         Self {
@@ -128,6 +137,7 @@ impl StorageFigures {
                 work: holdings.scrubbed.get(),
             }),
             lifecycle: holdings.lifecycle.get(),
+            targets,
             groups: holdings.groups.iter().map(|(group, held)| (*group, held.figures())).collect(),
         }
     }

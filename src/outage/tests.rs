@@ -19,6 +19,7 @@ use futures::FutureExt as _;
 use super::Volumes;
 use crate::{
     credentials::Credentials,
+    notification::Targets,
     shard::META_GROUP,
     sim::{
         Owner, World,
@@ -73,6 +74,7 @@ impl Rig {
             memory_bytes: shard_count as u64 * (20 << 20),
             credentials: Some(credentials.clone()),
             scrub: None,
+            targets: Targets::default(),
             storage: StorageOptions { wal_segment_bytes: 1 << 18, ..StorageOptions::default() },
             disk_seed: world.random(),
         };

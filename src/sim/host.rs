@@ -122,6 +122,15 @@ impl Host for SimHost {
         self.network.listen(self.owner, address)
     }
 
+    /// The simulated network has no names.
+    async fn resolve(
+        &self,
+        name: &str,
+        _port: u16,
+    ) -> Result<Vec<SocketAddr>, anode_net::stream::Error> {
+        Err(anode_net::stream::Error::Closed(format!("nobody is called {name}")))
+    }
+
     async fn connect(&self, address: SocketAddr) -> Result<SimStream, anode_net::stream::Error> {
         self.network.connect(self.owner, address).await
     }

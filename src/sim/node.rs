@@ -25,6 +25,7 @@ use crate::{
     layout::{self, Layout},
     metrics::Exposure,
     node::{self, Event, Supervisor},
+    notification::Targets,
     scrub::ScrubPlan,
     shard::Settings,
 };
@@ -62,6 +63,8 @@ pub struct NodeOptions {
     pub credentials: Option<Credentials>,
     /// How it verifies its bytes.
     pub scrub: Option<ScrubPlan>,
+    /// Whom it can tell of events.
+    pub targets: Targets,
     /// The sizes of its files.
     pub storage: StorageOptions,
     /// Decides what the disk loses.
@@ -307,6 +310,7 @@ impl SimNode {
             plain_customer_keys: Exposure::default(),
             scrub: self.options.scrub,
             lifecycle_period: None,
+            targets: self.options.targets.clone(),
             metrics: Exposure::All,
             started_ms: 0,
             timing: Timing::default(),

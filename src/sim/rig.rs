@@ -12,7 +12,7 @@ use super::{
     network::Network,
     node::{NodeOptions, SimNode},
 };
-use crate::{credentials::Credentials, scrub::ScrubPlan};
+use crate::{credentials::Credentials, notification::Targets, scrub::ScrubPlan};
 
 /// What a test decides of its node.
 pub(crate) struct RigOptions {
@@ -47,6 +47,7 @@ impl Rig {
             memory_bytes: options.memory_bytes,
             credentials: Some(credentials.clone()),
             scrub: options.scrub,
+            targets: Targets::default(),
             storage: options.storage,
             disk_seed: 1,
         };

@@ -17,7 +17,7 @@ use super::{
     node::{Crash, NodeOptions, SimNode},
     workload::{Flavour, Ledger, Over, Worker},
 };
-use crate::{credentials::Credentials, scrub::ScrubPlan};
+use crate::{credentials::Credentials, notification::Targets, scrub::ScrubPlan};
 
 /// The node's number in the world.
 const NODE: usize = 0;
@@ -413,6 +413,7 @@ fn node_options(world: &World) -> NodeOptions {
         credentials: (world.below(2) == 0).then_some(credentials),
         // Again and again, so that passes meet everything that the node does.
         scrub: Some(ScrubPlan { period: Duration::from_secs(1), rate_bytes_max: 64 << 20 }),
+        targets: Targets::default(),
         storage: StorageOptions {
             wal_segment_bytes: 1 << (18 + world.below(4)),
             segment_bytes: 1 << (22 + world.below(3)),

@@ -245,6 +245,7 @@ fn of_key(command: &Command, bucket: BucketId, key: &str) -> Option<String> {
         | Command::Configure(_)
         | Command::ChangeIam(_)
         | Command::PutMasterKey(_)
+        | Command::RemoveEvents(_)
         | Command::Amend(_)
         | Command::NumberRound(_)
         | Command::Allot(_)

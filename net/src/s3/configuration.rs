@@ -8,6 +8,7 @@ pub mod cors;
 pub mod encryption;
 pub mod lifecycle;
 pub mod logging;
+pub mod notification;
 pub mod object_lock;
 pub mod ownership;
 pub mod payment;
@@ -28,6 +29,7 @@ use cors::Cors;
 use encryption::Encryption;
 use lifecycle::Lifecycle;
 use logging::Logging;
+use notification::Notification;
 use object_lock::ObjectLock;
 use ownership::Ownership;
 use payment::Payer;
@@ -64,6 +66,8 @@ pub enum ConfigurationKind {
     Acl = 11,
     /// `WebsiteConfiguration`.
     Website = 12,
+    /// `NotificationConfiguration`.
+    Notification = 13,
     /// `QuotaConfiguration`, which AWS doesn't have.
     Quota = 14,
 }
@@ -108,13 +112,15 @@ pub struct Configurations {
     pub website: Option<Website>,
     /// What is granted to whom, where it isn't all to its owner alone.
     pub acl: Option<Acl>,
+    /// Who is told of what happens in it.
+    pub notification: Option<Notification>,
     /// How much it may hold.
     pub quota: Option<Quota>,
 }
 
 impl ConfigurationKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Tagging,
         Self::Cors,
         Self::PublicAccessBlock,
@@ -128,6 +134,7 @@ impl ConfigurationKind {
         Self::Encryption,
         Self::Acl,
         Self::Website,
+        Self::Notification,
         Self::Quota,
     ];
 
@@ -164,6 +171,7 @@ impl ConfigurationKind {
             Self::Encryption => ErrorCode::ServerSideEncryptionConfigurationNotFoundError,
             Self::Website => ErrorCode::NoSuchWebsiteConfiguration,
             Self::RequestPayment => return Ok(Payer::BucketOwner.document()),
+            Self::Notification => return Ok(empty("NotificationConfiguration")),
             Self::Quota => return Ok(empty("QuotaConfiguration")),
             Self::Accelerate => return Ok(empty("AccelerateConfiguration")),
             Self::Logging => return Ok(empty("BucketLoggingStatus")),
@@ -193,6 +201,11 @@ impl Configurations {
             ConfigurationKind::Lifecycle => self.lifecycle = Some(Lifecycle::read(document)?),
             ConfigurationKind::Encryption => self.encryption = Some(Encryption::read(document)?),
             ConfigurationKind::Quota => self.quota = Some(Quota::read(document)?),
+            ConfigurationKind::Notification => {
+                let read = Notification::read(document)?;
+                // An empty one is none.
+                self.notification = (!read.rules.is_empty()).then_some(read);
+            }
             ConfigurationKind::Website => self.website = Some(Website::read(document)?),
             ConfigurationKind::Acl => self.acl = Some(Acl::read(document)?),
             ConfigurationKind::Policy => {
@@ -222,6 +235,9 @@ impl Configurations {
             ConfigurationKind::Lifecycle => self.lifecycle.as_ref().map(Lifecycle::document),
             ConfigurationKind::Encryption => self.encryption.as_ref().map(Encryption::document),
             ConfigurationKind::Quota => self.quota.map(Quota::document),
+            ConfigurationKind::Notification => {
+                self.notification.as_ref().map(Notification::document)
+            }
             ConfigurationKind::Website => self.website.as_ref().map(Website::document),
             ConfigurationKind::Acl => self.acl.as_ref().map(|acl| acl.document(|_id| None)),
             ConfigurationKind::Policy => {
@@ -302,6 +318,10 @@ mod tests {
             (
                 ConfigurationKind::Website,
                 "<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument></WebsiteConfiguration>",
+            ),
+            (
+                ConfigurationKind::Notification,
+                "<NotificationConfiguration><QueueConfiguration><Id>i</Id><Queue>arn:anode:sqs::a:webhook</Queue><Event>s3:ObjectCreated:*</Event></QueueConfiguration></NotificationConfiguration>",
             ),
             (
                 ConfigurationKind::Acl,

@@ -4,14 +4,11 @@
 
 use bytes::Bytes;
 
-use crate::s3::configuration::empty;
 use crate::s3::error::{Error, ErrorCode};
 
 /// A configuration that is never there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NotConfigured {
-    /// `GetBucketNotificationConfiguration`.
-    Notification,
     /// `GetBucketReplication`.
     Replication,
 }
@@ -22,7 +19,6 @@ impl NotConfigured {
         let missing = |code: ErrorCode| Err(Error::new(code).field("BucketName", bucket));
         match self {
             Self::Replication => missing(ErrorCode::ReplicationConfigurationNotFoundError),
-            Self::Notification => Ok(empty("NotificationConfiguration")),
         }
     }
 }
@@ -36,14 +32,5 @@ mod tests {
         let error = NotConfigured::Replication.answer("bucket").unwrap_err();
         let expected = (404, "ReplicationConfigurationNotFoundError");
         assert_eq!((error.status(), error.code().name()), expected);
-    }
-
-    #[test]
-    fn empty_configurations_are_documents() {
-        assert_eq!(
-            NotConfigured::Notification.answer("bucket").unwrap(),
-            "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<NotificationConfiguration \
-             xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"></NotificationConfiguration>"
-        );
     }
 }

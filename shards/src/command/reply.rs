@@ -10,7 +10,7 @@ use crate::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
     /// It is done, and there is nothing to say. `RemoveBucket`, credentials, `CreateUpload`, `AbortUpload`, seals,
-    /// `Reclaim`, `SetVersioning`, `Configure`, `ChangeIam`, other steps of `Allot`.
+    /// `Reclaim`, `SetVersioning`, `Configure`, `ChangeIam`, other steps of `Allot`, `RemoveEvents`.
     Done,
     /// `CreateBucket`, the meta group's steps of `SetVersioning`: the bucket.
     Bucket(Bucket),

@@ -1,6 +1,7 @@
 use super::*;
 use crate::{
     encryption::Encryption,
+    event::Route,
     iam::IamChange,
     lock::Lock,
     object::{ChecksumKind, Secret},
@@ -42,8 +43,20 @@ fn put(bytes: &'static [u8]) -> Command {
         condition: WriteCondition { if_none_match_any: true, if_match: Some("x".to_owned()) },
         contents: vec![ContentId([5; 32])],
         nonce: 7,
+        notice: Some(Box::new(notice())),
         inline: Bytes::from_static(bytes),
     }))
+}
+
+fn notice() -> Notice {
+    let route = |event: &str| Route { event: event.to_owned(), ..Route::default() };
+    Notice {
+        if_done: Some(route("ObjectRemoved:Delete")),
+        if_hidden: Some(route("ObjectRemoved:DeleteMarkerCreated")),
+        source: "127.0.0.1".to_owned(),
+        now_ms: 9,
+        ..Notice::default()
+    }
 }
 
 fn every() -> Vec<Command> {
@@ -80,6 +93,7 @@ fn every() -> Vec<Command> {
             key: "k".to_owned(),
             version: WantedVersion::Null,
             change: Amendment::Retention(None, Leave { now_ms: 4, bypasses_governance: true }),
+            notice: None,
         })),
         Command::ChangeIam(ChangeIam {
             revision: 4,
@@ -91,6 +105,7 @@ fn every() -> Vec<Command> {
             key: "k".to_owned(),
             version: WantedVersion::Current,
             change: Amendment::Acl(None, Some(Box::new(acl("b")))),
+            notice: Some(Box::new(notice())),
         })),
         Command::NumberRound(6),
         Command::Allot(Allot { bucket: 3, round: 7, step: AllotStep::Freeze }),
@@ -100,6 +115,15 @@ fn every() -> Vec<Command> {
             step: AllotStep::Grant(Amount { bytes: 5, objects: u64::MAX }),
         }),
         Command::Allot(Allot { bucket: 3, round: 8, step: AllotStep::Lift }),
+        Command::DeleteObject(DeleteObject {
+            notice: Some(Box::new(notice())),
+            ..DeleteObject::default()
+        }),
+        Command::CompleteUpload(Box::new(CompleteUpload {
+            notice: Some(Box::new(notice())),
+            ..CompleteUpload::default()
+        })),
+        Command::RemoveEvents(RemoveEvents { target: "t".to_owned(), last: 9, forgets: true }),
         Command::SetVersioning(SetVersioning {
             versioning: Versioning::Enabled,
             ..SetVersioning::default()

@@ -248,7 +248,12 @@ impl<D: Directory> State<D> {
 
     async fn is_empty(&self, prefix: Vec<u8>) -> Result<bool, Error> {
         let end = keys::successor(prefix.clone()).expect("a space's number is below 255");
-        let (mut start, end) = (Some(Bytes::from(prefix)), Bytes::from(end));
+        self.is_range_empty(Bytes::from(prefix)..Bytes::from(end)).await
+    }
+
+    /// Whether nothing has an index key of these.
+    pub(super) async fn is_range_empty(&self, range: Range<Bytes>) -> Result<bool, Error> {
+        let (mut start, end) = (Some(range.start), range.end);
         while let Some(from) = start {
             let limit = ScanLimit { entries: 1, bytes: 1 };
             let page = self.storage.index.scan(from..end.clone(), limit).await?;

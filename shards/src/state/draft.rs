@@ -10,6 +10,7 @@ use bytes::Bytes;
 use minicbor::Encode;
 
 use super::{
+    events::Happened,
     pending::PendingDelete,
     reclaim::{Condemned, CondemnedId},
     usage::Change,
@@ -35,6 +36,10 @@ pub(super) struct Draft {
     pub(super) allotted: Option<(BucketId, Option<Allowance>)>,
     /// Whether a version goes from one place to another.
     pub(super) moves_versions: bool,
+    /// Events to be recorded.
+    pub(super) events: Vec<Happened>,
+    /// Whether some are.
+    pub(super) records_events: bool,
     /// What it has changed so far, where the command reads that back.
     changed: Option<BTreeMap<Bytes, Option<Entry>>>,
 }

@@ -8,6 +8,7 @@
 //!                 "iam"                                       how often IAM's records were changed, u64
 //!                 "pending"                                   PendingDelete; nothing where nothing is condemned
 //!                 "master"                                    MasterKey
+//!                 "events"                                    EventQueue; nothing where there never was an event
 //!   1 BUCKET      bucket name                                 Bucket
 //!   2 CREDENTIAL  access key                                  Credential
 //!   3 OBJECT      bucket u64 | escaped key | 00 01 | version u64    Object; payload: inline bytes or the parts
@@ -24,6 +25,7 @@
 //!  14 IAM         kind u8 | name                             a record of who there is, as it was given
 //!  15 USAGE       bucket u64                                 Usage; nothing where there is nothing
 //!  16 ALLOWANCE   bucket u64                                 Allowance; nothing where there is no hard quota
+//!  17 EVENT       escaped target | 00 01 | sequence u64       Event that waits for the target
 //! ```
 //!
 //! An escaped key has 00 FF for each 00, so that 00 01 behind it sorts before all that a longer key can have there, and
@@ -56,6 +58,7 @@ pub(super) const NULL: u8 = 13;
 pub(super) const IAM: u8 = 14;
 pub(super) const USAGE: u8 = 15;
 pub(super) const ALLOWANCE: u8 = 16;
+pub(super) const EVENT: u8 = 17;
 
 const VERSION_CURRENT: u64 = 0;
 const KEY_END: [u8; 2] = [0x00, 0x01];
@@ -108,6 +111,19 @@ pub(crate) fn allowance(group: GroupId, bucket: BucketId) -> Bytes {
 /// The allowances of all buckets.
 pub(crate) fn all_allowances(group: GroupId) -> Range<Bytes> {
     span(space(group, ALLOWANCE))
+}
+
+pub(crate) fn event_queue(group: GroupId) -> Bytes {
+    Bytes::from([space(group, META).as_slice(), b"events"].concat())
+}
+
+/// All events that wait for a target.
+pub(crate) fn events(group: GroupId, target: &str) -> Range<Bytes> {
+    span([space(group, EVENT).as_slice(), &place(target)].concat())
+}
+
+pub(crate) fn event(group: GroupId, target: &str, sequence: u64) -> Bytes {
+    Bytes::from([space(group, EVENT).as_slice(), &place(target), &wide(sequence)].concat())
 }
 
 pub(crate) fn bucket(group: GroupId, name: &str) -> Bytes {

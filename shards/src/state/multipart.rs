@@ -7,6 +7,7 @@ use anode_disk::{Directory, Error, index::Payload};
 use super::{
     State, check_key,
     draft::{Draft, encode},
+    events::About,
     keys,
     put::{Named, name_body, stored},
     reclaim::CondemnedId,
@@ -123,7 +124,18 @@ impl<D: Directory> State<D> {
         let nonce = u64::try_from(complete.upload.0 & u128::from(u64::MAX)).unwrap_or_default();
         let place = (before, versioning, nonce);
         let object = self.store(name, (object, payload), place, draft).await?;
-        Ok(Ok(Reply::Stored(stored(&object, versioning))))
+        let stored = stored(&object, versioning);
+        draft.tell(
+            complete.notice.as_deref(),
+            |notice| notice.if_done.as_ref(),
+            About {
+                bucket: complete.bucket,
+                key: &complete.key,
+                object: Some(&object),
+                version: stored.version.map(|version| version.to_string()),
+            },
+        );
+        Ok(Ok(Reply::Stored(stored)))
     }
 
     pub(super) async fn abort_upload(

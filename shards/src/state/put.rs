@@ -7,6 +7,7 @@ use anode_disk::{Directory, Error, index::Payload};
 use super::{
     State, check_key,
     draft::{Claim, Draft},
+    events::About,
     keys,
 };
 use crate::{
@@ -67,7 +68,18 @@ impl<D: Directory> State<D> {
         };
         let after = (put.object.clone(), payload);
         let object = self.store(name, after, (before, state.versioning, put.nonce), draft).await?;
-        Ok(Ok(Reply::Stored(stored(&object, state.versioning))))
+        let stored = stored(&object, state.versioning);
+        draft.tell(
+            put.notice.as_deref(),
+            |notice| notice.if_done.as_ref(),
+            About {
+                bucket: put.bucket,
+                key: &put.key,
+                object: Some(&object),
+                version: stored.version.map(|version| version.to_string()),
+            },
+        );
+        Ok(Ok(Reply::Stored(stored)))
     }
 
     pub(super) async fn delete_object(
@@ -131,6 +143,11 @@ impl<D: Directory> State<D> {
         draft.count(delete.bucket, Change::VANISHED);
         self.condemn_object(Some(&before.object), (&Object::default(), delete.now_ms), draft);
         draft.delete(before.index_key);
+        draft.tell(
+            delete.notice.as_deref(),
+            |notice| notice.if_done.as_ref(),
+            About { bucket: delete.bucket, key: &delete.key, object: None, version: None },
+        );
         Ok(Ok(Deleted { found: true, ..Deleted::default() }))
     }
 

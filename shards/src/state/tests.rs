@@ -3,6 +3,7 @@
 mod cases;
 mod damage;
 mod encrypted;
+mod events;
 mod mend;
 mod meta;
 mod model;
@@ -16,8 +17,8 @@ use anode_disk::testing::{Random, SimDisk};
 
 use crate::{
     command::{
-        AbortUpload, Command, CompleteUpload, CreateUpload, DeleteObject, NamedPart, ReclaimStep,
-        Reply, SetVersioning, VersioningStep, WriteCondition,
+        AbortUpload, Command, CompleteUpload, CreateUpload, DeleteObject, Deleted, NamedPart,
+        ReclaimStep, Reply, SetVersioning, VersioningStep, WriteCondition,
     },
     object::{BucketId, Upload, UploadId, chunk_count},
     state::{ListQuery, Position},
@@ -34,7 +35,7 @@ fn random_commands_do_what_the_model_does() {
     for seed in 0..SEEDS {
         println!("seed {seed}");
         let disk = SimDisk::new(seed);
-        let mut script = Script { random: Random::new(seed), model: Model::default(), drawn: 0 };
+        let mut script = Script::new(seed);
         for _ in 0..3 {
             run(&disk, async |rig| {
                 script.check(rig).await;
@@ -55,12 +56,18 @@ fn random_commands_do_what_the_model_does() {
 struct Script {
     random: Random,
     model: Model,
+    events: events::Model,
     drawn: u64,
 }
 
 impl Script {
+    fn new(seed: u64) -> Self {
+        let (model, events) = (Model::default(), events::Model::default());
+        Self { random: Random::new(seed), model, events, drawn: 0 }
+    }
+
     async fn step(&mut self, rig: &Rig) {
-        match self.random.below(17) {
+        match self.random.below(18) {
             0..4 => self.put_object(rig).await,
             4..6 => self.delete(rig).await,
             6 => self.delete_several(rig).await,
@@ -71,6 +78,7 @@ impl Script {
             13 => self.seal(rig).await,
             14 => rig.flush().await,
             15 => self.set_versioning(rig).await,
+            16 => self.events.remove(rig, &mut self.random).await,
             _ => rig.reclaim().await,
         }
         match self.random.below(8) {
@@ -84,16 +92,30 @@ impl Script {
         let bytes = self.bytes();
         let (bucket, key) = (self.bucket(), self.key());
         let condition = self.condition(bucket, &key);
-        let command = rig.put((bucket, &key), &bytes, condition, self.draw()).await;
+        let mut command = rig.put((bucket, &key), &bytes, condition, self.draw()).await;
         let again = self.random.below(8) == 0;
+        let is_told = self.random.coin();
+        if let Command::PutObject(put) = &mut command
+            && is_told
+        {
+            put.notice = Some(events::notice("put"));
+        }
         let reply = rig.propose(&command).await;
         let Command::PutObject(put) = &command else { unreachable!() };
+        if let (Reply::Stored(stored), true) = (&reply, is_told) {
+            self.events.stored("put", &key, stored);
+        }
         assert_eq!(reply, self.model.put(put, &bytes), "{command}");
         if matches!(reply, Reply::Refused(_)) {
             rig.discard(&command);
         } else if again && put.condition == WriteCondition::default() {
             // H11: the same command once more changes nothing.
             assert_eq!(rig.propose(&command).await, reply);
+            // Where there are no versions, nothing tells the two apart: told twice.
+            if let (Reply::Stored(stored), true) = (&reply, is_told && !reply_is_versioned(&reply))
+            {
+                self.events.stored("put", &key, stored);
+            }
         }
     }
 
@@ -101,7 +123,10 @@ impl Script {
         let delete = self.one_delete();
         let reply = rig.propose(&Command::DeleteObject(delete.clone())).await;
         let expected = match self.model.delete(&delete) {
-            Ok(deleted) => Reply::Deleted(deleted),
+            Ok(deleted) => {
+                self.tell_deleted(&delete, &deleted);
+                Reply::Deleted(deleted)
+            }
             Err(refusal) => Reply::Refused(refusal),
         };
         assert_eq!(reply, expected, "{delete:?}");
@@ -121,8 +146,19 @@ impl Script {
     async fn delete_several(&mut self, rig: &Rig) {
         let deletes: Vec<_> = (0..self.random.below(5)).map(|_| self.one_delete()).collect();
         let reply = rig.propose(&Command::DeleteObjects(deletes.clone())).await;
-        let expected = deletes.iter().map(|delete| self.model.delete(delete)).collect();
+        let expected: Vec<_> = deletes.iter().map(|delete| self.model.delete(delete)).collect();
+        for (delete, deleted) in deletes.iter().zip(&expected) {
+            if let Ok(deleted) = deleted {
+                self.tell_deleted(delete, deleted);
+            }
+        }
         assert_eq!(reply, Reply::DeletedEach(expected), "{deletes:?}");
+    }
+
+    fn tell_deleted(&mut self, delete: &DeleteObject, deleted: &Deleted) {
+        if delete.notice.is_some() {
+            self.events.deleted(delete, deleted);
+        }
     }
 
     async fn create_upload(&mut self, rig: &Rig) {
@@ -174,11 +210,18 @@ impl Script {
             etag,
             condition,
             now_ms,
+            notice: Some(events::notice("complete")),
             ..CompleteUpload::default()
         };
         let command = Command::CompleteUpload(Box::new(complete.clone()));
+        let is_there = self.model.every_upload().iter().any(|known| {
+            (known.0, &known.1, known.2) == (complete.bucket, &complete.key, complete.upload)
+        });
         let expected = self.model.complete(&complete);
         assert_eq!(rig.propose(&command).await, expected, "{complete:?}");
+        if let (Reply::Stored(stored), true) = (&expected, is_there) {
+            self.events.stored("complete", &complete.key, stored);
+        }
         if self.random.coin() {
             // A completion that is sent again finds the object as long as it is there.
             let expected = self.model.complete(&complete);
@@ -281,6 +324,7 @@ impl Script {
         let pending = rig.state.pending_delete().await.unwrap();
         assert_eq!(pending, rig.condemned().await, "the figures and a walk over the bodies");
         rig.assert_usage().await;
+        self.events.check(rig).await;
         self.check_references(rig).await;
         assert_eq!(rig.staging.count(), 0, "everything is claimed or discarded");
     }
@@ -326,6 +370,9 @@ impl Script {
             }
         }
         rig.reclaim().await;
+        while !rig.state.events("target", 1000).await.unwrap().is_empty() {
+            self.events.remove(rig, &mut self.random).await;
+        }
         rig.flush().await;
         assert_eq!(rig.left_over().await, self.model.versioned_buckets());
         let figures = rig.storage.index.segments().figures();
@@ -343,7 +390,9 @@ impl Script {
         let version = named[usize::try_from(drawn).unwrap()];
         let now_ms = self.draw();
         let nonce = now_ms;
-        DeleteObject { bucket, key, if_match, now_ms, version, nonce, ..DeleteObject::default() }
+        let notice = self.random.coin().then(|| events::notice("delete"));
+        let delete = DeleteObject { bucket, key, if_match, now_ms, version, ..Default::default() };
+        DeleteObject { nonce, notice, ..delete }
     }
 
     fn condition(&mut self, bucket: BucketId, key: &str) -> WriteCondition {
@@ -400,6 +449,10 @@ impl Script {
         self.drawn += 1;
         self.drawn
     }
+}
+
+fn reply_is_versioned(reply: &Reply) -> bool {
+    matches!(reply, Reply::Stored(stored) if stored.version.is_some())
 }
 
 fn wanted(version: ObjectVersion) -> WantedVersion {

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::{
     State,
     draft::{Draft, encode},
+    events::About,
     keys,
     read::{LOOKUPS_MAX, decode},
     usage::Change,
@@ -120,6 +121,16 @@ impl<D: Directory> State<D> {
             let is_null = versioning == Versioning::Suspended;
             let marker = self.hide(name, found.clone(), (is_null, delete), draft).await?;
             let version = Some(marker.name());
+            draft.tell(
+                delete.notice.as_deref(),
+                |notice| notice.if_hidden.as_ref(),
+                About {
+                    bucket: delete.bucket,
+                    key: &delete.key,
+                    object: None,
+                    version: Some(marker.name().to_string()),
+                },
+            );
             return Ok(Ok(Deleted { found: found.is_some(), version, is_marker: true }));
         }
         let Some(found) = found else { return Ok(Ok(Deleted::default())) };
@@ -137,6 +148,16 @@ impl<D: Directory> State<D> {
         self.remove(name, &found, delete.now_ms, draft).await?;
         self.promote(name, draft).await?;
         let (version, is_marker) = (Some(found.object.version_name()), found.object.is_marker());
+        draft.tell(
+            delete.notice.as_deref(),
+            |notice| notice.if_done.as_ref(),
+            About {
+                bucket: delete.bucket,
+                key: &delete.key,
+                object: None,
+                version: version.map(|version| version.to_string()),
+            },
+        );
         Ok(Ok(Deleted { found: true, version, is_marker }))
     }
 
@@ -172,9 +193,20 @@ impl<D: Directory> State<D> {
         let versioning = self.bucket_state(amend.bucket).await?.versioning;
         let shown = found.object.version_name();
         let (index_key, value) = (found.index_key.clone(), encode(&found.object));
+        let version = (versioning != Versioning::Off).then_some(shown);
+        draft.tell(
+            amend.notice.as_deref(),
+            |notice| notice.if_done.as_ref(),
+            About {
+                bucket: amend.bucket,
+                key: &amend.key,
+                object: Some(&found.object),
+                version: version.map(|version| version.to_string()),
+            },
+        );
         let moved = self.movable(found).await?;
         draft.put_entry(index_key, Entry { value, payload: moved.payload });
-        Ok(Ok(Reply::Amended { version: (versioning != Versioning::Off).then_some(shown) }))
+        Ok(Ok(Reply::Amended { version }))
     }
 
     /// What a GET finds under a key.

@@ -17,9 +17,9 @@ pub(super) struct Aside(Sender<Call>);
 
 impl Aside {
     /// Starts it.
-    pub(super) fn start(shard: usize) -> io::Result<Self> {
+    pub(super) fn start(name: String) -> io::Result<Self> {
         let (sender, receiver) = channel::<Call>();
-        let thread = std::thread::Builder::new().name(format!("aside-{shard}"));
+        let thread = std::thread::Builder::new().name(name);
         thread.spawn(move || receiver.into_iter().for_each(|call| call()))?;
         Ok(Self(sender))
     }

@@ -5,13 +5,16 @@ use std::fmt;
 use anode_disk::{index::CacheFigures, scrub::Stage};
 
 use super::{Family, Read, Samples, counter, gauge};
-use crate::metrics::figures::{ScrubFigures, StorageFigures};
+use crate::{
+    metrics::figures::{ScrubFigures, StorageFigures},
+    notification::TargetFigures,
+};
 use anode_shards::{
     group::GroupFigures,
     state::{PendingDelete, Usage},
 };
 
-pub(super) static FAMILIES: [Family; 74] = [
+pub(super) static FAMILIES: [Family; 80] = [
     // The write-ahead log.
     gauge(
         "wal_held",
@@ -357,6 +360,49 @@ pub(super) static FAMILIES: [Family; 74] = [
         "Unfinished uploads that lifecycle ended.",
         Read::Storages(|storage, samples| samples.put(&[], storage.lifecycle.aborted)),
     ),
+    // Notifications.
+    gauge(
+        "notification_queued_events",
+        "Events that wait for a target.",
+        Read::Storages(|storage, samples| targets(storage, samples, |target| target.queued)),
+    ),
+    gauge(
+        "notification_oldest_event_age",
+        "How long ago the event happened that waits longest for a target; absent while none waits.",
+        Read::Storages(|storage, samples| {
+            for (name, target) in storage.targets.iter().flatten() {
+                let Some(oldest_ms) = target.oldest_ms else { continue };
+                let age_ms = storage.at_ms.saturating_sub(oldest_ms);
+                samples.put_milliseconds_with(&[("target", name)], age_ms)?;
+            }
+            Ok(())
+        }),
+    )
+    .in_seconds(),
+    counter(
+        "notification_delivered_events",
+        "Events that a target took.",
+        Read::Storages(|storage, samples| {
+            targets(storage, samples, |target| target.work.delivered)
+        }),
+    ),
+    counter(
+        "notification_failed_attempts",
+        "Attempts to deliver an event that failed and are made again.",
+        Read::Storages(|storage, samples| targets(storage, samples, |target| target.work.failed)),
+    ),
+    counter(
+        "notification_dropped_events",
+        "Events that found no room among those that wait for a target, since ever.",
+        Read::Storages(|storage, samples| targets(storage, samples, |target| target.dropped)),
+    ),
+    counter(
+        "notification_forgotten_events",
+        "Events that were recorded and are not told any more, as their rule or the target is gone.",
+        Read::Storages(|storage, samples| {
+            targets(storage, samples, |target| target.work.forgotten)
+        }),
+    ),
     // Scrub. Nothing of it is shown where it is turned off.
     counter(
         "scrub_read",
@@ -470,6 +516,18 @@ pub(super) static FAMILIES: [Family; 74] = [
         }),
     ),
 ];
+
+/// A sample a target of notifications.
+fn targets(
+    storage: &StorageFigures,
+    samples: &mut Samples<'_>,
+    value: fn(&TargetFigures) -> u64,
+) -> fmt::Result {
+    let targets = storage.targets.iter().flatten();
+    targets
+        .map(|(name, target)| (name, value(target)))
+        .try_for_each(|(name, value)| samples.put(&[("target", name)], value))
+}
 
 fn levels(samples: &mut Samples<'_>, values: impl Iterator<Item = u64>) -> fmt::Result {
     for (level, value) in values.enumerate() {

@@ -1,4 +1,8 @@
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use anode_disk::{
     index::{CacheFigures, IndexFigures, Space},
@@ -17,6 +21,7 @@ use super::*;
 use crate::{
     lifecycle,
     metrics::{Counted, Counts, Form, ScrubFigures},
+    notification::TargetFigures,
     quota,
     scrub::Work,
     shard::Phase,
@@ -61,6 +66,7 @@ fn storage() -> StorageFigures {
             work: Work { bytes: 66, finding_count: 1 },
         }),
         lifecycle: lifecycle::Work::default(),
+        targets: Some(BTreeMap::from([("hook".to_owned(), TargetFigures::default())])),
         groups: vec![(11, group())],
     }
 }

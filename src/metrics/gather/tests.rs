@@ -11,6 +11,7 @@ use crate::{
     iam::records::Account,
     layout::Layout,
     metrics::Exposure,
+    notification::Targets,
     shard::{Phase, Settings},
     sim::{World, host::SimHost, network::Network},
 };
@@ -32,6 +33,7 @@ fn shards(world: &World) -> Vec<Shard<SimHost>> {
         plain_customer_keys: Exposure::default(),
         scrub: None,
         lifecycle_period: None,
+        targets: Targets::default(),
         metrics: Exposure::All,
         started_ms: 42,
         timing: Timing::default(),

@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use crate::{
     credentials::Credentials,
+    notification::Targets,
     sim::{
         World,
         client::{Answer, Client, Request},
@@ -66,6 +67,7 @@ impl Stage {
             memory_bytes: MEMORY_BYTES,
             credentials: Some(credentials.clone()),
             scrub: None,
+            targets: Targets::default(),
             storage: StorageOptions::default(),
             disk_seed: SEED,
         };

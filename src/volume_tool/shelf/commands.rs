@@ -155,6 +155,7 @@ fn deeds(command: &Command) -> Vec<Deed<'_>> {
         | Command::ChangeIam(_)
         | Command::NumberRound(_)
         | Command::Allot(_)
+        | Command::RemoveEvents(_)
         | Command::Reclaim(_) => Vec::new(),
     }
 }
@@ -186,6 +187,7 @@ impl Shelf {
             | Command::Configure(_)
             | Command::ChangeIam(_)
             | Command::PutMasterKey(_)
+            | Command::RemoveEvents(_)
             | Command::Amend(_)
             | Command::NumberRound(_)
             | Command::Allot(_)

@@ -97,7 +97,8 @@ fn a_locked_version_stays() {
         rig.propose(&versioned(Versioning::Enabled, 1)).await;
         put(rig, "k", &[1; 5000], 2).await;
         let amend = |version, change| {
-            let amend = Amend { bucket: 1, key: "k".to_owned(), version, change };
+            let key = "k".to_owned();
+            let amend = Amend { bucket: 1, key, version, change, notice: None };
             Command::Amend(Box::new(amend))
         };
         let until = |until_ms| Retention { mode: RetentionMode::Governance, until_ms };
@@ -147,7 +148,7 @@ fn what_is_beside_the_bytes_changes_without_them() {
         let tags = |key: &str| {
             let (key, change) = (key.to_owned(), Amendment::Tags(vec![("a".into(), "b".into())]));
             let version = WantedVersion::Current;
-            Command::Amend(Box::new(Amend { bucket: 1, key, version, change }))
+            Command::Amend(Box::new(Amend { bucket: 1, key, version, change, notice: None }))
         };
         for (id, key, bytes) in [(1, "inline", 500), (2, "chunks", 5000), (3, "none", 0)] {
             put(rig, key, &vec![7; bytes], id).await;
@@ -168,7 +169,7 @@ fn an_acl_is_replaced_only_where_it_is_the_one_that_was_seen() {
         let replace = |before, after| {
             let (key, change) = ("k".to_owned(), Amendment::Acl(before, after));
             let version = WantedVersion::Current;
-            Command::Amend(Box::new(Amend { bucket: 1, key, version, change }))
+            Command::Amend(Box::new(Amend { bucket: 1, key, version, change, notice: None }))
         };
         put(rig, "k", &[7; 500], 1).await;
         let amended = Reply::Amended { version: None };

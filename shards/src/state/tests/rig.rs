@@ -156,7 +156,8 @@ impl Rig {
         let object = Object { size, etag, last_modified_ms: id, body, ..Object::default() };
         let key = key.to_owned();
         let contents = if inline.is_empty() { contents(bytes) } else { Vec::new() };
-        let put = PutObject { bucket, key, object, condition, contents, nonce: id, inline };
+        let (nonce, notice) = (id, None);
+        let put = PutObject { bucket, key, object, condition, contents, nonce, notice, inline };
         Command::PutObject(Box::new(put))
     }
 
@@ -313,7 +314,7 @@ impl Rig {
 
     /// How many index entries the group has, but what it always has.
     pub(super) async fn left_over(&self) -> usize {
-        let always = [meta_key(GROUP), keys::counted(GROUP)];
+        let always = [meta_key(GROUP), keys::counted(GROUP), keys::event_queue(GROUP)];
         self.entries().await.iter().filter(|(key, _)| !always.contains(key)).count()
     }
 }
