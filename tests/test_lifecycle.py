@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import re
 import time
 from collections.abc import Callable
 
@@ -108,3 +110,47 @@ def test_what_is_due_goes_and_the_rest_stays(make_node: Callable[..., Node]) -> 
     assert sum(node.figures("anode_lifecycle_expired_objects_total")) == 602
     assert sum(node.figures("anode_lifecycle_removed_versions_total")) == 1
     assert s3.get_object(Bucket=plain, Key="new")["Body"].read() == b"x"
+
+
+def test_all_that_makes_an_object_says_when_it_goes(s3: BaseClient, bucket: str) -> None:
+    put_rules(
+        s3,
+        bucket,
+        rule(ID="e one", Filter={"Prefix": "e/"}, Expiration={"Days": 3}),
+        rule(ID="tagged", Filter={"Tag": {"Key": "a", "Value": "1"}}, Expiration={"Days": 2}),
+    )
+    s3.put_object(Bucket=bucket, Key="source", Body=b"x")
+    source = {"Bucket": bucket, "Key": "source"}
+    copied = s3.copy_object(Bucket=bucket, Key="e/copy", CopySource=source)
+    assert re.fullmatch('expiry-date="[A-Z][a-z]{2}, .* 00:00:00 GMT", rule-id="e%20one"', copied["Expiration"])
+    assert copied["Expiration"] == s3.head_object(Bucket=bucket, Key="e/copy")["Expiration"]
+    assert "Expiration" not in s3.copy_object(Bucket=bucket, Key="copy", CopySource=source)
+    for key, tagging, rule_id in (("e/u", "", "e%20one"), ("e/t", "a=1", "tagged"), ("u", "", None)):
+        upload = s3.create_multipart_upload(Bucket=bucket, Key=key, Tagging=tagging)["UploadId"]
+        name = {"Bucket": bucket, "Key": key, "UploadId": upload}
+        parts = [{"PartNumber": 1, "ETag": s3.upload_part(**name, PartNumber=1, Body=b"p")["ETag"]}]
+        completed = s3.complete_multipart_upload(**name, MultipartUpload={"Parts": parts})
+        assert completed.get("Expiration") == s3.head_object(Bucket=bucket, Key=key).get("Expiration"), key
+        assert ("Expiration" in completed) == (rule_id is not None)
+        assert rule_id is None or f'rule-id="{rule_id}"' in completed["Expiration"]
+
+
+def test_an_upload_says_when_it_is_ended(s3: BaseClient, bucket: str) -> None:
+    put_rules(
+        s3,
+        bucket,
+        rule(ID="later", AbortIncompleteMultipartUpload={"DaysAfterInitiation": 9}),
+        rule(ID="first", Filter={"Prefix": "a"}, AbortIncompleteMultipartUpload={"DaysAfterInitiation": 2}),
+        rule(ID="off", Status="Disabled", AbortIncompleteMultipartUpload={"DaysAfterInitiation": 1}),
+    )
+    for key, rule_id, days in (("a", "first", 2), ("b", "later", 9)):
+        begun = s3.create_multipart_upload(Bucket=bucket, Key=key)
+        assert begun["AbortRuleId"] == rule_id
+        left = begun["AbortDate"] - datetime.datetime.now(datetime.UTC)
+        assert datetime.timedelta(days=days) < left <= datetime.timedelta(days=days + 1)
+        assert begun["AbortDate"].time() == datetime.time()
+        listed = s3.list_parts(Bucket=bucket, Key=key, UploadId=begun["UploadId"])
+        assert (listed["AbortDate"], listed["AbortRuleId"]) == (begun["AbortDate"], rule_id)
+    s3.delete_bucket_lifecycle(Bucket=bucket)
+    begun = s3.create_multipart_upload(Bucket=bucket, Key="a")
+    assert "AbortDate" not in begun and "AbortRuleId" not in begun

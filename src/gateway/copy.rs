@@ -80,6 +80,7 @@ pub async fn object<H: Host>(
         acl,
         ..Object::default()
     };
+    let expiration = record::expiration(&bucket, &copy.key, &object);
     let encryption = object.encryption.clone();
     let command = PutObject {
         bucket: bucket.record.id,
@@ -102,7 +103,10 @@ pub async fn object<H: Host>(
     });
     let head = version::head_with(source_head(source_version), stored.version);
     let customer_key = copy.encryption.customer_key();
-    let head = encryption::head_with(head, encryption.as_deref(), customer_key);
+    let mut head = encryption::head_with(head, encryption.as_deref(), customer_key);
+    if let Some(expiration) = expiration {
+        head = head.header("x-amz-expiration", &expiration);
+    }
     Ok(Response::full(head, "application/xml", document))
 }
 

@@ -7,7 +7,7 @@ use anode_net::{
     http::ResponseHead,
     s3::{
         self, ErrorCode,
-        configuration::notification::Occurrence,
+        configuration::{lifecycle::About, notification::Occurrence},
         parameters,
         xml::{self, ChecksumText, requests},
     },
@@ -88,8 +88,8 @@ pub async fn create<H: Host>(
     refusal::accepted(reply, &create.bucket, &create.key)?;
     let document = xml::multipart::created(&create.bucket, &create.key, &id.to_string());
     let customer_key = create.encryption.customer_key();
-    let mut head =
-        encryption::head_with(ResponseHead::new(200), encryption.as_deref(), customer_key);
+    let head = encryption::head_with(ResponseHead::new(200), encryption.as_deref(), customer_key);
+    let mut head = record::head_with_abort(head, &bucket, (&create.key, now_ms));
     if let Some(checksum) = create.checksum {
         head = head
             .header("x-amz-checksum-algorithm", checksum.algorithm.name())
@@ -290,8 +290,16 @@ pub async fn complete<H: Host>(
     let reply = quota::propose(&shard, &view, group, (command, None)).await?;
     let stored = stored(reply, &target)?;
     let mut response = completed(exchange, &target, &stored);
-    let record = upload.as_ref().and_then(|upload| upload.encryption.as_deref());
-    response.head = encryption::head_with(response.head, record, None);
+    let encrypted = upload.as_ref().and_then(|upload| upload.encryption.as_deref());
+    response.head = encryption::head_with(response.head, encrypted, None);
+    let expiration = upload.as_ref().and_then(|upload| {
+        let (tags, since_ms) = (&upload.tags, record::signed_ms(stored.last_modified_ms));
+        let about = About { key: &complete.key, tags, size_bytes: stored.size, since_ms };
+        record::expiration_of(&view, &about)
+    });
+    if let Some(expiration) = expiration {
+        response.head = response.head.header("x-amz-expiration", &expiration);
+    }
     Ok(response)
 }
 

@@ -71,7 +71,10 @@ pub async fn parts<H: Host>(shard: &Shard<H>, list: &ListParts) -> Result<Respon
         checksum: upload_checksum(&place.upload),
         parts: parts.collect(),
     };
-    Ok(Response::xml(documents::parts(&document)))
+    let mut response = Response::xml(documents::parts(&document));
+    let begun = (list.key.as_str(), place.upload.initiated_ms);
+    response.head = record::head_with_abort(response.head, &place.bucket, begun);
+    Ok(response)
 }
 
 /// Answers `ListMultipartUploads`.

@@ -2,7 +2,7 @@
 
 use anode_net::{
     checksum::{Algorithm, Checksum, Kind},
-    http::date,
+    http::{ResponseHead, date},
     s3::{
         conditions, configuration::lifecycle::About, headers::ObjectHeaders,
         parameters::post::escaped, xml::ChecksumText,
@@ -122,16 +122,29 @@ pub(crate) fn validators(object: &Object) -> conditions::Validators<'_> {
 
 /// When lifecycle has an object go, and by which rule: `x-amz-expiration`.
 pub(crate) fn expiration(bucket: &BucketView, key: &str, object: &Object) -> Option<String> {
+    let (size_bytes, since_ms) = (object.size, signed_ms(object.last_modified_ms));
+    expiration_of(bucket, &About { key, tags: &object.tags, size_bytes, since_ms })
+}
+
+/// The same of what isn't at hand as an object.
+pub(crate) fn expiration_of(bucket: &BucketView, about: &About<'_>) -> Option<String> {
     let lifecycle = bucket.configurations.lifecycle.as_ref()?;
-    let about = About {
-        key,
-        tags: &object.tags,
-        size_bytes: object.size,
-        since_ms: signed_ms(object.last_modified_ms),
-    };
-    let (due_ms, rule) = lifecycle.expiry(&about)?;
+    let (due_ms, rule) = lifecycle.expiry(about)?;
     let date = date::format_http(due_ms.div_euclid(1000));
     Some(format!("expiry-date=\"{date}\", rule-id=\"{}\"", escaped(&rule.id)))
+}
+
+/// The head that tells when lifecycle ends an upload that isn't completed before, and by which rule.
+pub(crate) fn head_with_abort(
+    head: ResponseHead,
+    bucket: &BucketView,
+    (key, initiated_ms): (&str, u64),
+) -> ResponseHead {
+    let lifecycle = bucket.configurations.lifecycle.as_ref();
+    let end = lifecycle.and_then(|rules| rules.upload_end(key, signed_ms(initiated_ms)));
+    let Some((due_ms, rule)) = end else { return head };
+    head.header("x-amz-abort-date", &date::format_http(due_ms.div_euclid(1000)))
+        .header("x-amz-abort-rule-id", &escaped(&rule.id))
 }
 
 /// An `ETag` in quotes.

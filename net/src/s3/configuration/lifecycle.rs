@@ -138,11 +138,17 @@ impl Lifecycle {
         })
     }
 
+    /// When an upload goes that was begun then, unless it is finished before, and by which rule; none where it stays.
+    pub fn upload_end(&self, key: &str, since_ms: i64) -> Option<(i64, &Rule)> {
+        let rules = self.rules.iter().filter(|rule| rule.is_enabled);
+        let rules = rules.filter(|rule| key.starts_with(&rule.filter.prefix));
+        let ends = rules.filter_map(|rule| Some((after_days(since_ms, rule.abort_days?), rule)));
+        ends.min_by_key(|(due_ms, _)| *due_ms)
+    }
+
     /// Whether an upload goes that was begun then and isn't finished.
     pub fn ends_upload(&self, key: &str, since_ms: i64, now_ms: i64) -> bool {
-        let rules = self.rules.iter().filter(|rule| rule.is_enabled);
-        let mut rules = rules.filter(|rule| key.starts_with(&rule.filter.prefix));
-        rules.any(|rule| rule.abort_days.is_some_and(|days| after_days(since_ms, days) <= now_ms))
+        self.upload_end(key, since_ms).is_some_and(|(due_ms, _)| due_ms <= now_ms)
     }
 }
 
