@@ -267,6 +267,84 @@ def test_a_role_is_assumed_and_narrowed(node: Node, iam: BaseClient, bucket: str
     assert code_of(session.client(node).get_object, Bucket=bucket, Key="k") == "InvalidToken"
 
 
+def test_credentials_for_a_while_are_their_user_s(node: Node, iam: BaseClient, sts: BaseClient, bucket: str) -> None:
+    name, keys = make_user(iam)
+    as_user = keys.client(node, "sts")
+    session = Keys.of(as_user.get_session_token(DurationSeconds=900)["Credentials"])
+    identity = session.client(node, "sts").get_caller_identity()
+    assert identity["Arn"].endswith(f":user/{name}")
+    own = session.client(node)
+    assert code_of(own.put_object, Bucket=bucket, Key="k", Body=b"") == "AccessDenied"
+    iam.put_user_policy(UserName=name, PolicyName="own", PolicyDocument=document(allow(["s3:PutObject", "iam:*", "sts:*"])))
+    own.put_object(Bucket=bucket, Key="k", Body=b"")
+    assert code_of(own.get_object, Bucket=bucket, Key="k") == "AccessDenied"
+    # Not for IAM, and not for more of its kind.
+    keys.client(node, "iam").get_user()
+    assert code_of(session.client(node, "iam").get_user) == "AccessDenied"
+    assert code_of(session.client(node, "sts").get_session_token) == "AccessDenied"
+    assert code_of(as_user.get_session_token, DurationSeconds=129_601) == "ValidationError"
+    assert code_of(as_user.get_session_token, SerialNumber="arn:aws:iam::1:mfa/x", TokenCode="123456") == "ValidationError"
+    bare = Keys(session.access_key, session.secret_key).client(node)
+    assert code_of(bare.put_object, Bucket=bucket, Key="k") == "InvalidAccessKeyId"
+    # The user is the same by another name, and gone with itself.
+    renamed = unique("renamed")
+    iam.update_user(UserName=name, NewUserName=renamed)
+    assert session.client(node, "sts").get_caller_identity()["Arn"].endswith(f":user/{renamed}")
+    own.put_object(Bucket=bucket, Key="k", Body=b"")
+    iam.delete_access_key(UserName=renamed, AccessKeyId=keys.access_key)
+    iam.delete_user_policy(UserName=renamed, PolicyName="own")
+    iam.delete_user(UserName=renamed)
+    assert code_of(own.put_object, Bucket=bucket, Key="k") == "InvalidToken"
+    answer = sts.get_session_token(DurationSeconds=7_200)["Credentials"]
+    assert answer["Expiration"] - datetime.datetime.now(datetime.UTC) < datetime.timedelta(minutes=61)
+    root = Keys.of(answer)
+    assert root.client(node, "sts").get_caller_identity()["Arn"].endswith(":root")
+    assert root.client(node).list_objects_v2(Bucket=bucket)["KeyCount"] == 1
+    assert code_of(root.client(node, "iam").list_users) == "AccessDenied"
+
+
+def test_a_group_keeps_its_users_by_another_name(node: Node, iam: BaseClient, bucket: str) -> None:
+    group, other = unique("group"), unique("other")
+    iam.create_group(GroupName=group)
+    iam.create_group(GroupName=other)
+    name, keys = make_user(iam)
+    iam.add_user_to_group(GroupName=group, UserName=name)
+    iam.put_group_policy(GroupName=group, PolicyName="p", PolicyDocument=document(allow("s3:PutObject")))
+    assert code_of(iam.update_group, GroupName=group, NewGroupName=other) == "EntityAlreadyExists"
+    assert code_of(iam.update_group, GroupName=unique("absent"), NewGroupName=unique("g")) == "NoSuchEntity"
+    renamed = unique("renamed")
+    iam.update_group(GroupName=group, NewGroupName=renamed, NewPath="/teams/")
+    found = iam.get_group(GroupName=renamed)
+    assert found["Group"]["Arn"].endswith(f":group/teams/{renamed}")
+    assert [user["UserName"] for user in found["Users"]] == [name]
+    assert [each["GroupName"] for each in iam.list_groups_for_user(UserName=name)["Groups"]] == [renamed]
+    keys.client(node).put_object(Bucket=bucket, Key="k", Body=b"")
+    assert code_of(iam.get_group, GroupName=group) == "NoSuchEntity"
+    iam.update_group(GroupName=renamed, NewGroupName=renamed.upper())
+    assert iam.list_groups_for_user(UserName=name)["Groups"][0]["GroupName"] == renamed.upper()
+
+
+def test_who_renames_needs_the_permission_for_both_names(node: Node, iam: BaseClient) -> None:
+    name, keys = make_user(iam)
+    target, group = unique("target"), unique("group")
+    iam.create_user(UserName=target)
+    iam.create_group(GroupName=group)
+    account = iam.get_user(UserName=name)["User"]["Arn"].split(":")[4]
+    may = lambda sort, which: f"arn:aws:iam::{account}:{sort}/{which}"  # noqa: E731
+    policy = document(
+        allow("iam:UpdateUser", [may("user", target), may("user", f"{target}-*")])
+        | {"Sid": "Users"},
+        allow("iam:UpdateGroup", [may("group", group), may("group", f"{group}-*")]),
+    )
+    iam.put_user_policy(UserName=name, PolicyName="p", PolicyDocument=policy)
+    own = keys.client(node, "iam")
+    assert code_of(own.update_user, UserName=target, NewUserName=unique("admin")) == "AccessDenied"
+    assert code_of(own.update_user, UserName=target, NewPath="/admins/") == "AccessDenied"
+    assert code_of(own.update_group, GroupName=group, NewGroupName=unique("admins")) == "AccessDenied"
+    own.update_user(UserName=target, NewUserName=f"{target}-b")
+    own.update_group(GroupName=group, NewGroupName=f"{group}-b")
+
+
 def test_who_one_is(node: Node, iam: BaseClient, sts: BaseClient) -> None:
     identity = sts.get_caller_identity()
     assert identity["Arn"] == f"arn:aws:iam::{identity['Account']}:root"

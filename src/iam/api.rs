@@ -124,15 +124,24 @@ fn permit(
     action: &Action,
     (directory, call): (&Directory, &Call),
 ) -> Result<(), Error> {
-    let Some(resource) = action.resource(directory, call, caller) else { return Ok(()) };
     let name = format!("{}:{}", action.service.name(), action.name);
-    let question = Question { action: &name, resource: &resource, facts };
-    match caller.decide(&question) {
-        Decision::Allowed => Ok(()),
-        Decision::AllowedToAccount | Decision::Denied | Decision::Silent => {
-            Err(Error::denied(caller.arn(), &name, &resource))
+    // AWS: what GetSessionToken gives is for neither IAM nor STS, but for these two.
+    let is_for_all = matches!(action.name, "AssumeRole" | "GetCallerIdentity");
+    if caller.is_temporary && !is_for_all {
+        return Err(Error::denied(caller.arn(), &name, "*"));
+    }
+    let Some(resource) = action.resource(directory, call, caller) else { return Ok(()) };
+    let renamed = action.new_resource(directory, call, caller);
+    for resource in [Some(resource), renamed].into_iter().flatten() {
+        let question = Question { action: &name, resource: &resource, facts };
+        match caller.decide(&question) {
+            Decision::Allowed => {}
+            Decision::AllowedToAccount | Decision::Denied | Decision::Silent => {
+                return Err(Error::denied(caller.arn(), &name, &resource));
+            }
         }
     }
+    Ok(())
 }
 
 /// Decides an action, and has what it changes kept.

@@ -63,6 +63,8 @@ pub struct Directory {
     pub session_secret: Option<Secret>,
     /// Who the keys are of.
     principals: BTreeMap<String, Arc<Principal>>,
+    /// What users may do, by the names of their records.
+    user_rights: BTreeMap<String, Arc<Rights>>,
     /// What the sessions of roles may do, by the names of the roles' records.
     role_rights: BTreeMap<String, Arc<Rights>>,
     /// Documents that were read, so that a change reads only what is new.
@@ -90,11 +92,11 @@ impl Directory {
         }
         directory.read_policies(before);
         let users = directory.users.iter();
-        let rights: BTreeMap<String, Arc<Rights>> =
+        directory.user_rights =
             users.map(|(name, user)| (name.clone(), Arc::new(directory.rights_of(user)))).collect();
         let keys = directory.keys.values();
         directory.principals = keys
-            .filter_map(|key| Some((key.access_key.clone(), directory.principal(key, &rights)?)))
+            .filter_map(|key| Some((key.access_key.clone(), directory.principal(key)?)))
             .collect();
         let roles = directory.roles.iter();
         directory.role_rights = roles
@@ -154,23 +156,27 @@ impl Directory {
         self.read = read;
     }
 
-    fn principal(
-        &self,
-        key: &AccessKey,
-        rights: &BTreeMap<String, Arc<Rights>>,
-    ) -> Option<Arc<Principal>> {
+    fn principal(&self, key: &AccessKey) -> Option<Arc<Principal>> {
         let account = Arc::clone(self.accounts.get(&key.account)?);
         let who = match &key.user {
             None => Who::Root,
-            Some(name) => {
-                let record = record_name(&key.account, name);
-                Who::User(Arc::clone(self.users.get(&record)?), Arc::clone(rights.get(&record)?))
-            }
+            Some(name) => self.user(&record_name(&key.account, name))?,
         };
         let mut principal = Principal::new(&key.access_key, key.secret.clone(), account, who);
         principal.is_active = key.is_active;
         principal.expires_ms = key.expires_ms;
         Some(Arc::new(principal))
+    }
+
+    fn user(&self, record: &str) -> Option<Who> {
+        let (user, rights) = (self.users.get(record)?, self.user_rights.get(record)?);
+        Some(Who::User(Arc::clone(user), Arc::clone(rights)))
+    }
+
+    /// The user with this id, which stays when it is renamed.
+    pub fn user_of_id(&self, id: &str) -> Option<Who> {
+        let (record, _) = self.users.iter().find(|(_, user)| user.named.id == id)?;
+        self.user(record)
     }
 
     fn rights_of(&self, user: &User) -> Rights {

@@ -22,6 +22,8 @@ pub struct Principal {
     pub is_active: bool,
     /// When it ends, in milliseconds since 1970.
     pub expires_ms: Option<u64>,
+    /// Whether these are credentials of `GetSessionToken`, which are of a user or a root and not for IAM.
+    pub is_temporary: bool,
     arn: String,
     user_id: String,
 }
@@ -81,7 +83,17 @@ impl Principal {
             }
         };
         let access_key = access_key.to_owned();
-        Self { access_key, secret, account, who, is_active: true, expires_ms: None, arn, user_id }
+        Self {
+            access_key,
+            secret,
+            account,
+            who,
+            is_active: true,
+            expires_ms: None,
+            is_temporary: false,
+            arn,
+            user_id,
+        }
     }
 
     /// Who it is, for people.

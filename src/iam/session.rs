@@ -49,6 +49,9 @@ pub struct Claims {
     /// When it ends, in milliseconds since 1970.
     #[n(7)]
     pub expires_ms: u64,
+    /// Of a session that is no role's: the id of its user, empty where it is the account's root.
+    #[n(8)]
+    pub user_id: Option<String>,
 }
 
 impl Claims {
@@ -96,24 +99,34 @@ pub fn principal(
     if claims.expires_ms <= now_ms {
         return Err(s3::Error::new(ErrorCode::ExpiredToken));
     }
+    let account = directory.accounts.get(&claims.account).cloned().ok_or_else(invalid)?;
+    let who = match &claims.user_id {
+        Some(id) if id.is_empty() => Who::Root,
+        Some(id) => directory.user_of_id(id).ok_or_else(invalid)?,
+        None => Who::Session(Arc::new(assumed(directory, &claims)?)),
+    };
+    let mut principal = Principal::new(access_key, claims.secret_key(secret), account, who);
+    principal.expires_ms = Some(claims.expires_ms);
+    principal.is_temporary = claims.user_id.is_some();
+    Ok(Arc::new(principal))
+}
+
+/// The session of a role.
+fn assumed(directory: &Directory, claims: &Claims) -> Result<Session, s3::Error> {
+    let invalid = || s3::Error::new(ErrorCode::InvalidToken);
     let assumed = directory.role(&claims.account, &claims.role);
     let assumed = assumed.filter(|assumed| assumed.role.named.id == claims.role_id);
     let assumed = assumed.ok_or_else(invalid)?;
-    let account = directory.accounts.get(&claims.account).cloned().ok_or_else(invalid)?;
     let attached = claims.policy_arns.iter();
     let attached = attached.map(|arn| directory.attached(arn).cloned().ok_or_else(invalid));
     let attached = attached.collect::<Result<_, _>>()?;
     let inline = claims.policy.as_deref().map(Policy::parse_identity).transpose()?;
-    let session = Session {
+    Ok(Session {
         role: assumed.role.named.clone(),
         name: claims.session.clone(),
         rights: assumed.rights,
         policies: SessionPolicies { inline, attached },
-    };
-    let who = Who::Session(Arc::new(session));
-    let mut principal = Principal::new(access_key, claims.secret_key(secret), account, who);
-    principal.expires_ms = Some(claims.expires_ms);
-    Ok(Arc::new(principal))
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! IAM: groups, and who is in them.
 
 use anode_net::{iam::Error, s3::xml::write::Document};
+use anode_shards::limits::IAM_CHANGES_MAX;
 
 use super::scene::{Outcome, Scene, members, names};
 use crate::iam::records::{Group, Record as _, User};
@@ -53,6 +54,36 @@ pub(super) fn list(scene: &Scene<'_>, document: &mut Document) -> Outcome {
         names(document, &group.named, "GroupName", "group");
     });
     Ok(Vec::new())
+}
+
+pub(super) fn update(scene: &Scene<'_>, _document: &mut Document) -> Outcome {
+    let old = scene.group()?;
+    let mut new = old.clone();
+    if scene.call.get("NewPath").is_some() {
+        scene.call.path("NewPath")?.clone_into(&mut new.named.path);
+    }
+    let mut changes = Vec::new();
+    if scene.call.get("NewGroupName").is_some() {
+        scene.call.name("NewGroupName", 128)?.clone_into(&mut new.named.name);
+        if old.key() != new.key() {
+            if scene.directory.groups.contains_key(&new.key()) {
+                return Err(Error::exists("Group", &new.named.name));
+            }
+            changes.push(old.remove());
+        }
+        for user in scene.directory.users.values().filter(|user| has(user, &old)) {
+            let mut user = user.as_ref().clone();
+            user.groups.retain(|name| !name.eq_ignore_ascii_case(&old.named.name));
+            user.groups.push(new.named.name.clone());
+            changes.push(user.put());
+        }
+    }
+    changes.push(new.put());
+    if changes.len() > IAM_CHANGES_MAX {
+        let message = "A group of so many users can't be renamed: all of them change with it.";
+        return Err(Error::new("LimitExceeded", message));
+    }
+    Ok(changes)
 }
 
 pub(super) fn delete(scene: &Scene<'_>, _document: &mut Document) -> Outcome {

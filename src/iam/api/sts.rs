@@ -1,4 +1,4 @@
-//! STS: `AssumeRole`, `GetCallerIdentity`.
+//! STS: `AssumeRole`, `GetSessionToken`, `GetCallerIdentity`.
 
 use anode_net::{
     iam::Error,
@@ -52,19 +52,53 @@ pub(super) fn assume_role(scene: &Scene<'_>, document: &mut Document) -> Outcome
         policy: session_policy(scene)?,
         policy_arns: policy_arns(scene, &assumed.role.named.account)?,
         expires_ms: scene.now_ms + seconds * 1000,
+        ..Claims::default()
     };
-    document.open("Credentials");
-    document.text("AccessKeyId", &claims.access_key);
-    document.text("SecretAccessKey", &claims.secret_key(&secret).0);
-    document.text("SessionToken", &claims.token(&secret));
-    time(document, "Expiration", claims.expires_ms);
-    document.close("Credentials");
+    write_credentials(document, &claims, &secret);
     document.open("AssumedRoleUser");
     let (account, role) = (&claims.account, &claims.role);
     document.text("Arn", &format!("arn:aws:sts::{account}:assumed-role/{role}/{session}"));
     document.text("AssumedRoleId", &format!("{}:{session}", claims.role_id));
     document.close("AssumedRoleUser");
     Ok(changes)
+}
+
+/// Credentials for a while of whoever asks, who may do the same with them, but for IAM and STS.
+pub(super) fn get_session_token(scene: &Scene<'_>, document: &mut Document) -> Outcome {
+    if scene.call.get("SerialNumber").is_some() || scene.call.get("TokenCode").is_some() {
+        return Err(Error::validation("There are no MFA devices."));
+    }
+    let seconds = scene.call.number("DurationSeconds", 900..=129_600)?;
+    let (user, seconds) = match &scene.caller.who {
+        // AWS: the root gets an hour, whatever it asks for.
+        Who::Root => (None, seconds.unwrap_or(3600).min(3600)),
+        Who::User(user, _) => (Some(&user.named), seconds.unwrap_or(43_200)),
+        Who::Session(_) => {
+            let message = "Cannot call GetSessionToken with session credentials";
+            return Err(Error::new("AccessDenied", message));
+        }
+    };
+    let (secret, changes) = session_secret(scene);
+    let ends_ms = scene.now_ms + seconds * 1000;
+    let claims = Claims {
+        access_key: scene.make_id("ASIA")[..20].to_owned(),
+        account: scene.account().to_owned(),
+        // A key that ends takes what was got with it along.
+        expires_ms: scene.caller.expires_ms.map_or(ends_ms, |key_ends_ms| key_ends_ms.min(ends_ms)),
+        user_id: Some(user.map(|user| user.id.clone()).unwrap_or_default()),
+        ..Claims::default()
+    };
+    write_credentials(document, &claims, &secret);
+    Ok(changes)
+}
+
+fn write_credentials(document: &mut Document, claims: &Claims, secret: &Secret) {
+    document.open("Credentials");
+    document.text("AccessKeyId", &claims.access_key);
+    document.text("SecretAccessKey", &claims.secret_key(secret).0);
+    document.text("SessionToken", &claims.token(secret));
+    time(document, "Expiration", claims.expires_ms);
+    document.close("Credentials");
 }
 
 /// What tokens are made with: made itself at the first.

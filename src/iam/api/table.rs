@@ -82,6 +82,35 @@ impl Action {
     }
 }
 
+impl Action {
+    /// The ARN that a user or a group will have, for which a permission is needed as well: who may rename one must not make it
+    /// another that it may not touch.
+    pub(super) fn new_resource(
+        &self,
+        directory: &Directory,
+        call: &Call,
+        caller: &Principal,
+    ) -> Option<String> {
+        let (sort, parameter, renamed) = match self.name {
+            "UpdateUser" => ("user", "UserName", "NewUserName"),
+            "UpdateGroup" => ("group", "GroupName", "NewGroupName"),
+            _ => return None,
+        };
+        let record = record_name(&caller.account.id, call.get(parameter)?);
+        let known = match sort {
+            "user" => directory.users.get(&record).map(|user| &user.named),
+            _ => directory.groups.get(&record).map(|group| &group.named),
+        };
+        let mut named = known?.clone();
+        for (new, part) in [("NewPath", &mut named.path), (renamed, &mut named.name)] {
+            if let Some(value) = call.get(new) {
+                value.clone_into(part);
+            }
+        }
+        Some(named.arn(sort))
+    }
+}
+
 /// The action of this name.
 pub(super) fn find(service: Service, name: &str) -> Result<&'static Action, Error> {
     let found = ACTIONS.iter().find(|action| action.name == name && action.service == service);
@@ -122,6 +151,7 @@ static ACTIONS: &[Action] = &[
     iam("CreateGroup", About::Group, groups::create),
     iam("GetGroup", About::Group, groups::get),
     iam("ListGroups", About::All, groups::list),
+    iam("UpdateGroup", About::Group, groups::update),
     iam("DeleteGroup", About::Group, groups::delete),
     iam("AddUserToGroup", About::Group, groups::add_user),
     iam("RemoveUserFromGroup", About::Group, groups::remove_user),
@@ -183,6 +213,7 @@ static ACTIONS: &[Action] = &[
         policies::delete_boundary(Sort::Role, scene)
     }),
     sts("AssumeRole", sts::assume_role),
+    sts("GetSessionToken", sts::get_session_token),
     sts("GetCallerIdentity", |scene, answer| {
         sts::get_caller_identity(scene, answer);
         Ok(Vec::new())
