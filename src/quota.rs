@@ -307,17 +307,22 @@ async fn look<H: Host>(shard: &Shard<H>, told: &mut BTreeSet<BucketId>) -> Resul
     let has_quota = |id: BucketId| with_quota.iter().any(|bucket| bucket.record.id == id);
     told.retain(|id| has_quota(*id));
     holdings.quotas.retain(has_quota);
+    // One that can't be kept to now doesn't keep the others from being looked at.
+    let mut outcome = Ok(());
     for bucket in with_quota {
         if bucket.hard_quota().is_some() {
             let (name, id) = (bucket.record.name.clone(), bucket.record.id);
-            grant(shard, &holdings, &Wish { name, bucket: id, wanted: None }).await?;
+            let wish = Wish { name, bucket: id, wanted: None };
+            if let Err(error) = grant(shard, &holdings, &wish).await {
+                outcome = Err(error);
+            }
         }
         if let Some(limits) = bucket.configurations.quota.and_then(|quota| quota.soft) {
             look_at(shard, bucket, limits, told).await?;
         }
     }
     holdings.quotas.over_count.set(Some(told.len()));
-    Ok(())
+    outcome
 }
 
 async fn look_at<H: Host>(

@@ -115,8 +115,14 @@ async fn propose_within<H: Host>(
     for _attempt in 0..limits::QUOTA_ATTEMPTS_MAX {
         let reply = shard.propose(group, command.clone(), settle).await?;
         let Reply::Refused(Refusal::OverQuota { growth }) = reply else { return Ok(reply) };
-        if !make_room(shard, bucket, Some((group, growth))).await? {
-            return Ok(reply);
+        match make_room(shard, bucket, Some((group, growth))).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(reply),
+            Err(error) => {
+                // Whatever is wrong elsewhere, this write was refused: nobody will ask for its bytes.
+                tracing::debug!(%error, "room within a quota can't be dealt out now");
+                return Err(AskError::Overloaded);
+            }
         }
     }
     // Others took the room each time: the client may try again.
