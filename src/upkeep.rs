@@ -20,6 +20,14 @@ impl<H: Host> Surroundings for Upkeep<H> {
     }
 
     fn damaged(&self, error: &Error) {
+        if matches!(error, Error::Corrupt { location, .. } if location.contains("/segment-")) {
+            tracing::error!(
+                shard = self.host.shard(),
+                %error,
+                "a data segment is missing: what has bytes in it is refused, until it is written again or deleted",
+            );
+            return;
+        }
         tracing::error!(
             shard = self.host.shard(),
             %error,

@@ -11,6 +11,7 @@ mod inspect;
 mod log;
 mod mend;
 mod node;
+mod pending;
 mod plain;
 mod report;
 mod set_aside;

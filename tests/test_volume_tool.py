@@ -500,11 +500,81 @@ def test_what_the_check_says_of_a_start_is_what_a_start_does(filled: Node) -> No
         assert filled.wait(20) not in (0, 101)
         assert table.name in filled.log(), filled.log_tail()
 
-    files(filled, "segments/*")[0].unlink()
-    _, report = check(filled)
-    assert "no_start" in {damage["effect"] for damage in report["damages"]}, report
+
+def test_a_missing_segment_is_served_around_and_set_aside(filled: Node) -> None:
+    filled.start()
+    s3 = s3_client(filled)
+    before = listed(s3)
+    # What only the log has, in segments of its own.
+    for number in range(4):
+        s3.put_object(Bucket=BUCKET, Key=f"late/{number}", Body=os.urandom(2 * CHUNK))
+    assert filled.stop() == 0
+    gone = {find(filled, body("large-1", 2000)[:2000])[0]}
+    gone |= {max(folder.iterdir()) for folder in files(filled, "segments")}
+    for path in gone:
+        path.unlink()
+    status, report = check(filled)
+    assert status == 1 and {damage["effect"] for damage in report["damages"]} == {"refused"}, report
+    assert {Path(damage["location"]).name for damage in report["damages"]} == {path.name for path in gone}
+    hit = {entry["key"] for damage in report["damages"] for entry in damage["objects"]}
+    assert "large/1" in hit and any(key.startswith("late/") for key in hit), report
+
+    filled.start()
+    s3 = s3_client(filled)
+    assert listed(s3) == before | {f"late/{number}" for number in range(4)}
+    for key in sorted(listed(s3)):
+        if key in hit:
+            assert code(lambda key=key: s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()) == "InternalError"
+        elif not key.startswith("fill/") or key.endswith("7"):
+            s3.get_object(Bucket=BUCKET, Key=key)["Body"].read()
+    assert "a data segment is missing" in filled.log(), filled.log_tail()
+    s3.put_object(Bucket=BUCKET, Key="large/1", Body=b"again")
+    assert s3.get_object(Bucket=BUCKET, Key="large/1")["Body"].read() == b"again"
+    assert filled.stop() == 0
+
+    _, report = check(filled, "--set-aside")
+    assert {entry["key"] for entry in kept(report)} == hit - {"large/1"}, report
+    status, report = check(filled)
+    assert status == 0, report
+    filled.start()
+    s3 = s3_client(filled)
+    assert listed(s3) == (before | {f"late/{number}" for number in range(4)}) - hit | {"large/1"}
+    assert filled.stop() == 0
+
+
+@pytest.mark.parametrize("harm", ["flip", "remove"])
+def test_one_of_two_manifests_is_mended_by_a_start_and_by_setting_aside(filled: Node, harm: str) -> None:
+    filled.start()
+    before = listed(s3_client(filled))
+    assert filled.stop() == 0
+
+    def damage(pattern: str) -> None:
+        for path in files(filled, f"tables/{pattern}"):
+            # docs/formats.md: the first edit is in the fourth sector.
+            flip(path, 3 * 4096 + 40) if harm == "flip" else path.unlink()
+        status, report = check(filled)
+        assert status == 1 and {damage["effect"] for damage in report["damages"]} == {"harmless"}, report
+
+    damage("manifest-0*")
+    _, report = check(filled, "--set-aside")
+    assert kept(report) == [], report
+    assert check(filled)[0] == 0
+    damage("manifest-copy-*")
+    filled.start()
+    assert listed(s3_client(filled)) == before
+    assert filled.stop() == 0
+    assert check(filled)[0] == 0
+
+
+def test_without_a_whole_manifest_nothing_is_made_up(filled: Node) -> None:
+    for path in files(filled, "tables/manifest-*"):
+        flip(path, 3 * 4096 + 40)
+    _, report = check(filled, "--set-aside")
+    assert {damage["effect"] for damage in report["damages"]} == {"no_start"}, report
+    assert all("manifest-" in shard["refused"] for shard in report["shards_set_aside"]), report
     filled.launch()
     assert filled.wait(20) not in (0, 101)
+    assert "manifest-" in filled.log(), filled.log_tail()
 
 
 def test_a_directory_that_is_none_is_refused_and_left_alone(tmp_path: Path) -> None:

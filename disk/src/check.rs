@@ -8,6 +8,8 @@ mod read_only;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 
 pub use self::read_only::{ReadOnly, ReadOnlyFile};
@@ -46,6 +48,10 @@ pub enum Taken {
     },
     /// The payload of one index key.
     Payload(Bytes),
+    /// The payloads of these index keys.
+    Payloads(BTreeSet<Bytes>),
+    /// Nothing: what is damaged is there twice, and the other one is whole. The next opening writes both anew.
+    Twin,
     /// Nothing that anybody would read: the key was overwritten since.
     Outdated(Bytes),
 }
@@ -143,10 +149,11 @@ async fn check_tables<D: Directory>(
     facts: &mut ShardFacts,
     tell: &mut impl FnMut(Notice),
 ) {
-    let missing = index.missing_segments();
-    for error in missing.values() {
-        tell(lost(error));
+    for error in index.manifest_flaws() {
+        tell(Notice::Damaged(Damage { error: error.clone(), taken: Taken::Twin }));
     }
+    let missing = index.missing_segments();
+    let mut taken: BTreeMap<u32, BTreeSet<Bytes>> = BTreeMap::new();
     for table in index.tables() {
         tell(Notice::Began(format!("table {:08x} of level {}", table.id, table.level)));
         facts.table_count += 1;
@@ -154,6 +161,10 @@ async fn check_tables<D: Directory>(
         facts.extent_count += extents.len() as u64;
         for (extent, key) in extents {
             if missing.contains_key(&extent.segment) {
+                let taken = taken.entry(extent.segment).or_default();
+                if index.is_current(&key, extent).await {
+                    taken.insert(key);
+                }
                 continue;
             }
             match index.verify(extent, &key, owner).await {
@@ -165,6 +176,10 @@ async fn check_tables<D: Directory>(
                 }
             }
         }
+    }
+    for (segment, error) in missing {
+        let taken = Taken::Payloads(taken.remove(&segment).unwrap_or_default());
+        tell(Notice::Damaged(Damage { error, taken }));
     }
 }
 

@@ -88,8 +88,8 @@ impl<D: Directory> Index<D> {
     /// empty index. Nothing is swept yet: who holds extents from elsewhere pins them before the first flush and
     /// before [`Self::maintain`] runs. A segment must be able to hold the longest inline payload.
     ///
-    /// [`Error::Corrupt`] where the manifest is damaged, or a data segment missing. A table that is damaged or missing is
-    /// told at the first turn of [`Self::maintain_in`], and refused to whoever needs it.
+    /// [`Error::Corrupt`] where the manifest is damaged in both of its files. A table that is damaged or missing, and a
+    /// data segment that is missing, is told at the first turn of [`Self::maintain_in`], and refused to whoever needs it.
     pub async fn open(
         directory: D,
         segments_directory: D,
@@ -115,7 +115,8 @@ impl<D: Directory> Index<D> {
         let segments =
             Segments::open(segments_directory, segment_options, &state.live(), state.next_segment)
                 .await?;
-        let untold = version.tables().filter_map(|table| table.damage().cloned()).collect();
+        let damaged = version.tables().filter_map(|table| table.damage().cloned());
+        let untold = damaged.chain(segments.all_missing()).collect();
         let mut shared = Shared::new(directory, options, segments, manifest, version);
         shared.reserve = reserve;
         let state = shared.state.get_mut();

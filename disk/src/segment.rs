@@ -120,11 +120,8 @@ impl<D: Directory> Segments<D> {
     /// Opens the segments of a directory. `live` says for each segment how many bytes the tables refer to;
     /// `next_segment` is what [`Self::next_segment`] said when that was written down.
     ///
-    /// Pin what else must survive, then [`Self::sweep`].
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Corrupt`] where a segment that tables refer to is missing.
+    /// Pin what else must survive, then [`Self::sweep`]. A segment that tables refer to and that isn't there is no error
+    /// yet: whoever reads something of it meets it ([`Self::missing`]).
     pub async fn open(
         directory: D,
         options: SegmentOptions,
@@ -138,8 +135,7 @@ impl<D: Directory> Segments<D> {
         );
         let names = directory.list().await?;
         let found: BTreeSet<u32> = names.iter().filter_map(|name| files::number(name)).collect();
-        let ledger = Ledger::new(&found, live, next_segment)
-            .map_err(|segment| missing(&directory.path(), segment))?;
+        let ledger = Ledger::new(&found, live, next_segment);
         let directory = Rc::new(directory);
         Ok(Self(Rc::new(Shared {
             files: Files::new(Rc::clone(&directory), options.open_count_max),
@@ -192,8 +188,8 @@ impl<D: Directory> Segments<D> {
     /// # Errors
     ///
     /// [`Error::Corrupt`] where the bytes are not what was appended; [`Error::Absent`] where the segment was removed
-    /// since the extent was looked up (look it up again, or take a [`Hold`] before); [`Error::Limit`] for a range
-    /// beyond the data.
+    /// since the extent was looked up (look it up again, or take a [`Hold`] before), and [`Error::Corrupt`] where it was
+    /// missing at the start; [`Error::Limit`] for a range beyond the data.
     pub async fn read(
         &self,
         extent: Extent,
@@ -233,10 +229,27 @@ impl<D: Directory> Segments<D> {
         self.0.scan(segment).await
     }
 
-    /// What is wrong where tables refer to a segment that isn't there.
+    /// What is wrong where something refers to a segment that isn't there.
     pub(crate) fn missing(&self, segment: u32) -> Option<Error> {
         let is_there = self.0.ledger.borrow().contains(segment);
-        (!is_there).then(|| missing(&self.0.directory.path(), segment))
+        (!is_there).then(|| missing(self.0.location(segment)))
+    }
+
+    /// The same of all that tables refer to.
+    pub(crate) fn all_missing(&self) -> Vec<Error> {
+        let segments = self.0.ledger.borrow().missing();
+        segments.into_iter().map(|segment| missing(self.0.location(segment))).collect()
+    }
+
+    /// For who remembers an extent whose segment isn't there, and lets the index have it all the same: reads of it are
+    /// refused as damage, instead of the whole shard.
+    pub fn miss(&self, extent: Extent) {
+        self.0.ledger.borrow_mut().miss(extent.segment);
+    }
+
+    /// Whether the segment of an extent is there.
+    pub fn holds(&self, extent: Extent) -> bool {
+        self.0.ledger.borrow().contains(extent.segment)
     }
 
     /// Keeps an extent for a holder in memory. False where its segment is gone, as happens for a record from
@@ -359,11 +372,8 @@ impl<D: Directory> fmt::Debug for Segments<D> {
     }
 }
 
-fn missing(path: &str, segment: u32) -> Error {
-    Error::Corrupt {
-        location: format!("{path}/{}", files::name(segment)),
-        finding: "tables refer to it and it is missing".to_owned(),
-    }
+fn missing(location: String) -> Error {
+    Error::Corrupt { location, finding: "it is referred to and it is missing".to_owned() }
 }
 
 impl<D: Directory> Shared<D> {

@@ -48,6 +48,31 @@ pub struct Cut {
     pub data: Bytes,
 }
 
+/// What the local log says of a chunk that was settled: whose it is, and where it lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SettledChunk {
+    /// The group of its body.
+    pub group: GroupId,
+    /// Its body.
+    pub body: BodyId,
+    /// Where it lies.
+    pub extent: Extent,
+}
+
+impl SettledChunk {
+    /// Reads a record of the local log.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Corrupt`] where it is none of a chunk.
+    pub fn of(record: &Record) -> Result<Self, Error> {
+        let found = StagedRecord::decode(&record.head);
+        let found = found.map_err(|finding| damaged(record.index, &finding))?;
+        let StagedRecord { group, body, extent, .. } = found;
+        Ok(Self { group, body, extent })
+    }
+}
+
 type ChunkName = (GroupId, BodyId, u32);
 
 /// A moment before a flush of the index.
@@ -129,8 +154,13 @@ impl<D: Directory> Staging<D> {
             let staged = Staged { extent, content, index: Some(index), recovered: true };
             inner.staged.insert((found.group, found.body, found.chunk), staged);
         }
-        // A record outlives its purge only by a crash; then the chunk may have been reclaimed, segment and all.
-        inner.staged.retain(|_, staged| storage.index.segments().pin(staged.extent));
+        let segments = storage.index.segments();
+        for staged in inner.staged.values().filter(|staged| !segments.pin(staged.extent)) {
+            // A record outlives its purge only by a crash; then the chunk may have been reclaimed, segment and all. But
+            // then no command that claims it is applied again: for one that is, the segment is lost, and what was
+            // acknowledged is refused when it is read, not forgotten.
+            segments.miss(staged.extent);
+        }
         Ok(Rc::new(Self { storage, inner: RefCell::new(inner) }))
     }
 
@@ -257,6 +287,12 @@ impl<D: Directory> Staging<D> {
     /// How many chunks are staged and claimed by nothing.
     pub fn count(&self) -> usize {
         self.inner.borrow().staged.len()
+    }
+
+    /// Whether the segment of a staged chunk is lost.
+    pub(crate) fn is_lost(&self, group: GroupId, body: BodyId, chunk: u32) -> bool {
+        let found = self.find(group, body, chunk);
+        found.is_some_and(|(extent, _)| !self.storage.index.segments().holds(extent))
     }
 
     /// Where a staged chunk is, and what it holds.

@@ -11,16 +11,10 @@ use std::{
 use anode_disk::{
     Directory, Error,
     check::{Damage, Notice, ShardFacts, ShardFiles, Taken},
-    index::{Inspection, TableFacts},
-    wal::{GroupId, LOCAL, Wal},
+    index::TableFacts,
+    wal::LOCAL,
 };
-use anode_shards::{
-    raft::codec::{decode_command, decode_position},
-    state::{
-        meta_key,
-        named::{Named, object_key},
-    },
-};
+use anode_shards::state::{meta_key, named::Named};
 use bytes::Bytes;
 use bytesize::ByteSize;
 
@@ -29,14 +23,12 @@ use super::{
     hits::{describe, objects_of},
     log::forecast,
     node::{StoppedNode, StoppedVolume},
+    pending::{lost_in_log, pending_keys},
     report::{Effect, Finding, Hit, Report},
     set_aside::{self, Suspects},
-    shelf::objects_of_command,
 };
 use crate::{config::cli::VolumeCheck, names::ContentNames, shard::META_GROUP};
 
-/// Entries of the log that are read at once, in bytes.
-const READ_BYTES: usize = 1 << 20;
 /// How often it says how far it is.
 const PROGRESS_PAUSE: Duration = Duration::from_secs(2);
 
@@ -122,13 +114,20 @@ async fn check_shard<D: Directory>(
         }
         report.damages.push(found);
     }
-    (!damages.is_empty()).then(|| suspects(&damages))
+    let lost = lost_in_log(files, buckets).await;
+    let has_damage = !(damages.is_empty() && lost.is_empty());
+    for (error, hits) in lost {
+        let meaning = "What the log has of these objects, and no table yet, refers to it: their bytes can't be read.";
+        report.damages.push(finding(&error, Effect::Refused, meaning.to_owned(), hits));
+    }
+    has_damage.then(|| suspects(&damages))
 }
 
 fn suspects(damages: &[Damage]) -> BTreeSet<Bytes> {
     let key = |damage: &Damage| match &damage.taken {
         Taken::Payload(key) | Taken::Outdated(key) => Some(key.clone()),
-        Taken::Shard | Taken::Log | Taken::Keys { .. } => None,
+        // Those of a missing segment are found by it.
+        Taken::Shard | Taken::Log | Taken::Keys { .. } | Taken::Payloads(_) | Taken::Twin => None,
     };
     damages.iter().filter_map(key).collect()
 }
@@ -157,34 +156,6 @@ async fn keeps_from_starting<D: Directory>(files: &ShardFiles<D>, damage: &Damag
     matches!(Named::of(&first), Some((META_GROUP, _)))
 }
 
-/// The keys of objects that the commands of a group are about that its tables have not applied.
-async fn pending_keys<D: Directory>(
-    wal: &Wal<D>,
-    index: &Inspection<D>,
-    group: GroupId,
-) -> BTreeSet<Bytes> {
-    let mut found = BTreeSet::new();
-    let position = index.current(&meta_key(group)).await.ok().flatten();
-    let position = position.and_then(|entry| decode_position(&entry.value).ok());
-    let applied = position.and_then(|position| position.applied).map(|applied| applied.index());
-    let Some((first, last)) = wal.range(group) else { return found };
-    let mut from = first.max(applied.map_or(0, |applied| applied + 1));
-    while from <= last {
-        let Ok(records) = wal.read(group, from..last + 1, READ_BYTES).await else { return found };
-        if records.is_empty() {
-            return found;
-        }
-        for record in records {
-            from = record.index + 1;
-            if let Ok(Some(command)) = decode_command(record) {
-                let named = objects_of_command(&command).into_iter();
-                found.extend(named.map(|(bucket, key)| object_key(group, bucket, key)));
-            }
-        }
-    }
-    found
-}
-
 fn add(report: &mut Report, facts: ShardFacts) {
     report.table_count += facts.table_count;
     report.entry_count += facts.entry_count;
@@ -202,6 +173,16 @@ fn found(damage: &Damage, hits: Vec<Hit>, buckets: &Buckets) -> Finding {
         Taken::Payload(key) => {
             let meaning = format!("The bytes of {} can't be read.", describe(key, buckets));
             finding(&damage.error, Effect::Refused, meaning, hits)
+        }
+        Taken::Payloads(keys) => {
+            let meaning =
+                format!("The bytes of {} index keys were in it and are gone.", keys.len());
+            let effect = if keys.is_empty() { Effect::Harmless } else { Effect::Refused };
+            finding(&damage.error, effect, meaning, hits)
+        }
+        Taken::Twin => {
+            let meaning = "It is there twice, and the other one has what is missing here: the next start writes both anew.";
+            finding(&damage.error, Effect::Harmless, meaning.to_owned(), hits)
         }
         Taken::Keys { after, upto } => {
             let start = after.as_ref().map_or_else(

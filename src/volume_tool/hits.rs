@@ -135,10 +135,11 @@ async fn spans<D: Directory>(index: &Inspection<D>, key: &Bytes, entry: &Entry) 
 fn touches(taken: &Taken, [first, last]: &[Bytes; 2]) -> bool {
     match taken {
         Taken::Payload(key) => (first..=last).contains(&key),
+        Taken::Payloads(keys) => keys.range(first.clone()..=last.clone()).next().is_some(),
         Taken::Keys { after, upto } => {
             first <= upto && after.as_ref().is_none_or(|after| last > after)
         }
-        Taken::Shard | Taken::Log | Taken::Outdated(_) => false,
+        Taken::Shard | Taken::Log | Taken::Outdated(_) | Taken::Twin => false,
     }
 }
 

@@ -162,19 +162,43 @@ async fn remove(disk: &SimDisk, path: &str) {
 }
 
 #[test]
-fn a_missing_segment_takes_the_shard_as_it_does_at_an_opening() {
+fn a_missing_segment_takes_the_payloads_in_it_and_the_shard_opens() {
     let disk = shard(5);
     let (name, _) = file(&disk, "segment-");
     block_on(remove(&disk, &name));
     let (_, damages) = check(&disk);
-    let [Damage { error: error @ Error::Corrupt { .. }, taken: Taken::Shard }] = damages.as_slice()
+    let [Damage { error: error @ Error::Corrupt { .. }, taken: Taken::Payloads(keys) }] =
+        damages.as_slice()
     else {
         unreachable!("{damages:?}");
     };
     assert!(error.to_string().contains(&name), "{error}");
-    let options = StorageOptions { wal_identity: IDENTITY, ..StorageOptions::default() };
-    let opened = block_on(Storage::open(disk.root(), options));
-    assert_eq!(opened.unwrap_err(), *error);
+    assert!(keys.iter().cloned().eq((0..KEY_COUNT).step_by(2).map(key)), "{keys:?}");
+    block_on(async {
+        let options = StorageOptions { wal_identity: IDENTITY, ..StorageOptions::default() };
+        let storage = Storage::open(disk.root(), options).await.unwrap();
+        let read = async |number| {
+            let entry = storage.index.get(&key(number)).await.unwrap().unwrap();
+            storage.index.payload(&key(number), &entry, 0..7).await
+        };
+        assert_eq!(read(0).await.unwrap_err(), *error);
+        assert_eq!(read(1).await.unwrap(), [3; 7].as_slice());
+        // What is written again is whole again, and upkeep goes on around the rest.
+        let mut batch = Batch::default();
+        let payload = Payload::Inline(Bytes::from(vec![4; 700]));
+        batch.put(key(0), Entry { value: Bytes::new(), payload });
+        storage.index.write(batch);
+        storage.index.flush().await.unwrap();
+        assert_eq!(read(0).await.unwrap(), [4; 7].as_slice());
+        assert_eq!(read(2).await.unwrap_err(), *error);
+        // Set aside, nothing is left of it, also not what was overwritten.
+        let excision = storage.index.excision(&BTreeSet::new(), &Unknowing).await.unwrap();
+        assert!(excision.lost.iter().map(|(key, _)| key).eq(keys.iter().skip(1)));
+        storage.index.excise(excision).await.unwrap();
+        assert_eq!(read(0).await.unwrap(), [4; 7].as_slice());
+        assert_eq!(storage.index.get(&key(2)).await.unwrap(), None);
+    });
+    assert_eq!(check(&disk).1, []);
 }
 
 #[test]
@@ -202,16 +226,48 @@ fn a_missing_table_or_footer_takes_the_keys_of_the_table_and_the_shard_opens() {
 }
 
 #[test]
-fn damage_in_the_log_or_the_manifest_takes_the_shard() {
-    for (part, offset) in [("wal-", 70), ("manifest-", 3 * 4096 + 40)] {
+fn damage_in_the_log_or_in_both_manifests_takes_the_shard() {
+    let edit = 3 * 4096 + 40;
+    for (parts, offset) in
+        [(["wal-"].as_slice(), 70), (["manifest-0", "manifest-copy-"].as_slice(), edit)]
+    {
         let disk = shard(6);
-        let (name, _) = file(&disk, part);
-        disk.flip(&name, offset, 1);
+        let name = parts.iter().map(|part| {
+            let (name, _) = file(&disk, part);
+            disk.flip(&name, offset, 1);
+            name
+        });
+        let name = name.collect::<Vec<_>>().swap_remove(0);
         let (_, damages) = check(&disk);
         let [Damage { error: Error::Corrupt { location, .. }, taken }] = damages.as_slice() else {
-            unreachable!("{part}: {damages:?}");
+            unreachable!("{name}: {damages:?}");
         };
         assert!(location.contains(&name), "{location}");
-        assert_eq!(*taken, if part == "wal-" { Taken::Log } else { Taken::Shard });
+        assert_eq!(*taken, if name.contains("wal-") { Taken::Log } else { Taken::Shard });
+    }
+}
+
+#[test]
+fn damage_in_one_of_two_manifests_takes_nothing_along_and_the_next_opening_mends_it() {
+    for part in ["manifest-0", "manifest-copy-"] {
+        for harm in ["flip", "remove"] {
+            let disk = shard(6);
+            let (name, _) = file(&disk, part);
+            match harm {
+                "flip" => disk.flip(&name, 3 * 4096 + 40, 1),
+                _ => block_on(remove(&disk, &name)),
+            }
+            let (facts, damages) = check(&disk);
+            let [Damage { error: Error::Corrupt { location, .. }, taken: Taken::Twin }] =
+                damages.as_slice()
+            else {
+                unreachable!("{harm} {part}: {damages:?}");
+            };
+            assert!(location.contains(&name), "{location}");
+            assert_eq!(facts.entry_count, u64::try_from(KEY_COUNT).unwrap());
+            let options = StorageOptions { wal_identity: IDENTITY, ..StorageOptions::default() };
+            drop(block_on(Storage::open(disk.root(), options)).unwrap());
+            assert_eq!(check(&disk).1, [], "{harm} {part}");
+        }
     }
 }

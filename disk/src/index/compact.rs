@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// Payload bytes moved in one step, unless one alone has more: each is read, summed and copied.
-const MOVE_BYTES_MAX: u64 = 256 << 10;
+pub(super) const MOVE_BYTES_MAX: u64 = 256 << 10;
 
 /// Does the most urgent piece of upkeep; false where there is none.
 pub(crate) async fn step<D: Directory>(

@@ -88,7 +88,7 @@ impl<D: Directory> Excision<D> {
 }
 
 impl<D: Directory> Index<D> {
-    /// Reads all tables, and the payloads under `suspects`, and says what can't be read. Nothing else runs meanwhile,
+    /// Reads all tables, and the payloads under `suspects` and in segments that are missing, and says what can't be read. Nothing else runs meanwhile,
     /// and everything is flushed. What lasts by its owner's word is never doubtful.
     ///
     /// # Errors
@@ -172,7 +172,9 @@ impl<D: Directory> Excision<D> {
         let content = Content::read(place.shared, place.version, table).await?;
         let mut struck = Struck { keys: BTreeSet::new(), gap_count: content.gaps.len() };
         for (key, change) in &content.entries {
-            let Some(entry) = change.as_ref().filter(|_| suspects.contains(key)) else { continue };
+            let is_suspect =
+                |entry: &&Entry| suspects.contains(key) || place.has_lost_segment(&entry.payload);
+            let Some(entry) = change.as_ref().filter(is_suspect) else { continue };
             if is_whole(place.shared, (key, entry), owner).await? {
                 continue;
             }
@@ -199,6 +201,11 @@ impl<D: Directory> Excision<D> {
 }
 
 impl<D: Directory> Place<'_, D> {
+    /// Whether a payload lies in a segment that is missing.
+    fn has_lost_segment(&self, payload: &Payload) -> bool {
+        matches!(payload, Payload::Extent(extent) if !self.shared.segments.holds(*extent))
+    }
+
     /// What older tables hold under keys that a gap of this one may have had.
     async fn older(&self, gap: &Gap) -> Result<Vec<(Bytes, Entry)>, Error> {
         let mut found = Vec::new();

@@ -16,7 +16,7 @@ use crate::{
         Entry, Payload,
         cache::Cache,
         filter,
-        manifest::{self, TableState},
+        manifest::{self, Known, TableState},
         payload::read_payload,
         table::{TableMeta, reader::Table},
         walk::{Sight, walk_blocks, walk_frames},
@@ -32,6 +32,7 @@ const CACHE_BYTES_MAX: usize = 4 << 20;
 pub struct Inspection<D: Directory> {
     directory: D,
     state: TableState,
+    manifest_flaws: Vec<Error>,
     segments: Segments<D>,
     cache: Rc<Cache>,
 }
@@ -62,13 +63,14 @@ impl<D: Directory> Inspection<D> {
         segments_directory: D,
         options: SegmentOptions,
     ) -> Result<Self, Error> {
-        let (_, state) = manifest::newest(&directory).await?;
+        let Known { state, flaws, .. } = manifest::newest(&directory).await?;
         let nothing = BTreeMap::new();
         let segments =
             Segments::open(segments_directory, options, &nothing, state.next_segment).await?;
         Ok(Self {
             directory,
             state,
+            manifest_flaws: flaws,
             segments,
             cache: Cache::new(CacheBudget::new(CACHE_BYTES_MAX, 0)),
         })
@@ -90,6 +92,11 @@ impl<D: Directory> Inspection<D> {
         tables
     }
 
+    /// What is wrong with one of the manifest's two files: the other one has it, and the next opening writes both anew.
+    pub fn manifest_flaws(&self) -> &[Error] {
+        &self.manifest_flaws
+    }
+
     /// Per segment that tables refer to, how many bytes.
     pub fn live(&self) -> BTreeMap<u32, u64> {
         self.state.live()
@@ -106,7 +113,12 @@ impl<D: Directory> Inspection<D> {
         self.segments.read_whole(extent, key, owner).await.map(drop)
     }
 
-    /// The segments that tables refer to and that are missing: the shard doesn't open without them.
+    /// What is wrong with a segment that isn't there.
+    pub fn missing_segment(&self, segment: u32) -> Option<Error> {
+        self.segments.missing(segment)
+    }
+
+    /// The segments that tables refer to and that are missing.
     pub fn missing_segments(&self) -> BTreeMap<u32, Error> {
         let live = self.state.live();
         let missing = |segment: &u32| Some((*segment, self.segments.missing(*segment)?));

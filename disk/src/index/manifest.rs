@@ -1,9 +1,10 @@
-//! The table manifest: which tables make the index, as a log of edits in one file `manifest-%08x`.
+//! The table manifest: which tables make the index, as a log of edits in a file `manifest-%08x`, and the same again in
+//! `manifest-copy-%08x`: from the tables alone nobody could tell which of them count, and what is hidden in them.
 //!
 //! | sector | what |
 //! | --- | --- |
 //! | 0 | header |
-//! | 1, 2 | marks, written in turn: how far edits are known durable |
+//! | 1, 2 | marks, written in turn, and to the two files in turn: how far edits are known durable |
 //! | 3.. | edits, each padded with zeros to a sector (`edit.rs`) |
 //!
 //! The header and a mark, each padded with zeros to a sector:
@@ -12,45 +13,49 @@
 //! | --- | --- | --- |
 //! | 0 | 4 | CRC32C of bytes 4 to 32 |
 //! | 4 | 8 | magic `ANODEMAN` (header), `ANODEMRK` (mark) |
-//! | 12 | 4 | format version, 1 |
+//! | 12 | 4 | format version: 2; 1 where there is no copy |
 //! | 16 | 4 | manifest id |
 //! | 20 | 4 | zero |
 //! | 24 | 8 | zero (header), sequence of the last durable edit (mark) |
 //!
-//! An edit is durable, then its mark, then the commit is done. So at recovery an unreadable edit above the mark is
-//! a commit that never ended, and is dropped; one at or below it is damage, and is reported.
+//! An edit is durable in both files, then its mark in one of them (the other has that of the edit before), then the commit
+//! is done. So at recovery an edit above all marks that neither file has whole is a commit that never ended, and is
+//! dropped; one at or below a mark is damage, and is reported. Header, mark and each edit are taken from whichever file
+//! has them (`read.rs`).
 //!
-//! Every start writes the whole state into a new file, and so does a commit that no longer fits. The new file gets
-//! its name by a rename once it is durable: the file with the highest id is the manifest, the others are removed.
+//! Every start writes the whole state into new files, and so does a commit that no longer fits. They get their names by
+//! renames once both are durable: what has the highest id, be it one file or two, is the manifest, the others are removed.
 
 use std::{collections::BTreeMap, rc::Rc};
 
-use bytes::Bytes;
-
+use self::edit::{Edit, encode_edit};
 use crate::{
     device::{Device, Directory, Durability, Fill, SECTOR_BYTES},
     error::Error,
     index::{
         codec::{Malformed, Reader},
         levels::Hidden,
-        manifest::edit::{Edit, decode_edit, encode_edit},
         table::TableMeta,
     },
 };
 
 pub(crate) mod edit;
+mod read;
 mod verify;
+
+pub(crate) use read::{Known, newest};
 
 const HEADER_MAGIC: [u8; 8] = *b"ANODEMAN";
 const MARK_MAGIC: [u8; 8] = *b"ANODEMRK";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// Of manifests that have no copy.
+const VERSION_ALONE: u32 = 1;
 const FIELDS_BYTES: usize = 32;
 const SECTOR: u64 = SECTOR_BYTES as u64;
 const FIRST_EDIT: u64 = 3 * SECTOR;
 /// The whole state is written in edits of about this size.
 const STATE_EDIT_BYTES: usize = 64 << 10;
-const READ_BYTES: u64 = 1 << 20;
-const DRAFT_NAME: &str = "manifest-draft";
+const DRAFT_NAMES: [&str; 2] = ["manifest-draft", "manifest-copy-draft"];
 
 /// What the manifest says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -135,10 +140,13 @@ impl TableState {
 
 /// The open manifest.
 pub(crate) struct Manifest<D: Directory> {
-    device: D::Device,
+    /// The file and its copy.
+    devices: [D::Device; 2],
     id: u32,
     /// Of the last edit.
     sequence: u64,
+    /// The mark that each file has.
+    marked: [u64; 2],
     /// Where the next edit goes.
     end: u64,
     bytes_min: u64,
@@ -147,20 +155,18 @@ pub(crate) struct Manifest<D: Directory> {
 
 impl<D: Directory> Manifest<D> {
     /// Reads the manifest of a directory and starts a new one with the same state; an empty directory gets an empty one.
+    /// What one of its files has no more is taken from the other, and whole in both from then on.
     pub(crate) async fn open(directory: &D, bytes_min: u64) -> Result<Self, Error> {
-        let (ids, state) = newest(directory).await?;
-        // Those that a crash left or brought back go first: a full volume may have space for two, not for three.
-        let (newest, older) = match ids.split_last() {
-            Some((newest, older)) => (Some(*newest), older),
-            None => (None, &[][..]),
-        };
-        for id in older {
-            directory.remove(&manifest_name(*id)).await?;
+        let Known { names, id: known, state, .. } = newest(directory).await?;
+        let newest: Vec<String> = known.map(file_names).into_iter().flatten().collect();
+        // Those that a crash left or brought back go first: a full volume has no space for all.
+        for name in names.iter().filter(|name| !newest.contains(name)) {
+            directory.remove(name).await?;
         }
-        let id = newest.map_or(1, |id| id + 1);
+        let id = known.map_or(1, |id| id + 1);
         let manifest = Self::start(directory, id, bytes_min, state).await?;
-        if let Some(id) = newest {
-            directory.remove(&manifest_name(id)).await?;
+        for name in names.iter().filter(|name| newest.contains(name)) {
+            directory.remove(name).await?;
         }
         Ok(manifest)
     }
@@ -173,24 +179,33 @@ impl<D: Directory> Manifest<D> {
     pub(crate) async fn commit(&mut self, directory: &D, edit: &Edit) -> Result<(), Error> {
         let place = Place { manifest: self.id, sequence: self.sequence + 1, offset: self.end };
         let bytes = encode_edit(edit, place);
-        if self.end + bytes.len() as u64 > self.device.size() {
+        if self.end + bytes.len() as u64 > self.size() {
             let mut state = self.state.clone();
             state.apply(edit).expect("edits are made from this state");
             return self.restart(directory, state).await;
         }
-        in_doubt(write(&self.device, self.end, &bytes).await)?;
+        in_doubt(write_both(&self.devices, self.end, &bytes).await)?;
         self.end += bytes.len() as u64;
         self.sequence += 1;
-        in_doubt(self.mark().await)?;
+        let turn = usize::from(self.sequence % 2 == 1);
+        in_doubt(write(&self.devices[turn], mark_offset(self.sequence), &self.mark()).await)?;
+        self.marked[turn] = self.sequence;
         self.state.apply(edit).expect("edits are made from this state");
         Ok(())
     }
 
-    /// Goes on in a new file that holds `state`.
+    /// Goes on in new files that hold `state`.
     async fn restart(&mut self, directory: &D, state: TableState) -> Result<(), Error> {
-        let old = manifest_name(self.id);
+        let old = file_names(self.id);
         *self = Self::start(directory, self.id + 1, self.bytes_min, state).await?;
-        directory.remove(&old).await
+        for name in old {
+            match directory.remove(&name).await {
+                // Whoever lost it has the new one.
+                Ok(()) | Err(Error::Absent { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     async fn start(
@@ -199,9 +214,11 @@ impl<D: Directory> Manifest<D> {
         bytes_min: u64,
         state: TableState,
     ) -> Result<Self, Error> {
-        match directory.remove(DRAFT_NAME).await {
-            Ok(()) | Err(Error::Absent { .. }) => {}
-            Err(error) => return Err(error),
+        for name in DRAFT_NAMES {
+            match directory.remove(name).await {
+                Ok(()) | Err(Error::Absent { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
         let mut content = fields(HEADER_MAGIC, id, 0);
         content.resize(3 * SECTOR_BYTES, 0);
@@ -213,19 +230,30 @@ impl<D: Directory> Manifest<D> {
         }
         let end = content.len() as u64;
         let size = bytes_min.max(end.saturating_mul(2)).next_multiple_of(SECTOR);
-        let device = directory.create(DRAFT_NAME, Fill::Zeros(size), Durability::EachWrite).await?;
-        write(&device, 0, &content).await?;
-        let manifest = Self { device, id, sequence, end, bytes_min, state };
-        manifest.mark().await?;
-        // From the rename on, the new file may be what recovery finds: an error is in doubt.
-        in_doubt(directory.rename(DRAFT_NAME, &manifest_name(id)).await)?;
+        let [own, copy] = DRAFT_NAMES;
+        let create = |name| directory.create(name, Fill::Zeros(size), Durability::EachWrite);
+        let devices = [create(own).await?, create(copy).await?];
+        write_both(&devices, 0, &content).await?;
+        let manifest = Self { devices, id, sequence, marked: [sequence; 2], end, bytes_min, state };
+        let mark = manifest.mark();
+        write_both(&manifest.devices, mark_offset(sequence), &mark).await?;
+        // From the first rename on, the new files may be what recovery finds: an error is in doubt.
+        for (draft, name) in DRAFT_NAMES.into_iter().zip(file_names(id)) {
+            in_doubt(directory.rename(draft, &name).await)?;
+        }
         in_doubt(directory.sync().await)?;
         Ok(manifest)
     }
 
-    async fn mark(&self) -> Result<(), Error> {
-        let mark = fields(MARK_MAGIC, self.id, self.sequence);
-        write(&self.device, mark_offset(self.sequence), &mark).await
+    /// That of the last edit.
+    fn mark(&self) -> Vec<u8> {
+        fields(MARK_MAGIC, self.id, self.sequence)
+    }
+
+    /// The length of each file.
+    fn size(&self) -> u64 {
+        let [own, copy] = &self.devices;
+        own.size().min(copy.size())
     }
 }
 
@@ -237,12 +265,14 @@ pub(crate) struct Place {
     pub(crate) offset: u64,
 }
 
-pub(crate) fn manifest_name(id: u32) -> String {
-    format!("manifest-{id:08x}")
+/// The file of a manifest, and that of its copy.
+fn file_names(id: u32) -> [String; 2] {
+    [format!("manifest-{id:08x}"), format!("manifest-copy-{id:08x}")]
 }
 
+/// The id in the name of either file.
 fn manifest_id(name: &str) -> Option<u32> {
-    let digits = name.strip_prefix("manifest-")?;
+    let digits = name.strip_prefix("manifest-copy-").or_else(|| name.strip_prefix("manifest-"))?;
     if digits.len() == 8 { u32::from_str_radix(digits, 16).ok() } else { None }
 }
 
@@ -263,8 +293,16 @@ async fn write<V: Device>(device: &V, offset: u64, bytes: &[u8]) -> Result<(), E
     device.write(offset, buffer).await
 }
 
+/// Both writes are over when it returns.
+async fn write_both<V: Device>(devices: &[V; 2], offset: u64, bytes: &[u8]) -> Result<(), Error> {
+    let [own, copy] = devices;
+    let (own, copy) = futures::join!(write(own, offset, bytes), write(copy, offset, bytes));
+    own.and(copy)
+}
+
 fn mark_offset(sequence: u64) -> u64 {
-    SECTOR * (1 + sequence % 2)
+    // Every other one is of the same file.
+    SECTOR * (1 + sequence / 2 % 2)
 }
 
 fn fields(magic: [u8; 8], id: u32, sequence: u64) -> Vec<u8> {
@@ -292,78 +330,6 @@ fn read_fields(sector: &[u8], magic: [u8; 8], id: u32) -> Result<(u32, u64), Mal
     }
     reader.u32()?;
     Ok((version, reader.u64()?))
-}
-
-/// The ids of the manifests of a directory, and what the newest says; changes nothing.
-pub(crate) async fn newest<D: Directory>(directory: &D) -> Result<(Vec<u32>, TableState), Error> {
-    let names = directory.list().await?;
-    let mut ids: Vec<u32> = names.iter().filter_map(|name| manifest_id(name)).collect();
-    ids.sort_unstable();
-    let state = match ids.last() {
-        Some(&id) => read_state(directory, id).await?,
-        None if names.iter().any(|name| name.starts_with("table-")) => {
-            return Err(Error::Corrupt {
-                location: directory.path(),
-                finding: "there are tables but no manifest".to_owned(),
-            });
-        }
-        None => TableState::default(),
-    };
-    Ok((ids, state))
-}
-
-async fn read_state<D: Directory>(directory: &D, id: u32) -> Result<TableState, Error> {
-    let name = manifest_name(id);
-    let location = format!("{}/{name}", directory.path());
-    let device = directory.open(&name, Durability::EachWrite).await?;
-    let content = read_whole(&device).await?;
-    let corrupt = |offset: u64, malformed: Malformed| Error::Corrupt {
-        location: format!("{location} at {offset}"),
-        finding: malformed.0.to_owned(),
-    };
-    let (version, _) =
-        read_fields(&content, HEADER_MAGIC, id).map_err(|malformed| corrupt(0, malformed))?;
-    if version != VERSION {
-        return Err(Error::Version { location, found: version, readable: VERSION.to_string() });
-    }
-    let mark = [SECTOR, 2 * SECTOR]
-        .into_iter()
-        .filter_map(|offset| {
-            let start = usize::try_from(offset).ok()?;
-            read_fields(content.get(start..)?, MARK_MAGIC, id).ok().map(|(_, sequence)| sequence)
-        })
-        .max()
-        .ok_or_else(|| corrupt(SECTOR, Malformed("neither mark can be read")))?;
-    let mut state = TableState::default();
-    let mut place = Place { manifest: id, sequence: 1, offset: FIRST_EDIT };
-    loop {
-        let start = usize::try_from(place.offset).expect("it was read into memory");
-        let rest = content.get(start..).unwrap_or_default();
-        let decoded =
-            decode_edit(rest, place).and_then(|(edit, length)| state.apply(&edit).map(|()| length));
-        match decoded {
-            Ok(length) => place.offset += length as u64,
-            Err(malformed) if place.sequence <= mark => {
-                return Err(corrupt(place.offset, malformed));
-            }
-            Err(_) => return Ok(state),
-        }
-        place.sequence += 1;
-    }
-}
-
-async fn read_whole<V: Device>(device: &V) -> Result<Bytes, Error> {
-    let size = device.size() / SECTOR * SECTOR;
-    let mut content = Vec::new();
-    let mut offset = 0;
-    while offset < size {
-        let length = READ_BYTES.min(size - offset);
-        let piece =
-            device.read(offset, usize::try_from(length).expect("at most a mebibyte")).await?;
-        content.extend_from_slice(&piece);
-        offset += length;
-    }
-    Ok(Bytes::from(content))
 }
 
 #[cfg(test)]

@@ -32,7 +32,7 @@ pub struct IndexOptions {
     pub level_one_bytes: u64,
     /// How many times more each further level holds.
     pub level_ratio: u64,
-    /// The table manifest is rewritten when this many bytes are full.
+    /// The table manifest is rewritten when so many bytes are full in each of its two files.
     pub manifest_bytes: u64,
     /// A segment with a smaller share of live bytes than this is reclaimed, in percent.
     pub reclaim_percent: u32,
@@ -51,7 +51,7 @@ impl Default for IndexOptions {
             level_zero_tables_max: 16,
             level_one_bytes: 64 << 20,
             level_ratio: 10,
-            manifest_bytes: 1 << 20,
+            manifest_bytes: 512 << 10,
             reclaim_percent: 50,
         }
     }

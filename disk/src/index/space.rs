@@ -22,6 +22,7 @@ use crate::{
     error::Error,
     index::{
         Index,
+        compact::MOVE_BYTES_MAX,
         memtable::Memtable,
         shared::{Shared, State},
     },
@@ -35,9 +36,11 @@ const SLACK_SEGMENTS: u64 = 8;
 pub const RESERVE_SEGMENTS: u64 = 16;
 /// Under pressure a segment with a smaller share of live bytes is rewritten, in percent.
 const PRESSING_PERCENT: u32 = 80;
+/// But one with a smaller share is, however little fits into a segment.
+const PERCENT_MIN: u32 = 50;
 
-/// The same while little is left on the volume. Not more: chunks fill a segment only nearly, and what is rewritten must
-/// come out fuller than it went in.
+/// The same while little is left on the volume. Not more, and not more than [`full_percent`]: chunks fill a segment only
+/// nearly, and what is rewritten must come out fuller than it went in, or it is rewritten again and again.
 const TIGHT_PERCENT: u32 = 90;
 
 const _: () = assert!(SLACK_SEGMENTS < RESERVE_SEGMENTS, "upkeep is pressed before writers wait");
@@ -141,10 +144,18 @@ pub(super) async fn may_rewrite<D: Directory>(shared: &Shared<D>) -> Result<bool
 pub(super) fn thinness<D: Directory>(shared: &Shared<D>, state: &State<D>) -> Thinness {
     let space = space(shared, state);
     if space.is_pressing() {
-        Thinness::Pressing(if space.is_tight { TIGHT_PERCENT } else { PRESSING_PERCENT })
+        let full = full_percent(space.segment_bytes);
+        Thinness::Pressing(full.min(if space.is_tight { TIGHT_PERCENT } else { PRESSING_PERCENT }))
     } else {
         Thinness::Calm(shared.options.reclaim_percent)
     }
+}
+
+/// How full a segment is for certain that a rewrite has filled, in percent: a move that doesn't fit any more goes to the
+/// next one whole, and the last of its extents may go beyond what moves have.
+fn full_percent(segment_bytes: u64) -> u32 {
+    let left = (MOVE_BYTES_MAX + MOVE_BYTES_MAX / 2) * 100 / segment_bytes.max(1);
+    100_u32.saturating_sub(u32::try_from(left).unwrap_or(u32::MAX)).max(PERCENT_MIN)
 }
 
 /// Whether a flush now brings space back: tombstones have let go of enough, or enough was written since the last one

@@ -63,6 +63,8 @@ impl Account {
 #[derive(Debug)]
 pub(super) struct Ledger {
     accounts: BTreeMap<u32, Account>,
+    /// Segments whose files are gone, and what tables refer to in them.
+    missing: BTreeMap<u32, u64>,
     next_segment: u32,
     ticket: u64,
     holds: BTreeSet<u64>,
@@ -84,23 +86,21 @@ pub enum Thinness {
 }
 
 impl Ledger {
-    /// The segments found at start, all of them sealed; the error is the number of one that is missing.
-    pub(super) fn new(
-        found: &BTreeSet<u32>,
-        live: &BTreeMap<u32, u64>,
-        next_segment: u32,
-    ) -> Result<Self, u32> {
-        let missing = live.iter().find(|(segment, bytes)| **bytes > 0 && !found.contains(segment));
-        if let Some((segment, _)) = missing {
-            return Err(*segment);
-        }
+    /// The segments found at start, all of them sealed. Of one that isn't there the ledger knows what tables refer to,
+    /// and nobody can pin anything in it.
+    pub(super) fn new(found: &BTreeSet<u32>, live: &BTreeMap<u32, u64>, next_segment: u32) -> Self {
+        let is_missing = |(segment, bytes): &(&u32, &u64)| **bytes > 0 && !found.contains(segment);
+        let missing: BTreeMap<u32, u64> =
+            live.iter().filter(is_missing).map(|(segment, bytes)| (*segment, *bytes)).collect();
         let account = |segment: &u32| {
             let live_bytes = live.get(segment).copied().unwrap_or(0);
             (*segment, Account { live_bytes, sealed: true, ..Account::default() })
         };
-        let above = found.last().map_or(0, |last| last.saturating_add(1));
-        Ok(Self {
+        let last = found.last().max(missing.keys().next_back());
+        let above = last.map_or(0, |last| last.saturating_add(1));
+        Self {
             accounts: found.iter().map(account).collect(),
+            missing,
             next_segment: if planted::is(Bug::SegmentNumberReused) {
                 above
             } else {
@@ -111,7 +111,7 @@ impl Ledger {
             live_bytes: found.iter().filter_map(|segment| live.get(segment)).sum(),
             pinned_bytes: 0,
             freed: false,
-        })
+        }
     }
 
     /// Takes the number for a new segment; `None` when 2^32 were used.
@@ -134,6 +134,24 @@ impl Ledger {
 
     pub(super) fn contains(&self, segment: u32) -> bool {
         self.accounts.contains_key(&segment)
+    }
+
+    /// Whether a segment that tables refer to isn't there, or one that somebody has missed.
+    pub(super) fn is_missing(&self, segment: u32) -> bool {
+        self.missing.contains_key(&segment)
+    }
+
+    /// The missing segments that tables refer to.
+    pub(super) fn missing(&self) -> Vec<u32> {
+        let referred = self.missing.iter().filter(|(_, live_bytes)| **live_bytes > 0);
+        referred.map(|(segment, _)| *segment).collect()
+    }
+
+    /// Has a segment that isn't there known as missing: tables will refer to it.
+    pub(super) fn miss(&mut self, segment: u32) {
+        if !self.accounts.contains_key(&segment) {
+            self.missing.entry(segment).or_default();
+        }
     }
 
     pub(super) fn start_write(&mut self, segment: u32) {
@@ -174,10 +192,16 @@ impl Ledger {
     }
 
     pub(super) fn keep(&mut self, extent: Extent) {
+        if self.is_missing(extent.segment) {
+            return;
+        }
         self.account(extent.segment).keep_count += 1;
     }
 
     pub(super) fn let_go(&mut self, extent: Extent) {
+        if self.is_missing(extent.segment) {
+            return;
+        }
         let ticket = self.ticket;
         let account = self.account(extent.segment);
         assert!(account.keep_count > 0, "{extent:?} was let go more often than kept");
@@ -189,6 +213,12 @@ impl Ledger {
     pub(super) fn apply(&mut self, deltas: &BTreeMap<u32, i64>) {
         let ticket = self.ticket;
         for (segment, delta) in deltas.iter().filter(|(_, delta)| **delta != 0) {
+            // A table that is written again refers to a missing segment as before.
+            if let Some(live_bytes) = self.missing.get_mut(segment) {
+                let sum = live_bytes.checked_add_signed(*delta);
+                *live_bytes = sum.expect("tables let go of no more than they referred to");
+                continue;
+            }
             let account = self.account(*segment);
             account.live_bytes = account
                 .live_bytes
@@ -296,7 +326,7 @@ mod tests {
     const EXTENT: Extent = Extent { segment: 3, offset: 0, header_bytes: 40, data_bytes: 60 };
 
     fn one_segment(live_bytes: u64) -> Ledger {
-        Ledger::new(&[3].into(), &BTreeMap::from([(3, live_bytes)]), 2).unwrap()
+        Ledger::new(&[3].into(), &BTreeMap::from([(3, live_bytes)]), 2)
     }
 
     #[test]
@@ -336,13 +366,35 @@ mod tests {
         assert!(!ledger.pin(Extent { segment: 9, ..EXTENT }));
         assert_eq!(ledger.take_number(), Some(10));
         ledger.unpin(Extent { segment: 9, ..EXTENT });
-        assert_eq!(Ledger::new(&[3].into(), &BTreeMap::from([(5, 1)]), 0).unwrap_err(), 5);
+    }
+
+    #[test]
+    fn a_missing_segment_is_known_until_nothing_refers_to_it_and_its_number_is_not_used_again() {
+        let mut ledger = Ledger::new(&[3].into(), &BTreeMap::from([(5, 100), (6, 0)]), 0);
+        assert!(ledger.is_missing(5) && !ledger.contains(5) && !ledger.is_missing(6));
+        assert_eq!(ledger.missing(), [5]);
+        assert_eq!((ledger.live_bytes(), ledger.segment_count(), ledger.next_segment()), (0, 1, 6));
+        let lost = Extent { segment: 5, ..EXTENT };
+        assert!(!ledger.pin(lost));
+        ledger.unpin(lost);
+        ledger.keep(lost);
+        ledger.let_go(lost);
+        // A table is written again, then the old one goes.
+        ledger.apply(&BTreeMap::from([(5, 100)]));
+        ledger.apply(&BTreeMap::from([(5, -100)]));
+        assert_eq!((ledger.missing(), ledger.sweep()), (vec![5], vec![3]));
+        ledger.apply(&BTreeMap::from([(5, -100)]));
+        assert_eq!((ledger.missing(), ledger.next_segment()), (vec![], 6));
+        // One that only the log knows of, until its command is applied.
+        ledger.miss(7);
+        ledger.apply(&BTreeMap::from([(7, 10)]));
+        assert_eq!(ledger.missing(), [7]);
     }
 
     #[test]
     fn the_thinnest_sealed_and_unpinned_segment_is_named_under_pressure() {
         let live = BTreeMap::from([(1, 50), (2, 20), (3, 0), (4, 10)]);
-        let mut ledger = Ledger::new(&[1, 2, 3, 4].into(), &live, 5).unwrap();
+        let mut ledger = Ledger::new(&[1, 2, 3, 4].into(), &live, 5);
         assert_eq!(ledger.thin(Thinness::Pressing(100), 100, &BTreeSet::new()), Some(4));
         ledger.pin(Extent { segment: 4, ..EXTENT });
         assert_eq!(ledger.thin(Thinness::Pressing(100), 100, &BTreeSet::new()), Some(2));
@@ -353,7 +405,7 @@ mod tests {
     #[test]
     fn in_calm_an_old_segment_is_worth_more_than_a_young_one_that_is_a_little_thinner() {
         let live = BTreeMap::from([(1, 30), (8, 25), (9, 0)]);
-        let ledger = Ledger::new(&[1, 8, 9].into(), &live, 10).unwrap();
+        let ledger = Ledger::new(&[1, 8, 9].into(), &live, 10);
         assert_eq!(ledger.thin(Thinness::Calm(50), 100, &BTreeSet::new()), Some(1));
         assert_eq!(ledger.thin(Thinness::Pressing(50), 100, &BTreeSet::new()), Some(8));
         assert_eq!(ledger.thin(Thinness::Calm(25), 100, &BTreeSet::new()), None);

@@ -8,6 +8,7 @@ use futures::future::try_join;
 use super::{
     Extent, Shared, files,
     header::{BLOCK_BYTES, Header, Refusal, length},
+    missing,
 };
 use crate::{
     device::{Device, Directory, SECTOR_BYTES},
@@ -61,7 +62,13 @@ impl<D: Directory> Shared<D> {
     /// The file of a segment that has not been removed.
     pub(super) async fn device(&self, segment: u32) -> Result<Rc<D::Device>, Error> {
         if !self.ledger.borrow().contains(segment) {
-            return Err(Error::Absent { name: self.location(segment) });
+            let is_missing = self.ledger.borrow().is_missing(segment);
+            let location = self.location(segment);
+            return Err(if is_missing {
+                missing(location)
+            } else {
+                Error::Absent { name: location }
+            });
         }
         match self.active_device(segment) {
             Some(device) => Ok(device),

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod crash;
+mod lost;
 mod salvage;
 
 use std::time::Duration;
@@ -12,6 +13,7 @@ use anode_disk::{
     wal,
 };
 use bytes::Bytes;
+use futures::FutureExt as _;
 use openraft::vote::RaftLeaderId;
 use openraft_rt::AsyncRuntime;
 
@@ -140,6 +142,23 @@ fn after_shutdown_requests_are_refused() {
         group.shutdown().await;
         let refused = group.propose(bucket("a")).await.unwrap_err();
         assert!(matches!(refused, GroupError::Stopped { .. }), "{refused}");
+        let refused = group.linearizable().await.unwrap_err();
+        assert!(matches!(refused, GroupError::Stopped { .. }), "{refused}");
+    });
+}
+
+/// It needs nobody's word, so no turn of another task; once it has failed, its own word is worth nothing.
+#[test]
+fn the_only_voter_answers_reads_in_the_same_turn_until_it_has_failed() {
+    let disk = SimDisk::new(9);
+    testing::run(9, async {
+        let machine = Machine::open(&disk).await.unwrap();
+        let group = machine.group(GROUP).await.unwrap();
+        assert_eq!(made(&group, "a").await, 1);
+        let answered = group.linearizable().now_or_never();
+        assert!(matches!(answered, Some(Ok(()))), "{answered:?}");
+        disk.fail_at(disk.io_count(), Fault::Io, false);
+        group.propose(bucket("b")).await.unwrap_err();
         let refused = group.linearizable().await.unwrap_err();
         assert!(matches!(refused, GroupError::Stopped { .. }), "{refused}");
     });

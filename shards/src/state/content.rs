@@ -83,7 +83,10 @@ impl<D: Directory> State<D> {
             let value = Bytes::copy_from_slice(&claim.content.0);
             batch.put(key, Entry { value, payload: Payload::None });
             let count = counts.get_mut(&claim.content).expect("every claim was counted");
-            if std::mem::replace(&mut count.is_fresh, true) {
+            // A copy whose segment is lost doesn't replace one that is there.
+            let is_worse = count.held_bytes.is_some()
+                && self.staging.is_lost(self.group, claim.body, claim.chunk);
+            if is_worse || std::mem::replace(&mut count.is_fresh, true) {
                 self.staging.absorb(self.group, claim.body, claim.chunk);
                 continue;
             }
