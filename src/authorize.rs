@@ -150,7 +150,8 @@ pub(crate) fn principal_of<H: Host>(
     token: Option<&str>,
 ) -> Result<Arc<Principal>, s3::Error> {
     if let Some(token) = token {
-        return session::principal(&shard.meta().iam, access_key, token, shard.now_ms());
+        let read = shard.session_policies();
+        return session::principal(&shard.meta().iam, access_key, token, shard.now_ms(), read);
     }
     let unusable = |message: Option<&'static str>| {
         let code = ErrorCode::InvalidAccessKeyId;

@@ -108,6 +108,8 @@ pub const SCRUB_LOOK_COUNT_MAX: u32 = 256;
 pub const SCRUB_USES_MAX: usize = 8;
 /// How often lifecycle looks through the buckets that have rules, when nobody says otherwise.
 pub const LIFECYCLE_PERIOD_DEFAULT: Duration = Duration::from_hours(1);
+/// Policies of sessions that a shard keeps read; each has up to 2 KiB.
+pub const SESSION_POLICIES_CACHED_MAX: usize = 256;
 /// How often buckets with a quota are looked at.
 pub const QUOTA_PERIOD: Duration = Duration::from_secs(10);
 /// How often the log tells of a bucket that writes are refused for.

@@ -36,7 +36,7 @@ use crate::{
     encryption::MasterKeys,
     gateway::read::Room,
     host::Host,
-    iam::{Principal, Who, records::Account},
+    iam::{Principal, Who, records::Account, session::ReadPolicies},
     limits,
     mesh::{Answer, Ask, AskError, Message},
     meta::MetaView,
@@ -129,6 +129,7 @@ struct Inner<H: Host> {
     asks: RefCell<BTreeMap<u64, Asker>>,
     ask_next: Cell<u64>,
     keys: RefCell<KeyCache>,
+    session_policies: ReadPolicies,
     date: RefCell<(u64, String)>,
     connection_count: Cell<usize>,
     addresses: RefCell<BTreeMap<IpAddr, usize>>,
@@ -187,6 +188,7 @@ impl<H: Host> Shard<H> {
             asks: RefCell::default(),
             ask_next: Cell::default(),
             keys: RefCell::new(KeyCache::new(limits::SIGNING_KEY_COUNT_MAX)),
+            session_policies: ReadPolicies::default(),
             date: RefCell::default(),
             connection_count: Cell::default(),
             addresses: RefCell::default(),
@@ -377,6 +379,11 @@ impl<H: Host> Shard<H> {
         expected: &Expected<'_>,
     ) -> Result<Verified, sigv4::Error> {
         self.0.keys.borrow_mut().verify(signed, parts, secret, expected)
+    }
+
+    /// Policies of sessions that were read already.
+    pub(crate) fn session_policies(&self) -> &ReadPolicies {
+        &self.0.session_policies
     }
 
     /// The first account, which the node's own credentials are of.

@@ -56,7 +56,7 @@ pub struct Session {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SessionPolicies {
     /// The one that was written for it.
-    pub inline: Option<Policy>,
+    pub inline: Option<Arc<Policy>>,
     /// Managed ones.
     pub attached: Vec<Arc<Policy>>,
 }
@@ -167,7 +167,7 @@ impl Principal {
 
 impl SessionPolicies {
     fn all(&self) -> impl Iterator<Item = &Policy> {
-        self.inline.iter().chain(self.attached.iter().map(Arc::as_ref))
+        self.inline.iter().chain(&self.attached).map(Arc::as_ref)
     }
 
     fn decide(&self, question: &Question<'_>) -> Decision {

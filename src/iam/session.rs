@@ -1,7 +1,7 @@
 //! Sessions: temporary credentials that the node doesn't keep. The token has in it all that a session is, and a MAC by a secret
 //! of the meta group; the secret key comes of the access key and that secret.
 
-use std::sync::Arc;
+use std::{cell::RefCell, collections::BTreeMap, sync::Arc};
 
 use anode_net::{
     policy::Policy,
@@ -17,6 +17,26 @@ use super::{
     Directory, Principal, Who,
     principal::{Session, SessionPolicies},
 };
+use crate::limits::SESSION_POLICIES_CACHED_MAX;
+
+/// Policies of sessions that were read, by their documents: they come with each request of their session.
+#[derive(Debug, Default)]
+pub struct ReadPolicies(RefCell<BTreeMap<String, Arc<Policy>>>);
+
+impl ReadPolicies {
+    fn read(&self, document: &str) -> Result<Arc<Policy>, s3::Error> {
+        if let Some(known) = self.0.borrow().get(document) {
+            return Ok(Arc::clone(known));
+        }
+        let policy = Arc::new(Policy::parse_identity(document)?);
+        let mut known = self.0.borrow_mut();
+        if known.len() >= SESSION_POLICIES_CACHED_MAX {
+            known.clear();
+        }
+        known.insert(document.to_owned(), Arc::clone(&policy));
+        Ok(policy)
+    }
+}
 
 const MAC_BYTES: usize = 32;
 /// The longest token.
@@ -91,6 +111,7 @@ pub fn principal(
     access_key: &str,
     token: &str,
     now_ms: u64,
+    read: &ReadPolicies,
 ) -> Result<Arc<Principal>, s3::Error> {
     let invalid = || s3::Error::new(ErrorCode::InvalidToken);
     let secret = directory.session_secret.as_ref().ok_or_else(invalid)?;
@@ -103,7 +124,7 @@ pub fn principal(
     let who = match &claims.user_id {
         Some(id) if id.is_empty() => Who::Root,
         Some(id) => directory.user_of_id(id).ok_or_else(invalid)?,
-        None => Who::Session(Arc::new(assumed(directory, &claims)?)),
+        None => Who::Session(Arc::new(assumed(directory, &claims, read)?)),
     };
     let mut principal = Principal::new(access_key, claims.secret_key(secret), account, who);
     principal.expires_ms = Some(claims.expires_ms);
@@ -112,7 +133,11 @@ pub fn principal(
 }
 
 /// The session of a role.
-fn assumed(directory: &Directory, claims: &Claims) -> Result<Session, s3::Error> {
+fn assumed(
+    directory: &Directory,
+    claims: &Claims,
+    read: &ReadPolicies,
+) -> Result<Session, s3::Error> {
     let invalid = || s3::Error::new(ErrorCode::InvalidToken);
     let assumed = directory.role(&claims.account, &claims.role);
     let assumed = assumed.filter(|assumed| assumed.role.named.id == claims.role_id);
@@ -120,7 +145,7 @@ fn assumed(directory: &Directory, claims: &Claims) -> Result<Session, s3::Error>
     let attached = claims.policy_arns.iter();
     let attached = attached.map(|arn| directory.attached(arn).cloned().ok_or_else(invalid));
     let attached = attached.collect::<Result<_, _>>()?;
-    let inline = claims.policy.as_deref().map(Policy::parse_identity).transpose()?;
+    let inline = claims.policy.as_deref().map(|document| read.read(document)).transpose()?;
     Ok(Session {
         role: assumed.role.named.clone(),
         name: claims.session.clone(),
@@ -132,6 +157,25 @@ fn assumed(directory: &Directory, claims: &Claims) -> Result<Session, s3::Error>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_policy_is_read_once_while_there_is_room_for_it() {
+        let read = ReadPolicies::default();
+        let document = |bucket: usize| {
+            format!(
+                r#"{{"Version":"2012-10-17","Statement":{{"Effect":"Allow","Action":"s3:*","Resource":"arn:aws:s3:::{bucket}"}}}}"#
+            )
+        };
+        let first = read.read(&document(0)).unwrap();
+        assert!(Arc::ptr_eq(&first, &read.read(&document(0)).unwrap()));
+        for bucket in 0..=SESSION_POLICIES_CACHED_MAX {
+            let policy = read.read(&document(bucket)).unwrap();
+            assert_eq!(*policy, Policy::parse_identity(&document(bucket)).unwrap());
+        }
+        assert!(!Arc::ptr_eq(&first, &read.read(&document(0)).unwrap()), "it made room for others");
+        assert!(read.0.borrow().len() <= SESSION_POLICIES_CACHED_MAX);
+        read.read("{").unwrap_err();
+    }
 
     // A token is trusted for what it says, so every bit of it must count.
     #[test]
