@@ -135,5 +135,16 @@ pub struct Log {
 pub fn read(path: &Path) -> Result<File, Error> {
     let refused = |problem: String| Error::File { path: path.display().to_string(), problem };
     let text = std::fs::read_to_string(path).map_err(|error| refused(error.to_string()))?;
-    toml::from_str(&text).map_err(|error| refused(error.to_string()))
+    parse(&text).map_err(refused)
+}
+
+/// Parses the text of a file. An error names the line and its key, and not what is set there, which may be a secret.
+pub(super) fn parse(text: &str) -> Result<File, String> {
+    toml::from_str(text).map_err(|error| {
+        let start = error.span().map_or(0, |span| span.start);
+        let number = text.get(..start).unwrap_or_default().matches('\n').count();
+        let line = text.lines().nth(number).unwrap_or_default();
+        let key = line.split_once('=').map(|(key, _)| format!(", {}", key.trim()));
+        format!("line {}{}: {}", number + 1, key.unwrap_or_default(), error.message())
+    })
 }

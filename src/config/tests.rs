@@ -83,3 +83,13 @@ fn scrub_is_on_until_it_is_turned_off() {
     assert_eq!((both.period.as_secs(), both.rate_bytes_max), (12 * 3600, 1 << 20));
     toml::from_str::<file::File>("[scrub]\nperiod = 'weekly'").unwrap_err();
 }
+
+#[test]
+fn a_file_that_cannot_be_read_names_its_line_and_no_secret() {
+    for line in ["auth_token = canary7f3c", "auth_tokn = 'canary7f3c'", "auth_token = 'canary7f3c"]
+    {
+        let text = format!("[[notification.webhook]]\nname = 'a'\n{line}\n");
+        let error = file::parse(&text).unwrap_err();
+        assert!(error.starts_with("line 3, auth_tok") && !error.contains("canary7f3c"), "{error}");
+    }
+}

@@ -38,13 +38,19 @@ impl fmt::Debug for TokenSource {
     }
 }
 
-/// `NAME=VALUE` on the command line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// `NAME=VALUE` on the command line. A URL may hold a secret.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Named {
     /// Of which webhook.
     pub name: String,
     /// What it is.
     pub value: String,
+}
+
+impl fmt::Debug for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Named({})", self.name)
+    }
 }
 
 impl FromStr for Named {

@@ -78,6 +78,8 @@ pub(super) fn describe(key: &[u8], buckets: &Buckets) -> String {
         Named::NextBucket => "the number of the next bucket".to_owned(),
         Named::MasterKey => "the key that what is encrypted by default needs".to_owned(),
         Named::PendingDelete => "the figures of what waits to be reclaimed".to_owned(),
+        Named::EventQueue => "the figures of events that wait".to_owned(),
+        Named::Event(target) => format!("an event that waits for {target}"),
         Named::Bucket(name) => format!("bucket {name}"),
         Named::Configuration(bucket, kind) => {
             format!("configuration {kind} of {}", buckets.name(bucket))

@@ -21,6 +21,10 @@ pub enum Named {
     PendingDelete,
     /// The key for data keys.
     MasterKey,
+    /// What is known of the events that wait.
+    EventQueue,
+    /// An event that waits for this target.
+    Event(String),
     /// A bucket, by its name.
     Bucket(String),
     /// A configuration of a bucket, by its number.
@@ -63,6 +67,7 @@ impl Named {
             keys::META if rest == b"bucket" => Self::NextBucket,
             keys::META if rest == b"pending" => Self::PendingDelete,
             keys::META if rest == b"master" => Self::MasterKey,
+            keys::META if rest == b"events" => Self::EventQueue,
             keys::META => Self::Applied,
             keys::BUCKET => Self::Bucket(text(rest)?),
             keys::CREDENTIAL => Self::Credential(text(rest)?),
@@ -75,6 +80,7 @@ impl Named {
                     _ => Self::Object(wide(*bucket), key),
                 }
             }
+            keys::EVENT => Self::Event(split_place(rest)?.0),
             keys::CONFIGURATION => {
                 let (bucket, kind) = keys::configuration_of(rest)?;
                 Self::Configuration(bucket, kind)
@@ -169,6 +175,8 @@ mod tests {
             (keys::next_bucket(5), Named::NextBucket),
             (keys::pending(5), Named::PendingDelete),
             (keys::master_key(5), Named::MasterKey),
+            (keys::event_queue(5), Named::EventQueue),
+            (keys::event(5, "t", 7), Named::Event("t".to_owned())),
             (keys::bucket(5, "name"), Named::Bucket("name".to_owned())),
             (keys::credential(5, "AKIA"), Named::Credential("AKIA".to_owned())),
             (keys::object(5, 7, key), Named::Object(7, key.to_owned())),

@@ -281,6 +281,8 @@ impl Rig {
                 | Named::NextBucket
                 | Named::PendingDelete
                 | Named::MasterKey
+                | Named::EventQueue
+                | Named::Event(_)
                 | Named::Bucket(_)
                 | Named::Credential(_)
                 | Named::Object(..)
