@@ -370,7 +370,7 @@ async fn listing<H: Host>(
             Ok(Answer::List(state.list(bucket, &query).await.map_err(of_storage)?))
         }
         Ask::ListVersions { bucket, query } => {
-            Ok(Answer::List(state.list_versions(bucket, &query).await.map_err(of_storage)?))
+            Ok(Answer::Versions(state.list_versions(bucket, &query).await.map_err(of_storage)?))
         }
         Ask::Uploads { bucket, query } => {
             Ok(Answer::Uploads(state.uploads(bucket, &query).await.map_err(of_storage)?))

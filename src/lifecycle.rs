@@ -123,7 +123,7 @@ async fn versions<H: Host>(
     while let Some(from) = start {
         let query =
             ListQuery { start: from, entries_max: limits::LIFECYCLE_PAGE, ..ListQuery::default() };
-        let Answer::List(page) = shard.ask(group, Ask::ListVersions { bucket, query }).await?
+        let Answer::Versions(page) = shard.ask(group, Ask::ListVersions { bucket, query }).await?
         else {
             return Ok(());
         };

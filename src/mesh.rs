@@ -8,7 +8,7 @@ use std::{ops::Range, sync::Arc};
 use anode_disk::wal::GroupId;
 use anode_shards::{
     command::{Command, Refusal, Reply},
-    object::{BodyId, BucketId, Object, Upload, UploadId},
+    object::{BodyId, BucketId, Object, ObjectSummary, Upload, UploadId},
     quota::{Allowance, Amount},
     staging::Cut,
     state::{ListPage, ListQuery, PartPage, Planned, UploadListed, Usage},
@@ -204,8 +204,10 @@ pub enum Answer {
     Object(Option<Box<ObjectFound>>),
     /// To [`Ask::Chunk`].
     Chunk(Bytes),
-    /// To [`Ask::List`] and [`Ask::ListVersions`].
-    List(ListPage<Object>),
+    /// To [`Ask::List`].
+    List(ListPage<ObjectSummary>),
+    /// To [`Ask::ListVersions`].
+    Versions(ListPage<Object>),
     /// To [`Ask::Uploads`].
     Uploads(ListPage<UploadListed>),
     /// To [`Ask::Upload`].

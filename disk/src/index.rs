@@ -26,7 +26,7 @@ use crate::{
         merge::{LotCursor, Source},
         notify::give_way,
         pace::FlatOut,
-        payload::read_payload,
+        payload::{cached_extent, read_payload},
         shared::{Shared, State},
         table::{TableMeta, reader::Table, table_id, table_name},
         view::{Newer, SCAN_KEYS_MAX},
@@ -244,7 +244,7 @@ impl<D: Directory> Index<D> {
     ) -> Result<Bytes, Error> {
         let mut payload = entry.payload.clone();
         for _ in 1..PAYLOAD_ATTEMPTS_MAX {
-            match read_payload(&self.0.segments, key, &payload, range.clone()).await {
+            match self.read(key, &payload, range.clone()).await {
                 Err(Error::Absent { .. }) => {}
                 other => return other,
             }
@@ -259,6 +259,20 @@ impl<D: Directory> Index<D> {
             }
         }
         read_payload(&self.0.segments, key, &payload, range).await
+    }
+
+    /// Reads a range of a payload, through the cache where it is short and wanted whole.
+    async fn read(&self, key: &[u8], payload: &Payload, range: Range<u32>) -> Result<Bytes, Error> {
+        let Shared { segments, cache, .. } = &*self.0;
+        let Some(extent) = cached_extent(payload, &range) else {
+            return read_payload(segments, key, payload, range).await;
+        };
+        if let Some(found) = cache.payload(extent, key) {
+            return Ok(found);
+        }
+        let found = read_payload(segments, key, payload, range).await?;
+        cache.insert_payload(extent, key, &found);
+        Ok(found)
     }
 
     /// Makes everything written before the call durable, and returns that state. Calls that arrive before the flush

@@ -287,19 +287,17 @@ impl<D: Directory> Segments<D> {
         self.0.ledger.borrow_mut().apply(deltas);
     }
 
-    /// Removes sealed segments that nothing refers to; says how many bytes that freed. To be called after a
+    /// Removes sealed segments that nothing refers to; says which. To be called after a
     /// commit of the table manifest, and once after recovery when everything is pinned that must be.
-    pub async fn sweep(&self) -> Result<u64, Error> {
+    pub async fn sweep(&self) -> Result<Vec<u32>, Error> {
         self.0.running()?;
         let swept = self.0.ledger.borrow_mut().sweep();
-        let mut freed_bytes = 0;
-        for segment in swept {
-            self.0.files.forget(segment);
-            let removed = self.0.directory.remove(&files::name(segment)).await;
+        for segment in &swept {
+            self.0.files.forget(*segment);
+            let removed = self.0.directory.remove(&files::name(*segment)).await;
             self.0.noted(removed)?;
-            freed_bytes += self.0.options.segment_bytes;
         }
-        Ok(freed_bytes)
+        Ok(swept)
     }
 
     /// The sealed segment that is most worth a rewrite, if there is one that is thin enough, has live bytes and no pinned

@@ -197,6 +197,22 @@ impl<D: Directory> Wal<D> {
         self.submit(done, |state| state.append(group, records));
     }
 
+    /// As [`Self::append`], without a write for their sake: they go with the batch of what is submitted next, or before
+    /// it, or with the last one at a stop. Nobody is told: a failure of theirs is the failure of all that comes later.
+    ///
+    /// # Panics
+    /// If the records leave a hole: the owner's log is broken.
+    pub fn append_lazy(&self, group: GroupId, records: Vec<Record>) -> Result<(), Error> {
+        let mut state = self.0.state.borrow_mut();
+        state.append(group, records)?;
+        let asks = state.queue.asks(state.options.batch_bytes_max());
+        drop(state);
+        if asks {
+            self.0.work.notify();
+        }
+        Ok(())
+    }
+
     /// Drops the group's records of `from_index` and above.
     pub fn truncate(&self, group: GroupId, from_index: u64, done: Completion) {
         self.submit(done, |state| state.truncate(group, from_index));

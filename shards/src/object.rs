@@ -19,6 +19,16 @@ use crate::{
     version::{ObjectVersion, VersionId, VersionName, Versioning},
 };
 
+mod summary;
+
+pub use summary::{ChecksumName, ChecksumSummary, HeaderSummary, ObjectSummary};
+
+/// The name of the header that holds an object's storage class, among [`Object::headers`].
+pub const STORAGE_CLASS: &str = "x-amz-storage-class";
+
+/// What [`Checksum::algorithm`] may be.
+pub const CHECKSUM_NAMES: [&str; 5] = ["CRC32", "CRC32C", "CRC64NVME", "SHA1", "SHA256"];
+
 /// Names a bucket for good: a bucket made again under the same name has another id.
 pub type BucketId = u64;
 
@@ -145,7 +155,7 @@ pub struct ObjectPart {
 /// A checksum as it goes over the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
 pub struct Checksum {
-    /// Its name: `CRC32`, `CRC32C`, `CRC64NVME`, `SHA1` or `SHA256`.
+    /// Its name, one of [`CHECKSUM_NAMES`].
     #[n(0)]
     pub algorithm: String,
     /// In base64, with `-N` where it is composed of N parts' checksums.

@@ -340,8 +340,8 @@ impl<D: Directory> Staging<D> {
         self.inner.borrow().staged.range(range).map(|(name, _)| *name).collect()
     }
 
-    /// Submits records of these chunks. Nobody waits for the flush: an error of it stops the WAL, and with it all
-    /// that is submitted later.
+    /// Submits records of these chunks, for the batch of what comes next: the command that names them. Nobody waits for the
+    /// flush: an error of it stops the WAL, and with it all that is submitted later.
     fn record(&self, names: &[ChunkName]) {
         let mut records = Vec::with_capacity(names.len());
         {
@@ -365,7 +365,7 @@ impl<D: Directory> Staging<D> {
             }
         }
         if !records.is_empty() {
-            self.storage.wal.append(LOCAL, records, Box::new(|_outcome| ()));
+            let _refused = self.storage.wal.append_lazy(LOCAL, records);
         }
     }
 }

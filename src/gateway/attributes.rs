@@ -10,7 +10,7 @@ use anode_net::{
         xml::{ChecksumText, objects},
     },
 };
-use anode_shards::object::{ChecksumKind, Object};
+use anode_shards::object::{ChecksumKind, Object, STORAGE_CLASS};
 
 use super::{
     encryption,
@@ -39,7 +39,7 @@ pub async fn attributes<H: Host>(
         }
     }
     let checksum = object.checksum.as_ref().filter(|_| query.wants(Attribute::Checksum));
-    let class = object.headers.iter().find(|(name, _)| name == "x-amz-storage-class");
+    let class = object.headers.iter().find(|(name, _)| name == STORAGE_CLASS);
     let class = class.map_or(s3::headers::STORAGE_CLASS_DEFAULT, |(_, class)| class);
     let parts =
         (query.wants(Attribute::Parts) && !object.parts.is_empty()).then(|| parts(query, object));

@@ -11,7 +11,7 @@ use anode_net::s3::{
     xml::lists,
 };
 use anode_shards::{
-    object::{BucketId, Object},
+    object::{BucketId, ObjectSummary},
     state::{ListPage, ListQuery, Listed, Merge, Position, Want},
 };
 use bytes::Bytes;
@@ -76,7 +76,7 @@ pub async fn list_v2<H: Host>(
     let bucket = find_bucket(shard, &list.bucket)?;
     let page = page_of(shard, bucket.record.id, &query).await?;
     let meta = shard.meta();
-    let next = page.next.as_ref().map(|next| encode_token(&hex::encode(next.as_bytes())));
+    let next = page.next.as_ref().map(|next| encode_token(&hex::encode(next.to_bytes())));
     let shown = Shown {
         bucket: &list.bucket,
         prefix: &list.prefix,
@@ -113,7 +113,7 @@ async fn page_of<H: Host>(
     shard: &Shard<H>,
     bucket: BucketId,
     query: &ListQuery,
-) -> Result<ListPage<Object>, s3::Error> {
+) -> Result<ListPage<ObjectSummary>, s3::Error> {
     let ask = |group: GroupId, query: ListQuery| async move {
         let answer = shard.ask(group, Ask::List { bucket, query }).await?;
         let Answer::List(page) = answer else {
@@ -173,7 +173,7 @@ struct Shown<'a> {
 }
 
 impl<'a> Shown<'a> {
-    fn document(&self, page: &'a ListPage<Object>) -> lists::ObjectList<'a> {
+    fn document(&self, page: &'a ListPage<ObjectSummary>) -> lists::ObjectList<'a> {
         let mut objects = Vec::with_capacity(page.entries.len());
         let mut common_prefixes = Vec::new();
         for entry in &page.entries {
@@ -199,19 +199,16 @@ impl<'a> Shown<'a> {
     }
 }
 
-pub(crate) fn object_entry<'a>(key: &'a str, object: &'a Object) -> lists::ObjectEntry<'a> {
-    let class = object.headers.iter().find(|(name, _)| name == "x-amz-storage-class");
-    let checksum = object.checksum.as_ref().and_then(|checksum| {
-        let shown = record::shown_checksum(checksum)?;
-        Some((shown.algorithm, record::shown_kind(checksum.kind)))
-    });
+fn object_entry<'a>(key: &'a str, object: &'a ObjectSummary) -> lists::ObjectEntry<'a> {
+    let class = object.headers.storage_class.as_deref();
+    let checksum = object.checksum.and_then(|one| Some((one.algorithm.0?, one.kind)));
     lists::ObjectEntry {
         key,
         modified_ms: record::signed_ms(object.last_modified_ms),
         etag: &object.etag,
         size_bytes: object.size,
-        storage_class: class.map_or(s3::headers::STORAGE_CLASS_DEFAULT, |(_, class)| class),
-        checksum,
+        storage_class: class.unwrap_or(s3::headers::STORAGE_CLASS_DEFAULT),
+        checksum: checksum.and_then(|(name, kind)| record::listed_checksum(name, kind)),
         owner: None,
     }
 }

@@ -8,17 +8,12 @@ use anode_net::s3::{
     xml::versions::{self, VersionEntry, VersionList},
 };
 use anode_shards::{
-    object::{BucketId, Object},
+    object::{BucketId, Object, STORAGE_CLASS},
     state::{ListPage, ListQuery, Listed, Position},
     version::{VersionId, WantedVersion},
 };
 
-use super::{
-    find_bucket,
-    list::{merged, object_entry},
-    ownership::Owners,
-    version,
-};
+use super::{find_bucket, list::merged, ownership::Owners, record, version};
 use crate::{
     exchange::Response,
     host::Host,
@@ -45,7 +40,7 @@ pub async fn list<H: Host>(
     };
     let ask = |group: GroupId, query: ListQuery| async move {
         let answer = shard.ask(group, Ask::ListVersions { bucket, query }).await?;
-        let Answer::List(page) = answer else {
+        let Answer::Versions(page) = answer else {
             return Err(AskError::Unavailable(format!("a page was asked for, not {answer:?}")));
         };
         Ok(page)
@@ -78,6 +73,20 @@ async fn start_version<H: Host>(
     let ask = Ask::Object { bucket, key, version: wanted, access: Access::Record };
     let Answer::Object(found) = shard.ask(group, ask).await? else { return Ok(None) };
     Ok(found.map(|found| found.object.version().id))
+}
+
+fn object_entry<'a>(key: &'a str, object: &'a Object) -> ObjectEntry<'a> {
+    let class = object.headers.iter().find(|(name, _)| name == STORAGE_CLASS);
+    let checksum = object.checksum.as_ref();
+    ObjectEntry {
+        key,
+        modified_ms: record::signed_ms(object.last_modified_ms),
+        etag: &object.etag,
+        size_bytes: object.size,
+        storage_class: class.map_or(s3::headers::STORAGE_CLASS_DEFAULT, |(_, class)| class),
+        checksum: checksum.and_then(|one| record::listed_checksum(&one.algorithm, one.kind)),
+        owner: None,
+    }
 }
 
 fn document<'a>(

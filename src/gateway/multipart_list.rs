@@ -11,7 +11,7 @@ use anode_net::{
     },
 };
 use anode_shards::{
-    object::Upload,
+    object::{STORAGE_CLASS, Upload},
     state::{ListPage, ListQuery, Listed, PartPage, Position, UploadListed},
 };
 
@@ -151,7 +151,7 @@ fn uploads_document(
 }
 
 fn storage_class(upload: &Upload) -> &str {
-    let class = upload.headers.iter().find(|(name, _)| name == "x-amz-storage-class");
+    let class = upload.headers.iter().find(|(name, _)| name == STORAGE_CLASS);
     class.map_or(STORAGE_CLASS_DEFAULT, |(_, class)| class)
 }
 

@@ -10,7 +10,7 @@ use anode_net::{
 };
 use anode_shards::{
     command::WriteCondition,
-    object::{Checksum as StoredChecksum, ChecksumKind, Object},
+    object::{Checksum as StoredChecksum, ChecksumKind, Object, STORAGE_CLASS},
 };
 
 use crate::meta::BucketView;
@@ -28,7 +28,7 @@ pub(crate) fn stored_headers(headers: &ObjectHeaders) -> Pairs {
         ("cache-control", &headers.cache_control),
         ("expires", &headers.expires),
         ("x-amz-website-redirect-location", &headers.website_redirect),
-        ("x-amz-storage-class", &headers.storage_class),
+        (STORAGE_CLASS, &headers.storage_class),
     ];
     let present = |(name, value): (&str, &Option<String>)| {
         value.as_ref().map(|value| (name.to_owned(), value.clone()))
@@ -52,7 +52,7 @@ pub(crate) fn object_headers(
         cache_control: get("cache-control"),
         expires: get("expires"),
         website_redirect: get("x-amz-website-redirect-location"),
-        storage_class: get("x-amz-storage-class"),
+        storage_class: get(STORAGE_CLASS),
         metadata: metadata.to_vec(),
     }
 }
@@ -92,6 +92,11 @@ pub(crate) fn full_checksum(checksum: &Checksum) -> StoredChecksum {
 pub(crate) fn shown_checksum(stored: &StoredChecksum) -> Option<ChecksumText> {
     let algorithm = Algorithm::from_name(&stored.algorithm).ok()?;
     Some(ChecksumText { algorithm, value: stored.value.clone() })
+}
+
+/// A checksum as listings show it: its algorithm by name, and what it is of.
+pub(crate) fn listed_checksum(name: &str, kind: ChecksumKind) -> Option<(Algorithm, Kind)> {
+    Algorithm::from_name(name).ok().map(|algorithm| (algorithm, shown_kind(kind)))
 }
 
 /// What a stored checksum was computed over.

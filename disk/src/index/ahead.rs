@@ -40,8 +40,8 @@ impl ReadAhead {
     /// no fewer than these, and, if they are fewer than `bytes_max`, no more than that.
     pub(crate) fn window_bytes(&self, place: Place, block_bytes: u64, bytes_max: u64) -> u64 {
         let sequences = &mut *self.0.borrow_mut();
-        let (table, offset) = place;
-        let next = sequences.by_end.range(place..=(table, u64::MAX)).next();
+        let (file, offset) = place;
+        let next = sequences.by_end.range(place..=(file, u64::MAX)).next();
         let window = match next.map(|(end, sequence)| (*end, *sequence)) {
             Some((end, sequence)) if end == place => {
                 sequences.by_end.remove(&end);
@@ -82,13 +82,14 @@ impl ReadAhead {
 #[cfg(test)]
 mod tests {
     use super::{ReadAhead, SEQUENCE_COUNT_MAX, WINDOW_BYTES};
+    use crate::index::cache::File::Table;
 
     const BLOCK: u64 = 16 << 10;
 
     /// Reads at `offset` of `table`; returns how many blocks.
     fn read(ahead: &ReadAhead, table: u32, offset: u64) -> u64 {
-        let window = ahead.window_bytes((table, offset), BLOCK, WINDOW_BYTES);
-        ahead.note((table, offset), offset + window, window);
+        let window = ahead.window_bytes((Table(table), offset), BLOCK, WINDOW_BYTES);
+        ahead.note((Table(table), offset), offset + window, window);
         window / BLOCK
     }
 
@@ -111,8 +112,8 @@ mod tests {
     fn blocks_that_are_in_the_cache_are_passed() {
         let ahead = ReadAhead::default();
         assert_eq!(read(&ahead, 1, 0), 1);
-        ahead.pass((1, BLOCK), 2 * BLOCK);
-        ahead.pass((1, 5 * BLOCK), 6 * BLOCK);
+        ahead.pass((Table(1), BLOCK), 2 * BLOCK);
+        ahead.pass((Table(1), 5 * BLOCK), 6 * BLOCK);
         assert_eq!(read(&ahead, 1, 2 * BLOCK), 2);
     }
 

@@ -1,11 +1,12 @@
 //! The block cache: verified block contents, on one side of a budget that it shares with the cache of chunks.
 //!
-//! Filters and block indexes live here too, so the memory of an index doesn't grow with its tables. What is kept is
+//! Filters and block indexes live here too, so the memory of an index doesn't grow with its tables; and short payloads
+//! that lie in data segments, so that small objects that are hot cost no device read. What is kept is
 //! decided by the use that brought it in, so that no use can push out all of another. While there is room everything
 //! stays; then each line has its part of what the cache may hold:
 //!
 //! - *metadata*, filters and block indexes: every read of a table needs them. They go last, and only above 3/4;
-//! - *proven*, the blocks of single keys that were used more than once, or again soon after they had been let go: what
+//! - *proven*, the blocks and payloads of single keys that were used more than once, or again soon after they had been let go: what
 //!   the others leave;
 //! - *trial*, those that were used once: above 1/8 they push out each other, and what walks have too much of;
 //! - *scans*, the blocks of walks: above 1/8 they push out each other, and nothing else. The block that a single key is then read from goes on trial; a walk changes
@@ -24,14 +25,22 @@ use bytes::Bytes;
 use crate::{
     budget::{CacheBudget, Ghosts, GivesWay, Side},
     index::ahead::{ReadAhead, WINDOW_BYTES},
+    segment::Extent,
 };
 
 mod slots;
 
 use slots::{Line, Slot, Slots};
 
-/// Table id and offset of a block.
-pub(crate) type Place = (u32, u64);
+/// File and offset of a block or a payload.
+pub(crate) type Place = (File, u64);
+
+/// A file that blocks or payloads are of. No number is used twice in a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum File {
+    Table(u32),
+    Segment(u32),
+}
 
 /// What a block is read for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,11 +48,12 @@ pub(crate) enum Use {
     Metadata,
     Point,
     Scan,
+    Payload,
 }
 
-const USE_COUNT: usize = 3;
+const USE_COUNT: usize = 4;
 
-/// Uses of a kind that found their block in the cache, and that did not.
+/// Uses of a kind that found their block or payload in the cache, and that did not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CacheFigures {
     /// Found.
@@ -104,7 +114,7 @@ impl Cache {
     pub(crate) fn insert(&self, place: Place, content: Bytes, kind: Use) {
         let line = match kind {
             Use::Metadata => Line::Metadata,
-            Use::Point => Line::Trial,
+            Use::Point | Use::Payload => Line::Trial,
             Use::Scan => Line::Scan,
         };
         if kind == Use::Scan {
@@ -114,7 +124,7 @@ impl Cache {
         if let Some(bytes) = regretted {
             self.budget.regret(Side::Blocks, bytes);
         }
-        let line = if regretted.is_some() && kind == Use::Point { Line::Proven } else { line };
+        let line = if regretted.is_some() && line == Line::Trial { Line::Proven } else { line };
         self.keep(place, Slot::new(content, line));
     }
 
@@ -123,17 +133,30 @@ impl Cache {
         self.keep(place, Slot::awaited(content));
     }
 
+    /// The payload at `extent`, if it is that of `key`: whose bytes are where is checked here as it is in segments.
+    pub(crate) fn payload(&self, extent: Extent, key: &[u8]) -> Option<Bytes> {
+        let content = self.get(payload_place(extent), Use::Payload)?;
+        let rest = content.strip_prefix(&extent.encode())?.strip_prefix(key)?;
+        (rest.len() == extent.data_bytes as usize).then(|| content.slice_ref(rest))
+    }
+
+    /// Keeps a whole payload, behind its extent and key, in memory of its own: a read's buffer is longer, and of the device's memory.
+    pub(crate) fn insert_payload(&self, extent: Extent, key: &[u8], data: &Bytes) {
+        let content = [extent.encode().as_slice(), key, data].concat();
+        self.insert(payload_place(extent), Bytes::from(content), Use::Payload);
+    }
+
     /// The most that a walk may read at once, in bytes: a part of what walks may keep, as there may be several.
     pub(crate) fn window_bytes_max(&self) -> u64 {
         WINDOW_BYTES.min((self.part(Line::Scan) / 4) as u64)
     }
 
-    /// Forgets a removed table.
-    pub(crate) fn forget(&self, table: u32) {
+    /// Forgets a removed file.
+    pub(crate) fn forget(&self, file: File) {
         let slots = &mut *self.slots.borrow_mut();
-        slots.forget(table);
+        slots.forget(file);
         self.budget.hold(Side::Blocks, slots.bytes());
-        self.ghosts.borrow_mut().forget((table, 0), (table, u64::MAX));
+        self.ghosts.borrow_mut().forget((file, 0), (file, u64::MAX));
     }
 
     pub(crate) fn bytes(&self) -> usize {
@@ -202,6 +225,10 @@ impl Cache {
             Line::Trial | Line::Scan => self.limit() / 8,
         }
     }
+}
+
+fn payload_place(extent: Extent) -> Place {
+    (File::Segment(extent.segment), u64::from(extent.offset))
 }
 
 impl GivesWay for Cache {

@@ -34,6 +34,8 @@ pub struct IndexFigures {
     pub point_cache: CacheFigures,
     /// Blocks of walks looked for in the cache.
     pub scan_cache: CacheFigures,
+    /// Short payloads in data segments looked for in the cache.
+    pub payload_cache: CacheFigures,
     /// Device reads of tables: blocks, filters, block indexes, windows of compaction.
     pub table_reads: u64,
     /// Filters asked for a key.
@@ -79,6 +81,7 @@ impl<D: Directory> Index<D> {
             metadata_cache: shared.cache.figures(Use::Metadata),
             point_cache: shared.cache.figures(Use::Point),
             scan_cache: shared.cache.figures(Use::Scan),
+            payload_cache: shared.cache.figures(Use::Payload),
             table_reads: shared.cache.reads.get(),
             filter_checks: shared.cache.filter_checks.get(),
             filter_skips: shared.cache.filter_skips.get(),

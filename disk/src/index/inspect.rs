@@ -14,7 +14,7 @@ use crate::{
     error::Error,
     index::{
         Entry, Payload,
-        cache::Cache,
+        cache::{Cache, File},
         filter,
         manifest::{self, Known, TableState},
         payload::read_payload,
@@ -175,7 +175,7 @@ impl<D: Directory> Inspection<D> {
                 }
             }
         }
-        self.cache.forget(table.id);
+        self.cache.forget(File::Table(table.id));
     }
 }
 

@@ -16,6 +16,9 @@ pub(crate) const MOVE_BYTES_MAX: u64 = 1 << 20;
 /// Entries handled in one piece of work.
 pub(crate) const MOVE_ENTRIES_MAX: usize = 256;
 
+/// The longest payload that the block cache takes, in bytes: whoever has longer ones caches them by other rules.
+const CACHED_BYTES_MAX: u32 = 32 << 10;
+
 /// Keys with their changes, ascending: one piece of work of a flush or compaction.
 pub(crate) type Lot = Vec<(Bytes, Change)>;
 
@@ -42,6 +45,13 @@ pub(crate) async fn read_payload<D: Directory>(
         Payload::Inline(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
         Payload::Extent(extent) => segments.read(*extent, key, range).await,
     }
+}
+
+/// Where a payload lies of which the block cache may have `range`: just all of it.
+pub(crate) fn cached_extent(payload: &Payload, range: &Range<u32>) -> Option<Extent> {
+    let Payload::Extent(extent) = payload else { return None };
+    let is_whole = *range == (0..extent.data_bytes);
+    (is_whole && extent.data_bytes <= CACHED_BYTES_MAX).then_some(*extent)
 }
 
 /// Moves inline payloads of `keep_bytes` and more to data segments. The new extents, pinned, are added to `moved`.

@@ -18,7 +18,7 @@ use crate::{
     device::Directory,
     error::Error,
     index::{
-        cache::Cache,
+        cache::{Cache, File},
         levels::{Hidden, Placed, Version},
         manifest::{Manifest, edit::Edit},
         memtable::Memtable,
@@ -295,7 +295,7 @@ impl<D: Directory> Shared<D> {
             let ids: Vec<_> = retired.tables.iter().map(gone).collect();
             drop(retired.tables);
             for (id, was_missing) in ids {
-                self.cache.forget(id);
+                self.cache.forget(File::Table(id));
                 match self.directory.remove(&table_name(id)).await {
                     Ok(()) => {}
                     Err(Error::Absent { .. }) if was_missing => {}
@@ -307,7 +307,10 @@ impl<D: Directory> Shared<D> {
         let swept = self.segments.sweep().await.map_err(|error| self.note(error));
         drop(guard);
         self.eased.notify();
-        swept.map(|_bytes| ())
+        for segment in swept? {
+            self.cache.forget(File::Segment(segment));
+        }
+        Ok(())
     }
 
     /// In order: an older view may see what later tables let go of.
@@ -343,7 +346,7 @@ impl<D: Directory> Shared<D> {
             self.segments.unpin(*extent);
         }
         for id in tables {
-            self.cache.forget(*id);
+            self.cache.forget(File::Table(*id));
             drop(self.directory.remove(&table_name(*id)).await);
         }
     }

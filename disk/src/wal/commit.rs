@@ -66,11 +66,11 @@ impl<D: Directory> Wal<D> {
         let state = self.0.state.borrow();
         match &state.phase {
             Phase::Failed(error) => Some(Err(error.clone())),
-            Phase::Open | Phase::Stopping | Phase::Stopped if !state.queue.is_empty() => {
-                Some(Ok(Step::Write))
+            Phase::Open => {
+                state.queue.asks(state.options.batch_bytes_max()).then_some(Ok(Step::Write))
             }
-            Phase::Open => None,
-            Phase::Stopping | Phase::Stopped => Some(Ok(Step::Close)),
+            Phase::Stopping | Phase::Stopped if state.queue.is_empty() => Some(Ok(Step::Close)),
+            Phase::Stopping | Phase::Stopped => Some(Ok(Step::Write)),
         }
     }
 

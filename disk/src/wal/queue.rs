@@ -13,6 +13,8 @@ use crate::error::Error;
 pub(super) struct Queue {
     waiting: VecDeque<Waiting>,
     lazy: BTreeMap<(GroupId, Slot), Item>,
+    /// How many completions wait.
+    completion_count: usize,
     bytes: usize,
     pushed: u64,
     taken: u64,
@@ -61,6 +63,7 @@ impl Queue {
     /// Adds a completion for all that was pushed before.
     pub(super) fn push_completion(&mut self, done: Completion) {
         self.waiting.push_back(Waiting::Done(done));
+        self.completion_count += 1;
     }
 
     /// Bytes of the records that wait, without the lazy ones.
@@ -73,9 +76,14 @@ impl Queue {
         !self.lazy.is_empty()
     }
 
-    /// Whether nothing asks for a batch.
+    /// Whether nothing waits but lazy values.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Whether somebody waits for a batch, or records without a completion are enough for a batch of their own.
+    pub(super) fn asks(&self, batch_bytes_max: usize) -> bool {
+        self.completion_count > 0 || self.bytes >= batch_bytes_max
     }
 
     /// Bytes of header and records that [`Self::take`] would give; at least one record, else up to `bytes_max`.
@@ -96,7 +104,10 @@ impl Queue {
         let mut done = Vec::new();
         loop {
             match self.waiting.pop_front() {
-                Some(Waiting::Done(completion)) => done.push(completion),
+                Some(Waiting::Done(completion)) => {
+                    self.completion_count -= 1;
+                    done.push(completion);
+                }
                 Some(waiting @ Waiting::Item(_)) => {
                     self.waiting.push_front(waiting);
                     return done;
@@ -121,7 +132,10 @@ impl Queue {
                     self.taken += 1;
                     batch.items.push(item);
                 }
-                Waiting::Done(done) => batch.completions.push(done),
+                Waiting::Done(done) => {
+                    self.completion_count -= 1;
+                    batch.completions.push(done);
+                }
             }
         }
         batch.drains = self.waiting.is_empty();
@@ -144,6 +158,7 @@ impl Queue {
     /// Empties the queue: the completions are to be told of the failure.
     pub(super) fn abandon(&mut self) -> Vec<Completion> {
         self.lazy.clear();
+        self.completion_count = 0;
         self.bytes = 0;
         self.waiting
             .drain(..)

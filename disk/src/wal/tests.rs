@@ -98,6 +98,36 @@ fn one_append_is_one_write_and_what_comes_meanwhile_shares_the_next() {
 }
 
 #[test]
+fn a_lazy_append_shares_the_batch_of_the_next_or_is_written_at_a_stop() {
+    let disk = SimDisk::new(1);
+    session(&disk, small(), async |wal| {
+        wal.append_lazy(1, vec![record(1, 100)]).unwrap();
+        for _ in 0..20 {
+            turn().await;
+        }
+        assert_eq!(wal.figures().batches_written, 0, "nobody asks for it");
+        append(wal, 2, vec![record(1, 100)]).await.unwrap();
+        assert_eq!((wal.figures().batches_written, wal.figures().records_written), (1, 2));
+        // More than a batch of them doesn't wait.
+        let many = (2..12).map(|index| record(index, 2000)).collect();
+        wal.append_lazy(1, many).unwrap();
+        wal.room().await;
+        for _ in 0..20 {
+            turn().await;
+        }
+        assert!(wal.figures().batches_written > 1);
+        wal.append_lazy(1, vec![record(12, 100)]).unwrap();
+    })
+    .unwrap();
+    session(&disk, small(), async |wal| {
+        assert_eq!(wal.range(1), Some((1, 12)), "also what came last");
+        assert!(wal.append_lazy(1, vec![record(13, 40_000)]).is_err(), "too long");
+        assert_eq!(wal.range(1), Some((1, 12)));
+    })
+    .unwrap();
+}
+
+#[test]
 fn a_record_is_read_before_and_after_it_is_durable_and_after_a_restart() {
     let disk = SimDisk::new(2);
     let all: Vec<Record> = (5..40).map(|index| record(index, 900)).collect();

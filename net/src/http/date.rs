@@ -35,15 +35,22 @@ pub fn format_http(seconds: i64) -> String {
 
 /// `2006-02-03T16:45:09.000Z`, as S3's XML has it, from milliseconds.
 pub fn format_iso(milliseconds: i64) -> String {
+    let mut text = String::with_capacity(24);
+    push_iso(&mut text, milliseconds);
+    text
+}
+
+/// Writes at the end of `target` what [`format_iso`] gives.
+pub fn push_iso(target: &mut String, milliseconds: i64) {
     let seconds = milliseconds.div_euclid(1000).clamp(EARLIEST_SECONDS, LATEST_SECONDS);
     let millisecond = milliseconds.rem_euclid(1000);
     let Day { year, month, day } = day_of(seconds.div_euclid(DAY_SECONDS));
     let (hour, minute, second) = time_of(seconds);
-    let mut text = Text(String::with_capacity(24));
+    let mut text = Text(std::mem::take(target));
     text.four(year).text("-").two(month).text("-").two(day).text("T");
     text.two(hour).text(":").two(minute).text(":").two(second).text(".");
     text.digit(millisecond / 100).two(millisecond % 100).text("Z");
-    text.0
+    *target = text.0;
 }
 
 /// `20150830T123600Z`, as `x-amz-date` has it, from seconds.

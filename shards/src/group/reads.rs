@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::{Group, GroupError};
 use crate::{
-    object::{BodyId, Bucket, BucketId, Credential, Object, Part, Upload, UploadId},
+    object::{BodyId, Bucket, BucketId, Credential, Object, ObjectSummary, Part, Upload, UploadId},
     staging::Cut,
     state::{ListPage, ListQuery, ObjectRead, PartPage, PendingDelete, UploadListed},
 };
@@ -47,7 +47,7 @@ impl<D: Directory> Group<D> {
         &self,
         bucket: BucketId,
         query: &ListQuery,
-    ) -> Result<ListPage<Object>, GroupError> {
+    ) -> Result<ListPage<ObjectSummary>, GroupError> {
         self.linearizable().await?;
         self.read(self.state().list(bucket, query).await)
     }

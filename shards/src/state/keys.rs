@@ -367,8 +367,10 @@ pub(crate) fn escape(prefix: &str) -> Vec<u8> {
 
 /// Takes the place of an object key apart from what follows it: the key, and the rest.
 pub(crate) fn split_place(bytes: &[u8]) -> Option<(String, &[u8])> {
-    let mut key = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
+    // Hardly any key holds a byte 00: what is up to the first is copied in one piece.
+    let plain = bytes.iter().position(|byte| *byte == 0x00)?;
+    let (plain, mut rest) = bytes.split_at_checked(plain)?;
+    let mut key = plain.to_vec();
     loop {
         match rest {
             [0x00, 0xFF, tail @ ..] => {

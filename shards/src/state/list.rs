@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     limits::{LIST_BYTES_MAX, LIST_ENTRIES_MAX, LIST_SCAN_MAX},
-    object::{BucketId, Object, Part, Upload, UploadId},
+    object::{BucketId, Object, ObjectSummary, Part, Upload, UploadId},
 };
 
 /// What to list.
@@ -63,16 +63,17 @@ const SCAN_BYTES: usize = 1 << 20;
 const _: () = assert!((SCAN_ENTRIES_FIRST + 1) * (LIST_ENTRIES_MAX + 1) < LIST_SCAN_MAX);
 
 impl<D: Directory> State<D> {
-    /// Objects of a bucket, without their parts.
+    /// Objects of a bucket, as far as listings show them.
     pub async fn list(
         &self,
         bucket: BucketId,
         query: &ListQuery,
-    ) -> Result<ListPage<Object>, Error> {
+    ) -> Result<ListPage<ObjectSummary>, Error> {
         let base = keys::objects(self.group, bucket);
-        let read = |key: &str, _rest: &[u8], index_key: &[u8], entry: &Entry| {
+        let base_bytes = base.len();
+        let read = |_key: &str, _rest: &[u8], index_key: &Bytes, entry: &Entry| {
             let object = read::decode(index_key, &entry.value)?;
-            Ok((Position::after_key(key), object))
+            Ok((Position::behind(index_key.slice(base_bytes..)), object))
         };
         self.walk(Walk::new(base, query), read).await
     }
@@ -103,7 +104,7 @@ impl<D: Directory> State<D> {
     ) -> Result<ListPage<Object>, Error> {
         let current = keys::objects(self.group, bucket);
         let others = keys::versions(self.group, bucket);
-        let read = |key: &str, _rest: &[u8], index_key: &[u8], entry: &Entry| {
+        let read = |key: &str, _rest: &[u8], index_key: &Bytes, entry: &Entry| {
             let object: Object = read::decode(index_key, &entry.value)?;
             Ok((Position::after_version(key, object.version().id.sequence), object))
         };
@@ -131,7 +132,7 @@ impl<D: Directory> State<D> {
         query: &ListQuery,
     ) -> Result<ListPage<UploadListed>, Error> {
         let base = keys::uploads(self.group, bucket);
-        let read = |key: &str, rest: &[u8], index_key: &[u8], entry: &Entry| {
+        let read = |key: &str, rest: &[u8], index_key: &Bytes, entry: &Entry| {
             let id = keys::upload_id(rest)
                 .ok_or_else(|| read::corrupt(index_key, "the key names no upload".to_owned()))?;
             let upload = read::decode(index_key, &entry.value)?;
@@ -170,7 +171,7 @@ impl<D: Directory> State<D> {
     async fn walk<T>(
         &self,
         mut walk: Walk<'_, T>,
-        read: impl Fn(&str, &[u8], &[u8], &Entry) -> Result<(Position, T), Error>,
+        read: impl Fn(&str, &[u8], &Bytes, &Entry) -> Result<(Position, T), Error>,
     ) -> Result<ListPage<T>, Error> {
         if walk.entries_max == 0 {
             return Ok(ListPage { entries: Vec::new(), next: None });
@@ -224,7 +225,7 @@ struct Walk<'a, T> {
 impl<'a, T> Walk<'a, T> {
     fn new(base: Vec<u8>, query: &'a ListQuery) -> Self {
         let prefix = [base.as_slice(), &keys::escape(&query.prefix)].concat();
-        let start = [base.as_slice(), query.start.as_bytes()].concat();
+        let start = [base.as_slice(), &query.start.to_bytes()].concat();
         let end = keys::successor(prefix.clone()).expect("a space's number is below 255");
         Self {
             query,
@@ -257,7 +258,7 @@ impl<'a, T> Walk<'a, T> {
     fn add(&mut self, entry: ListEntry<T>) {
         // Behind an item stands the next index entry anyway.
         if matches!(entry.listed, super::Listed::Prefix(_)) {
-            self.from = Bytes::from([self.base.as_slice(), entry.end.as_bytes()].concat());
+            self.from = Bytes::from([self.base.as_slice(), &entry.end.to_bytes()].concat());
             self.scan_entries = SCAN_ENTRIES_FIRST;
         }
         self.entries.push(entry);

@@ -9,7 +9,11 @@ use crate::object::UploadId;
 ///
 /// Its bytes are stable: a continuation token may carry them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub struct Position(Bytes);
+pub struct Position {
+    bytes: Bytes,
+    /// Behind these bytes and before all others that are greater: so the end of an entry is in the memory of its key.
+    is_behind: bool,
+}
 
 /// One page of a listing: complete and in order from where it was asked to begin up to `next`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,13 +58,18 @@ impl Position {
         let mut bytes = keys::escape(key);
         // Above 00 01, the key's own end, and below 00 FF, a longer key.
         bytes.extend_from_slice(&[0x00, 0x02]);
-        Self(Bytes::from(bytes))
+        Self::at(bytes)
+    }
+
+    /// Behind what lies at these bytes of an index key, and before all else that is behind them.
+    pub(super) fn behind(bytes: Bytes) -> Self {
+        Self { bytes, is_behind: true }
     }
 
     /// Behind all keys that begin with a prefix, which isn't empty.
     pub fn after_prefix(prefix: &str) -> Self {
         let bytes = keys::successor(keys::escape(prefix));
-        Self(Bytes::from(bytes.expect("text that isn't empty has no byte FF but after 00")))
+        Self::at(bytes.expect("text that isn't empty has no byte FF but after 00"))
     }
 
     /// Behind an upload of a key.
@@ -69,7 +78,7 @@ impl Position {
         #[expect(clippy::big_endian_bytes, reason = "index keys sort as bytes")]
         bytes.extend_from_slice(&upload.0.to_be_bytes());
         bytes.push(0x00);
-        Self(Bytes::from(bytes))
+        Self::at(bytes)
     }
 
     /// Behind a version of a key, and before all older ones of it.
@@ -78,7 +87,7 @@ impl Position {
         let mut bytes = keys::place(key);
         bytes.extend_from_slice(&(!sequence).to_be_bytes());
         bytes.push(0x00);
-        Self(Bytes::from(bytes))
+        Self::at(bytes)
     }
 
     /// Where S3's `marker`, `start-after` and `key-marker` point: behind the key, or, where the marker is just a common
@@ -93,13 +102,19 @@ impl Position {
     }
 
     /// For a token.
-    pub fn as_bytes(&self) -> &[u8] {
-        &self.0
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = self.bytes.to_vec();
+        bytes.extend(self.is_behind.then_some(0x00));
+        bytes
     }
 
     /// From a token. Any bytes are a position somewhere.
     pub fn from_bytes(bytes: Bytes) -> Self {
-        Self(bytes)
+        Self { bytes, is_behind: false }
+    }
+
+    fn at(bytes: Vec<u8>) -> Self {
+        Self::from_bytes(Bytes::from(bytes))
     }
 }
 
@@ -126,7 +141,7 @@ impl<T> ListEntry<T> {
         match &self.listed {
             // Nothing is between an item and its end.
             Listed::Item { .. } => self.end.clone(),
-            Listed::Prefix(prefix) => Position(Bytes::from(keys::escape(prefix))),
+            Listed::Prefix(prefix) => Position::at(keys::escape(prefix)),
         }
     }
 }

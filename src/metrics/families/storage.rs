@@ -546,6 +546,7 @@ fn block_cache(
         ("metadata", &index.metadata_cache),
         ("point", &index.point_cache),
         ("scan", &index.scan_cache),
+        ("payload", &index.payload_cache),
     ];
     uses.into_iter().try_for_each(|(name, figures)| samples.put(&[("use", name)], count(figures)))
 }

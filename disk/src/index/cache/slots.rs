@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use super::{Place, Use};
+use super::{File, Place, Use};
 
 /// What a slot costs beyond its content, in bytes.
 pub(super) const SLOT_OVERHEAD_BYTES: usize = 128;
@@ -14,9 +14,9 @@ pub(super) const SLOT_OVERHEAD_BYTES: usize = 128;
 pub(super) enum Line {
     /// Filters and block indexes.
     Metadata,
-    /// Blocks of single keys, used more than once.
+    /// Blocks and payloads of single keys, used more than once.
     Proven,
-    /// Blocks of single keys, used once so far.
+    /// Blocks and payloads of single keys, used once so far.
     Trial,
     /// Blocks of walks.
     Scan,
@@ -87,11 +87,17 @@ impl Slots {
         let content = slot.content.clone();
         match (slot.line, kind) {
             (Line::Scan, Use::Scan) => slot.used |= !std::mem::take(&mut slot.awaited),
-            (Line::Scan, Use::Point | Use::Metadata) => self.stand(place, Line::Trial),
-            (Line::Trial, Use::Point | Use::Metadata) => self.stand(place, Line::Proven),
+            (Line::Scan, Use::Point | Use::Metadata | Use::Payload) => {
+                self.stand(place, Line::Trial);
+            }
+            (Line::Trial, Use::Point | Use::Metadata | Use::Payload) => {
+                self.stand(place, Line::Proven);
+            }
             // A walk over a block that is kept for single keys says nothing of those.
             (Line::Trial | Line::Proven | Line::Metadata, Use::Scan) => {}
-            (Line::Proven | Line::Metadata, Use::Point | Use::Metadata) => slot.used = true,
+            (Line::Proven | Line::Metadata, Use::Point | Use::Metadata | Use::Payload) => {
+                slot.used = true;
+            }
         }
         Some(content)
     }
@@ -128,10 +134,10 @@ impl Slots {
         }
     }
 
-    /// Removes the blocks of a table.
-    pub(super) fn forget(&mut self, table: u32) {
-        let of_table = self.map.range((table, 0)..=(table, u64::MAX));
-        let places: Vec<Place> = of_table.map(|(place, _)| *place).collect();
+    /// Removes what is of a file.
+    pub(super) fn forget(&mut self, file: File) {
+        let of_file = self.map.range((file, 0)..=(file, u64::MAX));
+        let places: Vec<Place> = of_file.map(|(place, _)| *place).collect();
         for place in places {
             self.remove(place);
         }

@@ -11,7 +11,7 @@ use crate::{
     index::{
         ahead::WINDOW_BYTES,
         block::BlockCursor,
-        cache::{Cache, Use},
+        cache::{Cache, File, Place, Use},
         codec::Malformed,
         entry::{Change, decode_change},
         filter,
@@ -183,7 +183,7 @@ impl<D: Directory> Table<D> {
         wanted_for: Use,
         cache: &Cache,
     ) -> Result<Bytes, Error> {
-        let place = (self.meta.id, handle.offset);
+        let place = self.place(handle);
         if let Some(content) = cache.get(place, wanted_for) {
             return Ok(content);
         }
@@ -200,7 +200,7 @@ impl<D: Directory> Table<D> {
         index: &BlockCursor,
         cache: &Cache,
     ) -> Result<Bytes, Error> {
-        let place = (self.meta.id, handle.offset);
+        let place = self.place(handle);
         let own = u64::from(handle.length);
         if let Some(content) = cache.get(place, Use::Scan) {
             cache.ahead.pass(place, handle.offset.saturating_add(own));
@@ -225,7 +225,7 @@ impl<D: Directory> Table<D> {
         for other in &ahead {
             // Damage is found when the walk gets there.
             if let Ok(content) = self.content(*other, FrameKind::Data, &frame_of(other)) {
-                cache.insert_ahead((self.meta.id, other.offset), content);
+                cache.insert_ahead(self.place(*other), content);
             }
         }
         Ok(content)
@@ -261,8 +261,12 @@ impl<D: Directory> Table<D> {
     async fn cached_alone(&self, handle: Handle, cache: &Cache) -> Result<Bytes, Error> {
         let frame = self.read(handle, u64::from(handle.length), cache).await?;
         let content = self.content(handle, FrameKind::Data, &frame)?;
-        cache.insert((self.meta.id, handle.offset), content.clone(), Use::Scan);
+        cache.insert(self.place(handle), content.clone(), Use::Scan);
         Ok(content)
+    }
+
+    fn place(&self, handle: Handle) -> Place {
+        (File::Table(self.meta.id), handle.offset)
     }
 
     /// A verified content in memory of its own: the read's buffer is longer, and of the device's memory.

@@ -9,7 +9,7 @@ use crate::{
     error::Error,
     index::{
         block::BlockWriter,
-        cache::{Cache, Use},
+        cache::{Cache, File, Use},
         entry::{Change, Payload, encode_change},
         filter,
         notify::give_way,
@@ -155,7 +155,8 @@ impl<D: Directory> TableWriter<D> {
 
     fn put_cached(&mut self, kind: FrameKind, content: Vec<u8>, cache: &Cache) -> Handle {
         let handle = self.put(kind, &content);
-        cache.insert((self.id, handle.offset), Bytes::from(content), Use::Metadata);
+        let place = (File::Table(self.id), handle.offset);
+        cache.insert(place, Bytes::from(content), Use::Metadata);
         handle
     }
 

@@ -148,6 +148,48 @@ fn a_get_asks_one_table_a_level_reads_one_block_and_one_extent_and_filters_err_b
     });
 }
 
+#[test]
+fn a_short_payload_that_was_read_costs_no_read_until_its_segment_is_gone() {
+    block_on(async {
+        let (disk, mut random) = rig(4);
+        let index = open(&disk, 1 << 20).await;
+        let mut batch = Batch::default();
+        for number in 0..100 {
+            let body = Payload::Inline(Bytes::from(random.bytes(OBJECT_BYTES)));
+            batch.put(key(number), Entry { value: Bytes::from_static(b"first"), payload: body });
+        }
+        index.write(batch);
+        index.flush().await.unwrap();
+        let mut reads = Vec::new();
+        let mut bodies = Vec::new();
+        for number in (0..100).chain(0..100) {
+            let before = disk.io_count();
+            let entry = index.get(&key(number)).await.unwrap().unwrap();
+            bodies.push(index.payload(&key(number), &entry, 0..1024).await.unwrap());
+            reads.push(disk.io_count() - before);
+        }
+        assert!(reads[..100].iter().all(|reads| *reads >= 1), "{reads:?}");
+        assert!(reads[100..].iter().all(|reads| *reads == 0), "{reads:?}");
+        assert_eq!(bodies[..100], bodies[100..]);
+        let figures = index.figures().payload_cache;
+        assert_eq!((figures.hit_count, figures.miss_count), (100, 100));
+        // A part of a payload is read past the cache: it has whole ones.
+        let entry = index.get(&key(3)).await.unwrap().unwrap();
+        let part = index.payload(&key(3), &entry, 10..20).await.unwrap();
+        assert_eq!(part, bodies[3].slice(10..20));
+        assert_eq!(index.figures().payload_cache, figures);
+        // What is overwritten is not answered from there.
+        let mut batch = Batch::default();
+        let body = Payload::Inline(Bytes::from(vec![9; OBJECT_BYTES]));
+        batch.put(key(3), Entry { value: Bytes::from_static(b"second"), payload: body });
+        index.write(batch);
+        index.flush().await.unwrap();
+        let entry = index.get(&key(3)).await.unwrap().unwrap();
+        let body = index.payload(&key(3), &entry, 0..1024).await.unwrap();
+        assert_eq!(body, vec![9; OBJECT_BYTES]);
+    });
+}
+
 /// Keys that are not there, between those that are.
 async fn absent_keys(index: &Index<SimDirectory>, random: &mut Random) {
     let before = index.figures();

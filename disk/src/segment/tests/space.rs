@@ -18,19 +18,19 @@ fn a_segment_is_removed_when_nothing_refers_to_it() {
         let bytes = i64::try_from(first.total_bytes()).unwrap();
         segments.apply(&BTreeMap::from([(first.segment, bytes)]));
         segments.unpin(first);
-        assert_eq!(segments.sweep().await, Ok(0));
+        assert_eq!(segments.sweep().await, Ok(vec![]));
         assert_eq!(segments.thin(Thinness::Calm(50), &BTreeSet::new()), None);
         assert_eq!(segments.thin(Thinness::Calm(90), &BTreeSet::new()), Some(first.segment));
         let hold = segments.hold();
         segments.apply(&BTreeMap::from([(first.segment, -bytes)]));
-        assert_eq!(segments.sweep().await, Ok(0));
+        assert_eq!(segments.sweep().await, Ok(vec![]));
         read_all(&segments, 0, first).await.unwrap();
         drop(hold);
-        assert_eq!(segments.sweep().await, Ok(1 << 20));
+        assert_eq!(segments.sweep().await, Ok(vec![first.segment]));
         assert!(matches!(read_all(&segments, 0, first).await, Err(Error::Absent { .. })));
         assert!(matches!(segments.scan(first.segment).await, Err(Error::Absent { .. })));
         segments.unpin(second);
-        assert_eq!(segments.sweep().await, Ok(0), "the active segment stays");
+        assert_eq!(segments.sweep().await, Ok(vec![]), "the active segment stays");
         assert_eq!(disk.files().len(), 1);
     });
 }
@@ -48,7 +48,7 @@ fn after_a_restart_only_live_and_pinned_segments_stay() {
         let live = BTreeMap::from([(1, extents[1].total_bytes())]);
         let segments = Segments::open(disk.root(), SMALL, &live, 3).await.unwrap();
         assert!(segments.pin(extents[2]));
-        assert_eq!(segments.sweep().await, Ok(2 << 20));
+        assert_eq!(segments.sweep().await, Ok(vec![0, 3]));
         read_all(&segments, 1, extents[1]).await.unwrap();
         read_all(&segments, 2, extents[2]).await.unwrap();
         assert_eq!(append_one(&segments, 9, vec![1]).await.segment, 4);

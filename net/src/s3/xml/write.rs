@@ -108,7 +108,9 @@ impl Document {
 
     /// An element that holds a time, given in milliseconds since 1970.
     pub fn time(&mut self, name: &str, unix_ms: i64) {
-        self.text(name, &date::format_iso(unix_ms));
+        self.open(name);
+        date::push_iso(&mut self.text, unix_ms);
+        self.close(name);
     }
 
     /// An entity tag, given without its quotes and written with them.

@@ -38,14 +38,14 @@ fn a_command_that_damage_is_in_the_way_of_is_refused_and_others_are_applied() {
         };
         let reply = rig.propose(&Command::CompleteUpload(Box::new(complete))).await;
         assert!(matches!(reply, Reply::Stored(_)), "{reply:?}");
-        rig.flush().await;
         let put = rig.put((bucket, &key), b"new", WriteCondition::default(), 200).await;
         let delete = DeleteObject { bucket, key: key.clone(), ..DeleteObject::default() };
         let delete = Command::DeleteObject(delete);
         rig.state.rehearse(&put).await.unwrap();
         rig.state.rehearse(&delete).await.unwrap();
 
-        // The list of its parts lies in a segment.
+        // The list of its parts lies in a segment then, and in no cache.
+        rig.flush().await;
         let entry =
             rig.storage.index.get(&keys::object(GROUP, bucket, &key)).await.unwrap().unwrap();
         let Payload::Extent(extent) = entry.payload else { unreachable!("{entry:?}") };
