@@ -125,7 +125,11 @@ impl<D: Directory> Keeper<D> {
         };
         counted.flush_count += 1;
         figures.set(counted);
-        staging.after_flush(mark).await?;
+        match staging.after_flush(mark).await {
+            // The log ended in the midst of this: what wasn't purged is after the next start.
+            Err(Error::Stopped) if self.0.stopping.get() => return Ok(()),
+            kept => kept?,
+        }
         let groups: Vec<_> = self.0.groups.borrow().values().cloned().collect();
         let purged = groups.iter().map(|group| group.purge(&view, PURGE_WAIT));
         for (group, purged) in groups.iter().zip(join_all(purged).await) {

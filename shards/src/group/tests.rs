@@ -20,13 +20,14 @@ use openraft_rt::AsyncRuntime;
 use super::{Group, GroupError};
 use crate::{
     command::{Command, CreateBucket, PutObject, Reply},
-    object::{Body, Object},
+    object::{Body, BodyId, ContentId, Object},
     raft::{
         codec,
         runtime::ShardRuntime,
         testing::{self, Machine},
         types::{LeaderId, LogId},
     },
+    staging::Cut,
 };
 
 pub(super) const GROUP: u32 = 0;
@@ -90,6 +91,22 @@ fn a_group_takes_commands_and_has_them_after_a_restart() {
         assert!(group.figures().term > term);
         assert_eq!(group.figures().failure, None);
         group.shutdown().await;
+        machine.close().await;
+    });
+}
+
+#[test]
+fn a_flush_that_the_end_of_the_log_overtakes_is_no_failure() {
+    let disk = SimDisk::new(9);
+    testing::run(9, async {
+        let machine = Machine::open(&disk).await.unwrap();
+        let cut = Cut { number: 0, content: ContentId([1; 32]), data: Bytes::from(vec![1; 5000]) };
+        machine.staging.stage(GROUP, BodyId(1), cut).await.unwrap();
+        machine.staging.settle(GROUP, BodyId(1)).await.unwrap();
+        let keeper = machine.keeper.clone();
+        keeper.stop();
+        machine.storage.wal.stop();
+        assert_eq!(keeper.keep().await, Ok(()));
         machine.close().await;
     });
 }
