@@ -6,6 +6,7 @@
 
 mod buckets;
 mod check;
+mod cut;
 mod hits;
 mod inspect;
 mod log;
@@ -16,6 +17,8 @@ mod plain;
 mod report;
 mod set_aside;
 mod shelf;
+#[cfg(test)]
+mod tests;
 
 use std::process::ExitCode;
 

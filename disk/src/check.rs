@@ -19,7 +19,7 @@ use crate::{
     index::{Entry, Inspection, Payload, Sight, TableFacts},
     owner::Owner,
     segment::{Extent, SegmentOptions},
-    storage::{DIRECTORIES, Storage},
+    storage::{DIRECTORIES, Storage, unfinished},
     wal::{Recovery, Salvage, Wal, WalOptions},
 };
 
@@ -87,6 +87,8 @@ pub struct ShardFiles<D: Directory> {
     pub wal: Result<Wal<ReadOnly<D>>, Error>,
     /// What can be read of it, where it is damaged.
     pub salvage: Option<Salvage<ReadOnly<D>>>,
+    /// Where setting aside was cut off.
+    pub unfinished: Option<Error>,
     /// Tables and segments.
     pub index: Result<Inspection<ReadOnly<D>>, Error>,
 }
@@ -111,12 +113,16 @@ impl<D: Directory> ShardFiles<D> {
             Inspection::open(tables, segments, SegmentOptions::default()).await
         };
         let index = index.await;
-        Self { wal, salvage, index }
+        let unfinished = unfinished(&directory).await.unwrap_or_default();
+        Self { wal, salvage, unfinished, index }
     }
 
     /// Reads and verifies everything, and has payloads looked at by the owner of the keys; what is found goes to `tell` as it comes.
     pub async fn check(&self, owner: &dyn Owner, tell: &mut impl FnMut(Notice)) -> ShardFacts {
         let mut facts = ShardFacts::default();
+        if let Some(error) = &self.unfinished {
+            tell(lost(error));
+        }
         match &self.wal {
             Ok(wal) => {
                 let figures = wal.figures();

@@ -24,7 +24,6 @@ use crate::{
         levels::Version,
         manifest::{Manifest, TableState},
         merge::{LotCursor, Source},
-        notify::give_way,
         pace::FlatOut,
         payload::{cached_extent, read_payload},
         shared::{Shared, State},
@@ -71,6 +70,7 @@ pub use entry::{Batch, Entry, Payload};
 pub use excise::{Excision, Gap};
 pub use figures::IndexFigures;
 pub use inspect::{Inspection, TableFacts};
+pub use notify::give_way;
 pub use options::{IndexOptions, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 pub use pace::Surroundings;
 pub use space::{RESERVE_SEGMENTS, Space};

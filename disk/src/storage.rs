@@ -6,7 +6,7 @@
 use std::{fmt, rc::Rc};
 
 use crate::{
-    device::{Capacity, Directory},
+    device::{Capacity, Directory, Durability, Fill},
     error::Error,
     index::{Index, IndexOptions},
     reserve::{Reserve, ReserveFigures, ReserveOptions},
@@ -27,6 +27,9 @@ const RESERVE_SEGMENTS_MIN: u64 = 2;
 const WAL_DIRECTORY: &str = "wal";
 const TABLES_DIRECTORY: &str = "tables";
 const SEGMENTS_DIRECTORY: &str = "segments";
+
+/// Lies there while damage is being set aside: what refers to what is gone may be there still.
+pub(crate) const UNFINISHED_NAME: &str = "set-aside-unfinished";
 
 /// The directories of a shard.
 pub(crate) const DIRECTORIES: [&str; 3] = [WAL_DIRECTORY, TABLES_DIRECTORY, SEGMENTS_DIRECTORY];
@@ -76,9 +79,46 @@ impl<D: Directory> Storage<D> {
     /// # Errors
     ///
     /// [`Error::Limit`] for a memory budget below [`MEMORY_BYTES_MIN`]; [`Error::Corrupt`] where something durable is
-    /// damaged; [`Error::Version`] where another release wrote it.
+    /// damaged, or setting damage aside was begun and not ended; [`Error::Version`] where another release wrote it.
     pub async fn open(directory: D, options: StorageOptions) -> Result<Rc<Self>, Error> {
+        match unfinished(&directory).await? {
+            Some(error) => Err(error),
+            None => Self::open_with(directory, options, None).await,
+        }
+    }
+
+    /// As [`Self::open`], for who sets damage aside, also where that was begun already.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Self::open`] but that one.
+    pub async fn open_to_mend(directory: D, options: StorageOptions) -> Result<Rc<Self>, Error> {
         Self::open_with(directory, options, None).await
+    }
+
+    /// Comes before anything is taken out: from here on nobody else opens the shard. Durable when it returns.
+    ///
+    /// # Errors
+    ///
+    /// Those of the device.
+    pub async fn begin_mending(&self) -> Result<(), Error> {
+        let made = self.directory.create(UNFINISHED_NAME, Fill::Empty, Durability::EachWrite).await;
+        match made {
+            Ok(_) | Err(Error::Exists { .. }) => self.directory.sync().await,
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Comes after everything that referred to it is taken out, too, and that is durable.
+    ///
+    /// # Errors
+    ///
+    /// Those of the device.
+    pub async fn end_mending(&self) -> Result<(), Error> {
+        match self.directory.remove(UNFINISHED_NAME).await {
+            Ok(()) | Err(Error::Absent { .. }) => self.directory.sync().await,
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads what can be read of a log that [`Self::open`] finds damaged.
@@ -175,6 +215,17 @@ impl<D: Directory> Storage<D> {
     pub(crate) fn identity(&self) -> u64 {
         self.identity
     }
+}
+
+/// Why a shard isn't opened where setting aside was cut off: a chunk that is gone and is written again would go with the
+/// objects that still refer to the old one.
+pub(crate) async fn unfinished<D: Directory>(directory: &D) -> Result<Option<Error>, Error> {
+    let is_there = directory.list().await?.iter().any(|name| name == UNFINISHED_NAME);
+    Ok(is_there.then(|| Error::Corrupt {
+        location: format!("{}/{UNFINISHED_NAME}", directory.path()),
+        finding: "damage was being set aside and that was cut off: run `anode volume check --set-aside` again"
+            .to_owned(),
+    }))
 }
 
 impl<D: Directory> fmt::Debug for Storage<D> {

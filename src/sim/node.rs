@@ -118,7 +118,11 @@ impl std::fmt::Debug for SimNode {
 impl SimNode {
     /// A node that never ran, on an empty disk.
     pub fn new(world: &World, network: &Network, options: NodeOptions) -> Self {
-        let disk = SimDisk::new(options.disk_seed);
+        Self::on(world, network, SimDisk::new(options.disk_seed), options)
+    }
+
+    /// A node on a disk that there is already.
+    pub fn on(world: &World, network: &Network, disk: SimDisk, options: NodeOptions) -> Self {
         let slow = world.clone();
         disk.set_delay(Some(Rc::new(move || {
             let (least, most) = DISK_NANOSECONDS;

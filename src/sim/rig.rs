@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use anode_disk::storage::StorageOptions;
+use anode_disk::{storage::StorageOptions, testing::SimDisk};
 use bytes::Bytes;
 
 use super::{
@@ -36,7 +36,24 @@ impl Rig {
         world.run(async { scenario(&mut Self::serving(&world, options).await).await });
     }
 
+    /// The same on a disk with a node's volume; what it says where it doesn't start.
+    pub(crate) fn run_on(
+        options: RigOptions,
+        disk: SimDisk,
+        scenario: impl AsyncFnOnce(Result<Self, String>),
+    ) {
+        let world = World::new(1);
+        let _before = anode_shards::raft::runtime::install(Rc::new(SimRuntime(world.clone())));
+        world.run(async { scenario(Self::started(&world, options, disk).await).await });
+    }
+
     async fn serving(world: &World, options: RigOptions) -> Self {
+        let mut rig = Self::started(world, options, SimDisk::new(1)).await.unwrap();
+        rig.put("/bucket", Vec::new()).await;
+        rig
+    }
+
+    async fn started(world: &World, options: RigOptions, disk: SimDisk) -> Result<Self, String> {
         let network = Network::new(world);
         let credentials =
             Credentials { access_key: "KEY".to_owned(), secret_key: "some secret".to_owned() };
@@ -51,13 +68,11 @@ impl Rig {
             storage: options.storage,
             disk_seed: 1,
         };
-        let node = SimNode::new(world, &network, options);
+        let node = SimNode::on(world, &network, disk, options);
         node.start();
-        node.serving().await.unwrap();
+        node.serving().await?;
         let client = Client::new(world, &network, node.address(), &credentials);
-        let mut rig = Self { world: world.clone(), node, client };
-        rig.put("/bucket", Vec::new()).await;
-        rig
+        Ok(Self { world: world.clone(), node, client })
     }
 
     pub(crate) async fn put(&mut self, path: &str, body: Vec<u8>) {

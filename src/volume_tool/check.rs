@@ -80,7 +80,7 @@ async fn check_volume(
 }
 
 /// Checks a shard. Where it has damage, the index keys whose payload can't be read.
-async fn check_shard<D: Directory>(
+pub(super) async fn check_shard<D: Directory>(
     files: &ShardFiles<D>,
     buckets: &Buckets,
     report: &mut Report,
@@ -226,7 +226,7 @@ fn finding(error: &Error, effect: Effect, meaning: String, objects: Vec<Hit>) ->
 }
 
 /// Says on standard error how far the check is, where somebody looks at it.
-struct Progress {
+pub(super) struct Progress {
     started: Instant,
     said: Instant,
     place: String,
@@ -236,7 +236,7 @@ struct Progress {
 }
 
 impl Progress {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let started = Instant::now();
         let is_watched = std::io::stderr().is_terminal();
         Self {

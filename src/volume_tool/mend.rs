@@ -8,7 +8,8 @@
 //! 4. Each group is surveyed; objects that hang on what is gone are kept, then removed.
 //! 5. Where the log itself is damaged, what is cut off it is kept, and a new one takes its place ([`super::log`]).
 //!
-//! A crash at any point leaves a shard that a start or another call finds as it was, or further on.
+//! A crash at any point leaves a shard that another call finds as it was, or further on. From the excision on until nothing
+//! refers any more to what is gone a node refuses to start on it, and so it does until a damaged log is replaced.
 
 #![expect(clippy::disallowed_types, reason = "an offline command reads the clock")]
 
@@ -39,7 +40,8 @@ use crate::{names::ContentNames, shard::META_GROUP};
 pub(super) struct Patient<'a, D: Directory> {
     pub(super) id: u64,
     pub(super) directory: D,
-    pub(super) wal_identity: u64,
+    /// The sizes of its files, and what its log carries.
+    pub(super) options: StorageOptions,
     /// Index keys whose payload could not be read.
     pub(super) suspects: &'a BTreeSet<Bytes>,
     /// Where the log is damaged: up to where each group of the shard has applied it.
@@ -58,10 +60,11 @@ pub(super) async fn mend<D: Directory>(
     place: &Path,
     buckets: &Buckets,
 ) -> Result<List, String> {
-    let Patient { id, directory, wal_identity, suspects, positions } = patient;
-    let options = StorageOptions { wal_identity, ..StorageOptions::default() };
+    let Patient { id, directory, options, suspects, positions } = patient;
     let log = match positions {
-        Some(positions) => Some(BrokenLog::read(&directory, wal_identity, &positions).await?),
+        Some(positions) => {
+            Some(BrokenLog::read(&directory, options.wal_identity, &positions).await?)
+        }
         None => None,
     };
     let opened = open(directory, options, log.as_ref()).await;
@@ -98,6 +101,7 @@ pub(super) async fn mend<D: Directory>(
         log.skip_bucket_ids(&states).await.map_err(|error| said(&error))?;
     }
     storage.index.flush().await.map_err(|error| said(&error))?;
+    storage.end_mending().await.map_err(|error| said(&error))?;
     if let Some(log) = &log {
         drop((states, staging));
         log.renew(storage, id).await?;
@@ -113,7 +117,7 @@ async fn open<D: Directory>(
     if let Some(log) = log {
         return log.open(directory, options).await;
     }
-    let storage = Storage::open(directory, options).await?;
+    let storage = Storage::open_to_mend(directory, options).await?;
     let staging = Staging::open(Rc::clone(&storage)).await?;
     Ok((storage, staging))
 }
@@ -164,6 +168,8 @@ async fn excise<D: Directory>(
         shelf.keep_entry(index, (key, entry, Why::MaybeOutdated), buckets).await?;
     }
     shelf.save()?;
+    // From here on objects may refer to what is gone, until they are removed, too.
+    storage.begin_mending().await.map_err(|error| said(&error))?;
     index.excise(excision).await.map_err(|error| said(&error))
 }
 

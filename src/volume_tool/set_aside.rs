@@ -16,12 +16,13 @@ use std::{
     time::SystemTime,
 };
 
-use anode_disk::volume::Volume;
+use anode_disk::{storage::StorageOptions, volume::Volume};
 use bytes::Bytes;
 use time::{OffsetDateTime, macros::format_description};
 
 use super::{
     buckets::Buckets,
+    cut,
     log::{self, Positions},
     mend::{Patient, mend},
     node::{StoppedNode, StoppedShard, StoppedVolume},
@@ -90,7 +91,9 @@ async fn patient<'a>(
     let (volume, _damage) =
         Volume::inspect(PlainDirectory::new(&volume.path)).await.map_err(said)?;
     let directory = volume.shard(id).await.map_err(said)?;
-    Ok(Patient { id, directory, wal_identity: volume.wal_identity(id), suspects, positions })
+    let options =
+        StorageOptions { wal_identity: volume.wal_identity(id), ..StorageOptions::default() };
+    Ok(Patient { id, directory, options, suspects, positions })
 }
 
 /// Copies the damaged files of a volume; where to, or none where no damage is in it.
@@ -164,9 +167,11 @@ pub(super) fn write_new(
     path: &Path,
     write: impl FnOnce(&mut fs::File) -> io::Result<()>,
 ) -> io::Result<()> {
+    cut::point()?;
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(path)?;
     write(&mut file)?;
+    cut::point()?;
     file.sync_all()?;
     match path.parent() {
         Some(folder) => fs::File::open(folder)?.sync_all(),

@@ -22,9 +22,11 @@ use anode_shards::{
 };
 use serde::Serialize;
 
-use super::{buckets::Buckets, set_aside::write_new};
+use self::keys::KeptKey;
+use super::{buckets::Buckets, cut, set_aside::write_new};
 
 mod commands;
+mod keys;
 
 pub(super) use commands::{CutGroup, LostLog, body_of, keys_of, objects_of_command};
 
@@ -72,6 +74,9 @@ pub(super) struct Kept {
     pub(super) file: Option<String>,
     /// First byte and the one behind the last, of what is lost.
     pub(super) lost_bytes: Vec<[u64; 2]>,
+    /// What the bytes can be decrypted by, together with the master key or the customer's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) encryption: Option<KeptKey>,
 }
 
 /// Why an object was set aside.
@@ -220,7 +225,9 @@ impl Shelf {
             Ok(()) | Err(_) => write_new(&draft, |file| file.write_all(text.as_bytes())),
         };
         let renamed = written
+            .and_then(|()| cut::point())
             .and_then(|()| std::fs::rename(&draft, &path))
+            .and_then(|()| cut::point())
             .and_then(|()| File::open(&self.place)?.sync_all());
         renamed.map_err(|error| self.failed(&error))
     }
@@ -243,17 +250,21 @@ impl Shelf {
     fn create(&self, name: &str) -> Result<File, String> {
         use std::os::unix::fs::OpenOptionsExt as _;
         let mut options = std::fs::OpenOptions::new();
-        let opened = options.write(true).create_new(true).mode(0o600).open(self.place.join(name));
+        let options = options.write(true).create_new(true).mode(0o600);
+        let opened = cut::point().and_then(|()| options.open(self.place.join(name)));
         opened.map_err(|error| self.failed(&error))
     }
 
     fn write_at(&self, file: &mut File, at: u64, bytes: &[u8]) -> Result<(), String> {
         use std::os::unix::fs::FileExt as _;
-        file.write_all_at(bytes, at).map_err(|error| self.failed(&error))
+        cut::point()
+            .and_then(|()| file.write_all_at(bytes, at))
+            .map_err(|error| self.failed(&error))
     }
 
     fn finish(&self, file: &File, bytes: u64) -> Result<(), String> {
-        let done = file.set_len(bytes).and_then(|()| file.sync_all());
+        let cut = cut::point();
+        let done = cut.and_then(|()| file.set_len(bytes)).and_then(|()| file.sync_all());
         done.map_err(|error| self.failed(&error))
     }
 
@@ -264,6 +275,7 @@ impl Shelf {
 
 fn kept(damaged: DamagedObject, why: Why, buckets: &Buckets) -> Kept {
     let DamagedObject { bucket, key, object } = damaged;
+    let encryption = KeptKey::of_object(bucket, &object);
     let Object { size, etag, last_modified_ms, headers, metadata, .. } = object;
     Kept {
         bucket: buckets.name(bucket),
@@ -276,6 +288,7 @@ fn kept(damaged: DamagedObject, why: Why, buckets: &Buckets) -> Kept {
         metadata,
         file: None,
         lost_bytes: Vec::new(),
+        encryption,
     }
 }
 

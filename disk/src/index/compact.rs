@@ -86,9 +86,7 @@ pub(crate) async fn compact<D: Directory>(
     };
     match result {
         Ok(true) => {
-            for extent in output.moved {
-                shared.segments.unpin(extent);
-            }
+            shared.unpin_all(&output.moved).await;
             count(shared, output.bytes);
             Ok(())
         }

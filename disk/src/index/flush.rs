@@ -113,9 +113,7 @@ async fn write_out<D: Directory>(shared: &Shared<D>, memtable: Rc<Memtable>) -> 
     };
     match result {
         Ok(()) => {
-            for extent in moved {
-                shared.segments.unpin(extent);
-            }
+            shared.unpin_all(&moved).await;
             Ok(())
         }
         Err(error) => {

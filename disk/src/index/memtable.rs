@@ -24,8 +24,8 @@ use crate::{
 
 /// What an entry costs beyond its bytes: the tree's slot and three shared buffers.
 const ENTRY_OVERHEAD_BYTES: usize = 192;
-/// Entries freed between two moments at which other tasks may run: some 100 us.
-const FREED_AT_ONCE: usize = 1024;
+/// Entries let go of or freed between two moments at which other tasks may run: some 100 us.
+pub(crate) const HANDLED_AT_ONCE: usize = 1024;
 /// What is said of a key that was removed.
 const REMOVED: &Change = &None;
 
@@ -111,15 +111,15 @@ impl Memtable {
         (!empty).then(|| self.entries.range::<[u8], _>((start, end)))
     }
 
-    /// Every extent that it holds a pin of.
-    pub(crate) fn extents(&self) -> impl Iterator<Item = Extent> {
-        self.entries.values().filter_map(extent_of)
+    /// Of each entry the extent that it holds a pin of, if any.
+    pub(crate) fn pins(&self) -> impl Iterator<Item = Option<Extent>> {
+        self.entries.values().map(extent_of)
     }
 
     /// Frees its memory a lot at a time: at once, a full memtable keeps the core for ten milliseconds.
     pub(crate) async fn dissolve(self) {
         let mut entries = self.entries.into_iter();
-        while entries.by_ref().take(FREED_AT_ONCE).count() > 0 {
+        while entries.by_ref().take(HANDLED_AT_ONCE).count() > 0 {
             give_way().await;
         }
     }
@@ -158,7 +158,7 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::{ENTRY_OVERHEAD_BYTES, FREED_AT_ONCE, Memtable};
+    use super::{ENTRY_OVERHEAD_BYTES, HANDLED_AT_ONCE, Memtable};
     use crate::{
         index::entry::{Entry, Payload},
         segment::Extent,
@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn it_is_freed_a_lot_at_a_time() {
         let mut memtable = Memtable::default();
-        for number in 0..3 * FREED_AT_ONCE {
+        for number in 0..3 * HANDLED_AT_ONCE {
             memtable.insert(&Bytes::from(format!("{number:06}")), &None);
         }
         let mut context = Context::from_waker(Waker::noop());

@@ -43,7 +43,7 @@ impl Notify {
 }
 
 /// Lets the other tasks of the shard run once.
-pub(crate) async fn give_way() {
+pub async fn give_way() {
     let mut given = false;
     poll_fn(|context| {
         if std::mem::replace(&mut given, true) {

@@ -21,8 +21,8 @@ use crate::{
         cache::{Cache, File},
         levels::{Hidden, Placed, Version},
         manifest::{Manifest, edit::Edit},
-        memtable::Memtable,
-        notify::Notify,
+        memtable::{HANDLED_AT_ONCE, Memtable},
+        notify::{Notify, give_way},
         options::{IndexOptions, LEVEL_COUNT},
         ranges::Ranges,
         table::{reader::Table, table_name},
@@ -237,11 +237,38 @@ impl<D: Directory> Shared<D> {
         let flushed = self.install(install, &hidden);
         drop(manifest);
         self.moved.notify();
-        // Where a scan still reads it, its memory goes with the scan.
-        if let Some(memtable) = flushed.and_then(Rc::into_inner) {
-            memtable.dissolve().await;
+        if let Some(memtable) = flushed {
+            self.let_go(memtable).await;
         }
         Ok(())
+    }
+
+    /// Ends the pins of a memtable that tables stand for, and frees it.
+    async fn let_go(&self, memtable: Rc<Memtable>) {
+        for (count, pin) in memtable.pins().enumerate() {
+            if count % HANDLED_AT_ONCE == HANDLED_AT_ONCE - 1 {
+                give_way().await;
+            }
+            if let Some(extent) = pin {
+                self.segments.unpin(extent);
+            }
+        }
+        // Segments may be thin or free from here on.
+        self.moved.notify();
+        // Where a scan still reads it, its memory goes with the scan.
+        if let Some(memtable) = Rc::into_inner(memtable) {
+            memtable.dissolve().await;
+        }
+    }
+
+    /// Ends pins of extents that a commit has given to tables.
+    pub(crate) async fn unpin_all(&self, extents: &[Extent]) {
+        for lot in extents.chunks(HANDLED_AT_ONCE) {
+            for extent in lot {
+                self.segments.unpin(*extent);
+            }
+            give_way().await;
+        }
     }
 
     /// Compares the manifest on the device with what was committed; commits wait.
@@ -279,9 +306,6 @@ impl<D: Directory> Shared<D> {
         let memtable = state.frozen.pop_front().expect("the flushed memtable is still frozen");
         if memtable.released_bytes > 0 {
             state.released.extend(added.iter().map(|id| (*id, memtable.released_bytes)));
-        }
-        for extent in memtable.extents() {
-            self.segments.unpin(extent);
         }
         Some(memtable)
     }
@@ -342,9 +366,7 @@ impl<D: Directory> Shared<D> {
 
     /// Removes the files of tables that were not committed; what can't be removed goes at the next start.
     pub(crate) async fn discard(&self, tables: &[u32], extents: &[Extent]) {
-        for extent in extents {
-            self.segments.unpin(*extent);
-        }
+        self.unpin_all(extents).await;
         for id in tables {
             self.cache.forget(File::Table(*id));
             drop(self.directory.remove(&table_name(*id)).await);

@@ -22,6 +22,7 @@ mod model;
 mod pace;
 mod ranges;
 mod space;
+mod turns;
 mod unreadable;
 mod walks;
 

@@ -11,7 +11,7 @@ use anode_shards::{
 };
 use serde::Serialize;
 
-use super::{KeptBody, Shelf, lose};
+use super::{KeptBody, KeptKey, Shelf, lose};
 use crate::volume_tool::buckets::Buckets;
 
 /// What is lost of a log, and cut off for it.
@@ -70,6 +70,9 @@ pub(in crate::volume_tool) struct Written {
     pub(in crate::volume_tool) file: Option<String>,
     /// First byte and the one behind the last, of what is lost.
     pub(in crate::volume_tool) lost_bytes: Vec<[u64; 2]>,
+    /// What the bytes can be decrypted by, together with the master key or the customer's. That of a part is its upload's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    encryption: Option<KeptKey>,
 }
 
 /// The name of a file, and what is lost of it.
@@ -217,8 +220,9 @@ impl Shelf {
             }
             Body::Empty | Body::Parts(_) => (None, Vec::new()),
         };
+        let encryption = KeptKey::of_object(put.bucket, &put.object);
         let Object { size, etag, headers, metadata, .. } = put.object.clone();
-        Ok(Written { size, etag, headers, metadata, part: None, file, lost_bytes })
+        Ok(Written { size, etag, headers, metadata, part: None, file, lost_bytes, encryption })
     }
 
     async fn keep_part<D: Directory>(
@@ -232,7 +236,8 @@ impl Shelf {
             self.keep_staged(staging, (group, body), put.part.stored_bytes()).await?;
         let part = Some(format!("part {number} of upload {}", put.upload));
         let (headers, metadata) = (Vec::new(), Vec::new());
-        Ok(Written { size, etag, headers, metadata, part, file, lost_bytes })
+        let encryption = None;
+        Ok(Written { size, etag, headers, metadata, part, file, lost_bytes, encryption })
     }
 
     /// Keeps a staged body that no command is known for.
