@@ -79,6 +79,12 @@ pub(super) fn describe(key: &[u8], buckets: &Buckets) -> String {
         Named::MasterKey => "the key that what is encrypted by default needs".to_owned(),
         Named::PendingDelete => "the figures of what waits to be reclaimed".to_owned(),
         Named::EventQueue => "the figures of events that wait".to_owned(),
+        Named::Counted => "since when its buckets are counted".to_owned(),
+        Named::IamRevision => "how often users and policies were changed".to_owned(),
+        Named::Round => "the number of the last round of quotas".to_owned(),
+        Named::Iam(name) => format!("a user, group, role, policy or account: {name}"),
+        Named::Usage(bucket) => format!("the figures of {}", buckets.name(bucket)),
+        Named::Allowance(bucket) => format!("the share in the quota of {}", buckets.name(bucket)),
         Named::Event(target) => format!("an event that waits for {target}"),
         Named::Bucket(name) => format!("bucket {name}"),
         Named::Configuration(bucket, kind) => {

@@ -23,6 +23,18 @@ pub enum Named {
     MasterKey,
     /// What is known of the events that wait.
     EventQueue,
+    /// Since when all of the group is counted.
+    Counted,
+    /// How often what IAM knows was changed.
+    IamRevision,
+    /// The number of the last round of quotas.
+    Round,
+    /// Who there is: a record of IAM by its name.
+    Iam(String),
+    /// What the group holds of a bucket, in figures.
+    Usage(BucketId),
+    /// What the group may hold of a bucket.
+    Allowance(BucketId),
     /// An event that waits for this target.
     Event(String),
     /// A bucket, by its name.
@@ -68,7 +80,13 @@ impl Named {
             keys::META if rest == b"pending" => Self::PendingDelete,
             keys::META if rest == b"master" => Self::MasterKey,
             keys::META if rest == b"events" => Self::EventQueue,
+            keys::META if rest == b"counted" => Self::Counted,
+            keys::META if rest == b"iam" => Self::IamRevision,
+            keys::META if rest == b"round" => Self::Round,
             keys::META => Self::Applied,
+            keys::IAM => Self::Iam(keys::iam_of(rest)?.1.to_owned()),
+            keys::USAGE => Self::Usage(wide(rest.try_into().ok()?)),
+            keys::ALLOWANCE => Self::Allowance(wide(rest.try_into().ok()?)),
             keys::BUCKET => Self::Bucket(text(rest)?),
             keys::CREDENTIAL => Self::Credential(text(rest)?),
             keys::OBJECT | keys::VERSION | keys::UPLOAD | keys::NULL => {
@@ -177,6 +195,12 @@ mod tests {
             (keys::master_key(5), Named::MasterKey),
             (keys::event_queue(5), Named::EventQueue),
             (keys::event(5, "t", 7), Named::Event("t".to_owned())),
+            (keys::counted(5), Named::Counted),
+            (keys::iam_revision(5), Named::IamRevision),
+            (keys::round(5), Named::Round),
+            (keys::iam(5, 2, "n"), Named::Iam("n".to_owned())),
+            (keys::usage(5, 7), Named::Usage(7)),
+            (keys::allowance(5, 7), Named::Allowance(7)),
             (keys::bucket(5, "name"), Named::Bucket("name".to_owned())),
             (keys::credential(5, "AKIA"), Named::Credential("AKIA".to_owned())),
             (keys::object(5, 7, key), Named::Object(7, key.to_owned())),

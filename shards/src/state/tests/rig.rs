@@ -282,6 +282,12 @@ impl Rig {
                 | Named::PendingDelete
                 | Named::MasterKey
                 | Named::EventQueue
+                | Named::Counted
+                | Named::IamRevision
+                | Named::Round
+                | Named::Iam(_)
+                | Named::Usage(_)
+                | Named::Allowance(_)
                 | Named::Event(_)
                 | Named::Bucket(_)
                 | Named::Credential(_)
