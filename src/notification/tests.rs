@@ -127,7 +127,7 @@ fn node(world: &World, network: &Network, credentials: &Credentials) -> Rc<SimNo
         memory_bytes: 64 << 20,
         credentials: Some(credentials.clone()),
         scrub: None,
-        targets: Targets::default().with_webhook("hook", url, 1000),
+        targets: Targets::default().with_webhook("hook", url, 100_000),
         storage: StorageOptions::default(),
         disk_seed: world.random(),
     };
