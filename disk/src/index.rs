@@ -99,8 +99,8 @@ impl<D: Directory> Index<D> {
         Self::open_with(directory, segments_directory, options, segment_options, None).await
     }
 
-    /// As [`Self::open`]; where there is no space for a flush or for compaction, they take the reserve, and while the
-    /// shard is short of space upkeep goes after every dead byte.
+    /// As [`Self::open`]; where there is no space for the manifest, a flush or compaction, they take the reserve, and while
+    /// the shard is short of space upkeep goes after every dead byte.
     pub(crate) async fn open_with(
         directory: D,
         segments_directory: D,
@@ -108,7 +108,13 @@ impl<D: Directory> Index<D> {
         segment_options: SegmentOptions,
         reserve: Option<Reserve<D>>,
     ) -> Result<Self, Error> {
-        let manifest = Manifest::open(&directory, options.manifest_bytes).await?;
+        let manifest = loop {
+            match (Manifest::open(&directory, options.manifest_bytes).await, &reserve) {
+                // Its new files are what a start on a full volume takes space for.
+                (Err(Error::NoSpace { .. }), Some(reserve)) if reserve.give().await? => {}
+                (opened, _) => break opened?,
+            }
+        };
         let state = manifest.state();
         let next_table = remove_orphans(&directory, state).await?;
         let version = open_tables(&directory, state).await?;
