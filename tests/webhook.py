@@ -96,7 +96,7 @@ class Webhook:
                 pass
 
     def wait(self, count: int) -> list[dict]:
-        """So many events, and no more of them for now."""
+        """The events that came, once there are so many of them."""
         deadline = time.monotonic() + WAIT_SECONDS
         while len(self.events) < count and time.monotonic() < deadline:
             time.sleep(0.02)

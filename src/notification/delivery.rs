@@ -116,7 +116,7 @@ async fn run<H: Host>(shard: Shard<H>, group: GroupId, target: Arc<Target>) {
     while goes_on(&shard) {
         recorded.mark_unchanged();
         match deliver(&shard, group, (&target, &mut sender), &mut dropped).await {
-            // Another replica delivers, for now.
+            // Another replica leads the group, and delivers.
             Ok(None) => pause(&shard, limits::EVENT_POLL).await,
             Ok(Some(0)) => {
                 while goes_on(&shard) {
