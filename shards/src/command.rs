@@ -15,6 +15,7 @@ use crate::object::{
 };
 use crate::{
     acl::Acl,
+    cbor,
     event::{Notice, RemoveEvents},
     iam::ChangeIam,
     lock::{Leave, Retention},
@@ -471,20 +472,24 @@ pub enum DecodeError {
 }
 
 impl Command {
+    /// The head and the body of the log's record; the head behind these bytes, which are the log's own.
+    pub(crate) fn encode_behind(&self, head: &[u8]) -> (Bytes, Bytes) {
+        let head = cbor::encode_behind(head, self);
+        let body = if let Self::PutObject(put) = self { put.inline.clone() } else { Bytes::new() };
+        (head, body)
+    }
+
     /// The head and the body of the log's record.
     #[expect(clippy::same_name_method, reason = "the derived one writes the head alone")]
     pub fn encode(&self) -> (Bytes, Bytes) {
-        let head = minicbor::to_vec(self).expect("writing into memory can't fail");
-        let body = if let Self::PutObject(put) = self { put.inline.clone() } else { Bytes::new() };
-        (Bytes::from(head), body)
+        self.encode_behind(&[])
     }
 
     /// Reads back what [`Self::encode`] made.
-    #[expect(clippy::needless_pass_by_value, reason = "a record's halves are handed over")]
     #[expect(clippy::same_name_method, reason = "the derived one reads the head alone")]
-    pub fn decode(head: Bytes, body: Bytes) -> Result<Self, DecodeError> {
+    pub fn decode(head: &[u8], body: Bytes) -> Result<Self, DecodeError> {
         let mut command: Self =
-            minicbor::decode(&head).map_err(|error| DecodeError::Head(error.to_string()))?;
+            minicbor::decode(head).map_err(|error| DecodeError::Head(error.to_string()))?;
         let said = command.inline_bytes();
         let found = u64::try_from(body.len()).expect("a length fits in 64 bits");
         if said != found {

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod acl;
+mod cbor;
 pub mod command;
 pub mod encryption;
 pub mod event;

@@ -24,6 +24,8 @@ pub const RECLAIM_BODIES_MAX: usize = 256;
 pub const STAGED_CHUNKS_MAX: usize = 1 << 20;
 /// Buckets whose figures a group keeps in memory.
 pub const USAGES_CACHED_MAX: usize = 1024;
+/// Buckets of which a group keeps in memory whether they are open, and keep versions.
+pub const BUCKET_STATES_CACHED_MAX: usize = 1024;
 /// Entries of one page of a listing.
 pub const LIST_ENTRIES_MAX: usize = 1000;
 /// Index entries that one page of a listing looks at.

@@ -39,6 +39,7 @@ pub use usage::Usage;
 
 pub use quota::Planned;
 
+use bucket::BucketStates;
 use draft::Draft;
 use quota::Allowances;
 use usage::Tally;
@@ -77,6 +78,7 @@ pub struct State<D: Directory> {
     moves: Cell<u64>,
     tally: Tally,
     allowances: Allowances,
+    bucket_states: BucketStates,
     /// How often events were recorded.
     events_recorded: watch::Sender<u64>,
 }
@@ -98,6 +100,7 @@ impl<D: Directory> State<D> {
             moves: Cell::default(),
             tally: Tally::default(),
             allowances: Allowances::default(),
+            bucket_states: BucketStates::default(),
             events_recorded: watch::Sender::default(),
         }
     }
@@ -127,7 +130,7 @@ impl<D: Directory> State<D> {
         let usage = self.count_usage(&mut draft).await?;
         let counts = self.counts(&draft).await?;
         let moves = u64::from(draft.moves_versions);
-        let allotted = draft.allotted;
+        let (allotted, bucket_state) = (draft.allotted, draft.bucket_state);
         let records_events = draft.records_events;
         // From here to the write nothing awaits: what was checked still holds.
         let (reply, mut batch) =
@@ -135,6 +138,7 @@ impl<D: Directory> State<D> {
                 Ok(decided) => {
                     self.tallied(usage);
                     self.allowances.take_up(allotted);
+                    self.bucket_states.take_up(bucket_state);
                     decided
                 }
                 Err(refusal) => (Reply::Refused(refusal), Batch::default()),
@@ -153,7 +157,7 @@ impl<D: Directory> State<D> {
     /// log: an entry that can't be applied ends the group, at each start again. A refusal for want of quota is told, so that it
     /// needn't be in the log, either; others are apply's to tell.
     pub async fn rehearse(&self, command: &Command) -> Result<Option<Refusal>, Error> {
-        let mut draft = Draft::default();
+        let mut draft = Draft::rehearsal();
         let decided = self.decide_within_quota(command, &mut draft).await?;
         self.count_condemned(&mut draft).await?;
         if !draft.events.is_empty() {
@@ -166,7 +170,7 @@ impl<D: Directory> State<D> {
 
     /// Whether a command would be carried out, but for chunks of its body that are not staged.
     pub(crate) async fn lacks_chunks(&self, command: &Command) -> Result<bool, Error> {
-        let mut draft = Draft::default();
+        let mut draft = Draft::rehearsal();
         let is_refused = self.decide_within_quota(command, &mut draft).await?.is_err();
         let is_there = |claim: &draft::Claim| {
             let found = self.staging.find(self.group, claim.body, claim.chunk);

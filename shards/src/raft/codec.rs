@@ -21,7 +21,7 @@ use minicbor::{Decode, Encode};
 use openraft::{EntryPayload, vote::RaftLeaderId};
 
 use super::types::{Entry, LeaderId, LogId, Membership, Node, StoredMembership, Vote};
-use crate::command::Command;
+use crate::{cbor, command::Command};
 
 const VERSION: u8 = 1;
 const STATE_VERSION: u8 = 2;
@@ -95,32 +95,35 @@ pub fn decode_vote(source: &[u8]) -> Result<Vote, CodecError> {
     Ok(Vote { leader_id, committed })
 }
 
-/// Encodes an entry; a command's body is passed on without a copy.
+/// Encodes an entry, its head in one allocation; a command's body is passed on without a copy.
 pub fn encode_entry(entry: &Entry) -> Record {
-    let (kind, rest, body) = match &entry.payload {
-        EntryPayload::Blank => (BLANK, Bytes::new(), Bytes::new()),
-        EntryPayload::Normal(command) => {
-            let (head, body) = command.encode();
-            (COMMAND, head, body)
-        }
+    let kind = match &entry.payload {
+        EntryPayload::Blank => BLANK,
+        EntryPayload::Normal(_) => COMMAND,
+        EntryPayload::Membership(_) => MEMBERSHIP,
+    };
+    let leader = entry.log_id.committed_leader_id();
+    let mut head = [0; ENTRY_HEAD_BYTES];
+    let mut target = head.as_mut_slice();
+    target.put_u8(VERSION);
+    target.put_u8(kind);
+    put_leader(&mut target, leader);
+    let (head, body) = match &entry.payload {
+        EntryPayload::Blank => (Bytes::copy_from_slice(&head), Bytes::new()),
+        EntryPayload::Normal(command) => command.encode_behind(&head),
         EntryPayload::Membership(membership) => {
-            let wire = cbor(&MembershipWire::from(membership));
-            (MEMBERSHIP, Bytes::from(wire), Bytes::new())
+            (cbor::encode_behind(&head, &MembershipRecord(membership)), Bytes::new())
         }
     };
-    let mut head = BytesMut::with_capacity(ENTRY_HEAD_BYTES + rest.len());
-    head.put_u8(VERSION);
-    head.put_u8(kind);
-    put_leader(&mut head, entry.log_id.committed_leader_id());
-    head.put_slice(&rest);
-    Record { index: entry.log_id.index(), head: head.freeze(), body }
+    Record { index: entry.log_id.index(), head, body }
 }
 
 /// Decodes an entry.
 pub fn decode_entry(record: Record) -> Result<Entry, CodecError> {
     const WHAT: &str = "an entry";
     let (kind, log_id) = decode_entry_head(&record)?;
-    let rest = record.head.slice(ENTRY_HEAD_BYTES..);
+    // The head was just read from there.
+    let rest = record.head.get(ENTRY_HEAD_BYTES..).unwrap_or_default();
     let payload = match kind {
         BLANK => EntryPayload::Blank,
         COMMAND => EntryPayload::Normal(
@@ -128,8 +131,8 @@ pub fn decode_entry(record: Record) -> Result<Entry, CodecError> {
                 .map_err(|error| CodecError::new(WHAT, error.to_string()))?,
         ),
         MEMBERSHIP => {
-            let wire: MembershipWire = minicbor::decode(&rest)
-                .map_err(|error| CodecError::new(WHAT, error.to_string()))?;
+            let wire: MembershipWire =
+                minicbor::decode(rest).map_err(|error| CodecError::new(WHAT, error.to_string()))?;
             EntryPayload::Membership(wire.membership(WHAT)?)
         }
         other => return Err(CodecError::new(WHAT, format!("its kind is {other}"))),
@@ -152,20 +155,24 @@ pub fn decode_entry_log_id(record: &Record) -> Result<LogId, CodecError> {
 
 /// Encodes the value of META.
 pub fn encode_position(position: &Position) -> Bytes {
-    let mut target = vec![STATE_VERSION];
-    target.extend_from_slice(&cbor(&PositionWire {
-        applied: position.applied.as_ref().map(LogIdWire::from),
-        membership_log_id: position.membership.log_id().as_ref().map(LogIdWire::from),
-        membership: MembershipWire::from(position.membership.membership()),
-    }));
-    Bytes::from(target)
+    encode_position_of(position.applied.as_ref(), &position.membership)
+}
+
+/// As [`encode_position`]: the last entry applied, and the last membership.
+pub fn encode_position_of(applied: Option<&LogId>, membership: &StoredMembership) -> Bytes {
+    let wire = PositionWire {
+        applied: applied.map(LogIdWire::from),
+        membership_log_id: membership.log_id().as_ref().map(LogIdWire::from),
+        membership: MembershipRecord(membership.membership()),
+    };
+    cbor::encode_behind(&[STATE_VERSION], &wire)
 }
 
 /// Decodes the value of META.
 pub fn decode_position(source: &[u8]) -> Result<Position, CodecError> {
     const WHAT: &str = "the applied position";
     let source = Source::of_version(STATE_VERSION, WHAT, source)?;
-    let wire: PositionWire =
+    let wire: PositionWire<MembershipWire> =
         minicbor::decode(source.rest).map_err(|error| CodecError::new(WHAT, error.to_string()))?;
     let membership = wire.membership.membership(WHAT)?;
     let log_id = wire.membership_log_id.map(LogIdWire::log_id);
@@ -175,7 +182,7 @@ pub fn decode_position(source: &[u8]) -> Result<Position, CodecError> {
     })
 }
 
-fn put_leader(target: &mut BytesMut, leader: &LeaderId) {
+fn put_leader(target: &mut impl BufMut, leader: &LeaderId) {
     target.put_u64_le(leader.term);
     target.put_u64_le(leader.node_id);
 }
@@ -185,10 +192,6 @@ fn decode_entry_head(record: &Record) -> Result<(u8, LogId), CodecError> {
     let kind = source.u8()?;
     let leader = source.leader()?;
     Ok((kind, LogId::new(leader, record.index)))
-}
-
-fn cbor<T: Encode<()>>(value: &T) -> Vec<u8> {
-    minicbor::to_vec(value).expect("memory takes every byte")
 }
 
 /// Bytes from outside, read from their start.
@@ -267,7 +270,8 @@ impl LogIdWire {
     }
 }
 
-#[derive(Encode, Decode)]
+/// A membership as it is read.
+#[derive(Decode)]
 #[cbor(map)]
 struct MembershipWire {
     /// The voters, in a joint configuration one set each.
@@ -278,23 +282,30 @@ struct MembershipWire {
     nodes: BTreeMap<u64, NodeWire>,
 }
 
-#[derive(Encode, Decode)]
+#[derive(Decode)]
 #[cbor(map)]
 struct NodeWire {
     #[n(0)]
     address: String,
 }
 
-impl From<&Membership> for MembershipWire {
-    fn from(membership: &Membership) -> Self {
-        let wire = |(id, node): (&u64, &Node)| {
-            let address = node.address.clone();
-            (*id, NodeWire { address })
-        };
-        Self {
-            configurations: membership.get_joint_config().clone(),
-            nodes: membership.nodes().map(wire).collect(),
+/// A membership as it is written: as [`MembershipWire`], without a copy, for each entry that is applied writes one.
+struct MembershipRecord<'a>(&'a Membership);
+
+impl<C> Encode<C> for MembershipRecord<'_> {
+    fn encode<W: minicbor::encode::Write>(
+        &self,
+        e: &mut minicbor::Encoder<W>,
+        ctx: &mut C,
+    ) -> Result<(), minicbor::encode::Error<W::Error>> {
+        e.map(2)?.u8(0)?;
+        self.0.get_joint_config().encode(e, ctx)?;
+        let count = u64::try_from(self.0.nodes().count()).expect("a count fits in 64 bits");
+        e.u8(1)?.map(count)?;
+        for (id, node) in self.0.nodes() {
+            e.u64(*id)?.map(1)?.u8(0)?.str(&node.address)?;
         }
+        Ok(())
     }
 }
 
@@ -315,13 +326,13 @@ impl MembershipWire {
 
 #[derive(Encode, Decode)]
 #[cbor(map)]
-struct PositionWire {
+struct PositionWire<M> {
     #[n(0)]
     applied: Option<LogIdWire>,
     #[n(1)]
     membership_log_id: Option<LogIdWire>,
     #[n(2)]
-    membership: MembershipWire,
+    membership: M,
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use anode_disk::{
     index::{Index, View},
     wal::GroupId,
 };
+use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use openraft::{
     EntryPayload, OptionalSend, RaftSnapshotBuilder,
@@ -41,6 +42,8 @@ struct Inner<D: Directory> {
     group: GroupId,
     index: Index<D>,
     state: Rc<State<D>>,
+    /// Where the position is in the index.
+    meta_key: Bytes,
     position: RefCell<Position>,
     /// A view that somebody has flushed for the next snapshot.
     offered: RefCell<Option<View<D>>>,
@@ -51,7 +54,8 @@ struct Inner<D: Directory> {
 impl<D: Directory> StateStore<D> {
     /// The state of `group`, at the position that the index has. [`snapshot::finish`] comes before.
     pub async fn open(group: GroupId, index: Index<D>, state: Rc<State<D>>) -> io::Result<Self> {
-        let meta = index.get(&state::meta_key(group)).await.map_err(refused)?;
+        let meta_key = state::meta_key(group);
+        let meta = index.get(&meta_key).await.map_err(refused)?;
         let position = match meta {
             Some(entry) => codec::decode_position(&entry.value).map_err(unreadable)?,
             None => Position::default(),
@@ -60,6 +64,7 @@ impl<D: Directory> StateStore<D> {
             group,
             index,
             state,
+            meta_key,
             position: RefCell::new(position),
             offered: RefCell::new(None),
             has_snapshot: Cell::new(false),
@@ -93,27 +98,36 @@ impl<D: Directory> StateStore<D> {
 
     /// Applies one entry: its effects and the position in one batch.
     pub(super) async fn apply_one(&self, entry: types::Entry) -> io::Result<Reply> {
-        let Inner { group, index, state, .. } = &*self.0;
+        let Inner { index, state, meta_key, position, .. } = &*self.0;
         index.room().await.map_err(refused)?;
-        let mut position = self.0.position.borrow().clone();
-        position.applied = Some(entry.log_id);
-        if let EntryPayload::Membership(membership) = &entry.payload {
-            position.membership = StoredMembership::new(Some(entry.log_id), membership.clone());
-        }
-        let meta = (state::meta_key(*group), codec::encode_position(&position));
+        let membership = match &entry.payload {
+            EntryPayload::Membership(membership) => {
+                Some(StoredMembership::new(Some(entry.log_id), membership.clone()))
+            }
+            EntryPayload::Normal(_) | EntryPayload::Blank => None,
+        };
+        let value = {
+            let known = &position.borrow().membership;
+            let membership = membership.as_ref().unwrap_or(known);
+            codec::encode_position_of(Some(&entry.log_id), membership)
+        };
+        let meta = (meta_key.clone(), value);
         let reply = if let EntryPayload::Normal(command) = &entry.payload {
             state.apply(command, meta).await.map_err(refused)?
         } else {
             state.advance(meta);
             Reply::Done
         };
-        self.0.position.replace(position);
+        let mut position = position.borrow_mut();
+        position.applied = Some(entry.log_id);
+        if let Some(membership) = membership {
+            position.membership = membership;
+        }
         Ok(reply)
     }
 
     async fn position_in(&self, view: &View<D>) -> io::Result<Position> {
-        let key = state::meta_key(self.0.group);
-        match view.get(&key).await.map_err(refused)? {
+        match view.get(&self.0.meta_key).await.map_err(refused)? {
             Some(entry) => codec::decode_position(&entry.value).map_err(unreadable),
             None => Ok(Position::default()),
         }

@@ -1,6 +1,10 @@
 //! Buckets and credentials of the meta group, and the seals that a bucket's removal puts on every other group.
 
-use std::ops::Range;
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    ops::Range,
+};
 
 use anode_disk::{
     Directory, Error,
@@ -18,7 +22,7 @@ use crate::{
     command::{
         Configure, CreateBucket, Refusal, RemoveBucket, Reply, SetVersioning, VersioningStep,
     },
-    limits::CONFIGURATION_BYTES_MAX,
+    limits::{BUCKET_STATES_CACHED_MAX, CONFIGURATION_BYTES_MAX},
     object::{Bucket, BucketId, Credential, MasterKey},
     version::{BucketState, Versioning},
 };
@@ -27,6 +31,38 @@ use crate::{
 pub type Configuration = (BucketId, u8, Bytes);
 
 const BUCKET_FIRST: BucketId = 1;
+
+/// What the group knows of the buckets that were asked for last: every write asks, and most find that there is no record.
+#[derive(Debug, Default)]
+pub(super) struct BucketStates {
+    known: RefCell<BTreeMap<BucketId, BucketState>>,
+    /// How often something was written: what was read before may be old.
+    writes: Cell<u64>,
+}
+
+impl BucketStates {
+    /// A state that was written.
+    pub(super) fn take_up(&self, written: Option<(BucketId, BucketState)>) {
+        if let Some((bucket, state)) = written {
+            self.writes.set(self.writes.get() + 1);
+            self.remember(bucket, state);
+        }
+    }
+
+    /// Nothing is known any more: all of the group's records may be others.
+    pub(super) fn clear(&self) {
+        self.writes.set(self.writes.get() + 1);
+        self.known.borrow_mut().clear();
+    }
+
+    fn remember(&self, bucket: BucketId, state: BucketState) {
+        let mut known = self.known.borrow_mut();
+        if known.len() >= BUCKET_STATES_CACHED_MAX {
+            known.clear();
+        }
+        known.insert(bucket, state);
+    }
+}
 
 impl<D: Directory> State<D> {
     /// Gives so many bucket ids to nobody: they may have been given away by commands that were lost, and what is left of
@@ -41,6 +77,21 @@ impl<D: Directory> State<D> {
         draft.put(keys::next_bucket(self.group), &next.saturating_add(count));
         self.storage.index.write(draft.batch);
         Ok(())
+    }
+
+    /// What the group knows of a bucket.
+    pub async fn bucket_state(&self, bucket: BucketId) -> Result<BucketState, Error> {
+        let known = self.bucket_states.known.borrow().get(&bucket).copied();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let writes = self.bucket_states.writes.get();
+        let found = self.record(&keys::bucket_state(self.group, bucket)).await?;
+        let state = found.unwrap_or(BucketState::OPEN);
+        if self.bucket_states.writes.get() == writes {
+            self.bucket_states.remember(bucket, state);
+        }
+        Ok(state)
     }
 
     pub(super) async fn create_bucket(
@@ -139,7 +190,7 @@ impl<D: Directory> State<D> {
             }
         }
         let state = BucketState { is_open: false, ..self.bucket_state(bucket).await? };
-        draft.put(keys::bucket_state(self.group, bucket), &state);
+        draft.put_bucket_state(self.group, bucket, state);
         Ok(Ok(Reply::Done))
     }
 
@@ -149,12 +200,7 @@ impl<D: Directory> State<D> {
         draft: &mut Draft,
     ) -> Result<(), Error> {
         let state = BucketState { is_open: true, ..self.bucket_state(bucket).await? };
-        let key = keys::bucket_state(self.group, bucket);
-        if state == BucketState::OPEN {
-            draft.delete(key);
-        } else {
-            draft.put(key, &state);
-        }
+        draft.put_bucket_state(self.group, bucket, state);
         Ok(())
     }
 
@@ -241,7 +287,7 @@ impl<D: Directory> State<D> {
         if change > state.versioning_change {
             let (versioning, versioning_change) = (set.versioning, change);
             let state = BucketState { versioning, versioning_change, ..state };
-            draft.put(keys::bucket_state(self.group, set.bucket), &state);
+            draft.put_bucket_state(self.group, set.bucket, state);
         }
         Ok(Ok(Reply::Done))
     }

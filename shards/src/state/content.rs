@@ -20,12 +20,9 @@ use anode_disk::{
 use bytes::Bytes;
 use tracing::error;
 
-use super::{
-    State,
-    draft::{Draft, encode},
-    keys, read,
-};
+use super::{State, draft::Draft, keys, read};
 use crate::{
+    cbor::encode,
     command::Refusal,
     object::{BodyId, ContentId},
 };

@@ -5,24 +5,31 @@ use std::{
     ops::{Bound, Range},
 };
 
-use anode_disk::index::{Batch, Entry, Payload};
+use anode_disk::{
+    index::{Batch, Entry, Payload},
+    wal::GroupId,
+};
 use bytes::Bytes;
 use minicbor::Encode;
 
 use super::{
     events::Happened,
+    keys,
     pending::PendingDelete,
     reclaim::{Condemned, CondemnedId},
     usage::Change,
 };
 use crate::{
+    cbor::encode,
     object::{BodyId, BucketId, ContentId},
     quota::Allowance,
+    version::BucketState,
 };
 
 /// Changes that are not written yet; dropped where the command is refused.
 #[derive(Debug, Default)]
 pub(super) struct Draft {
+    purpose: Purpose,
     pub(super) batch: Batch,
     /// Chunks that are to be staged.
     pub(super) claims: Vec<Claim>,
@@ -30,6 +37,8 @@ pub(super) struct Draft {
     pub(super) released: Vec<ContentId>,
     /// What it condemns, to be added to the group's figures.
     pub(super) condemned: PendingDelete,
+    /// What the group knows of a bucket from then on.
+    pub(super) bucket_state: Option<(BucketId, BucketState)>,
     /// What it does to the figures of buckets.
     pub(super) usage: Vec<(BucketId, Change)>,
     /// What a bucket may hold from then on; nothing of it where it may hold all.
@@ -52,20 +61,59 @@ pub(super) struct Claim {
     pub(super) content: ContentId,
 }
 
+/// What a draft is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+enum Purpose {
+    #[default]
+    Write,
+    /// To see what would be decided: nothing is gathered that isn't read back.
+    Rehearse,
+}
+
 impl Draft {
+    /// A draft that is never written: what is put into it isn't encoded.
+    pub(super) fn rehearsal() -> Self {
+        Self { purpose: Purpose::Rehearse, ..Self::default() }
+    }
+
     pub(super) fn put(&mut self, key: Bytes, record: &impl Encode<()>) {
         self.put_with(key, record, Payload::None);
     }
 
     pub(super) fn put_with(&mut self, key: Bytes, record: &impl Encode<()>, payload: Payload) {
-        self.put_entry(key, Entry { value: encode(record), payload });
+        if self.is_read() {
+            self.put_entry(key, Entry { value: encode(record), payload });
+        }
     }
 
     pub(super) fn put_entry(&mut self, key: Bytes, entry: Entry) {
         if let Some(changed) = &mut self.changed {
             changed.insert(key.clone(), Some(entry.clone()));
         }
-        self.batch.put(key, entry);
+        if self.purpose == Purpose::Write {
+            self.batch.put(key, entry);
+        }
+    }
+
+    /// Whether anybody will look at what is put.
+    fn is_read(&self) -> bool {
+        self.purpose == Purpose::Write || self.changed.is_some()
+    }
+
+    /// Changes what the group knows of a bucket.
+    pub(super) fn put_bucket_state(
+        &mut self,
+        group: GroupId,
+        bucket: BucketId,
+        state: BucketState,
+    ) {
+        let key = keys::bucket_state(group, bucket);
+        if state == BucketState::OPEN {
+            self.delete(key);
+        } else {
+            self.put(key, &state);
+        }
+        self.bucket_state = Some((bucket, state));
     }
 
     /// From now on [`Self::changed`] knows what is changed.
@@ -97,10 +145,8 @@ impl Draft {
         if let Some(changed) = &mut self.changed {
             changed.insert(key.clone(), None);
         }
-        self.batch.delete(key);
+        if self.purpose == Purpose::Write {
+            self.batch.delete(key);
+        }
     }
-}
-
-pub(super) fn encode(record: &impl Encode<()>) -> Bytes {
-    Bytes::from(minicbor::to_vec(record).expect("writing into memory can't fail"))
 }

@@ -65,7 +65,7 @@ const KEY_END: [u8; 2] = [0x00, 0x01];
 
 /// Of the state that the group's Raft keeps with each applied entry.
 pub(crate) fn meta(group: GroupId) -> Bytes {
-    Bytes::from([space(group, META).as_slice(), b"applied"].concat())
+    index_key(group, META, &[b"applied"])
 }
 
 /// Everything of a group: for installing a snapshot.
@@ -74,78 +74,78 @@ pub fn group_range(group: GroupId) -> Range<Bytes> {
 }
 
 pub(crate) fn next_bucket(group: GroupId) -> Bytes {
-    Bytes::from([space(group, META).as_slice(), b"bucket"].concat())
+    index_key(group, META, &[b"bucket"])
 }
 
 pub(crate) fn pending(group: GroupId) -> Bytes {
-    Bytes::from([space(group, META).as_slice(), b"pending"].concat())
+    index_key(group, META, &[b"pending"])
 }
 
 pub(crate) fn master_key(group: GroupId) -> Bytes {
-    Bytes::from([space(group, META).as_slice(), b"master"].concat())
+    index_key(group, META, &[b"master"])
 }
 
 /// That all of the group is counted.
 pub(crate) fn counted(group: GroupId) -> Bytes {
-    Bytes::from([space(group, META).as_slice(), b"counted"].concat())
+    index_key(group, META, &[b"counted"])
 }
 
 pub(crate) fn usage(group: GroupId, bucket: BucketId) -> Bytes {
-    Bytes::from([space(group, USAGE).as_slice(), &wide(bucket)].concat())
+    index_key(group, USAGE, &[&wide(bucket)])
 }
 
 /// The figures of all buckets.
 pub(crate) fn all_usages(group: GroupId) -> Range<Bytes> {
-    span(space(group, USAGE))
+    span(joined(group, USAGE, &[]))
 }
 
 /// The number of the last round of quotas.
 pub(crate) fn round(group: GroupId) -> Bytes {
-    Bytes::from([space(group, META).as_slice(), b"round"].concat())
+    index_key(group, META, &[b"round"])
 }
 
 pub(crate) fn allowance(group: GroupId, bucket: BucketId) -> Bytes {
-    Bytes::from([space(group, ALLOWANCE).as_slice(), &wide(bucket)].concat())
+    index_key(group, ALLOWANCE, &[&wide(bucket)])
 }
 
 /// The allowances of all buckets.
 pub(crate) fn all_allowances(group: GroupId) -> Range<Bytes> {
-    span(space(group, ALLOWANCE))
+    span(joined(group, ALLOWANCE, &[]))
 }
 
 pub(crate) fn event_queue(group: GroupId) -> Bytes {
-    Bytes::from([space(group, META).as_slice(), b"events"].concat())
+    index_key(group, META, &[b"events"])
 }
 
 /// All events that wait for a target.
 pub(crate) fn events(group: GroupId, target: &str) -> Range<Bytes> {
-    span([space(group, EVENT).as_slice(), &place(target)].concat())
+    span(joined(group, EVENT, &[&place(target)]))
 }
 
 pub(crate) fn event(group: GroupId, target: &str, sequence: u64) -> Bytes {
-    Bytes::from([space(group, EVENT).as_slice(), &place(target), &wide(sequence)].concat())
+    index_key(group, EVENT, &[&place(target), &wide(sequence)])
 }
 
 pub(crate) fn bucket(group: GroupId, name: &str) -> Bytes {
-    Bytes::from([space(group, BUCKET).as_slice(), name.as_bytes()].concat())
+    index_key(group, BUCKET, &[name.as_bytes()])
 }
 
 pub(crate) fn buckets(group: GroupId) -> Range<Bytes> {
-    span(space(group, BUCKET))
+    span(joined(group, BUCKET, &[]))
 }
 
 pub(crate) fn configuration(group: GroupId, bucket: BucketId, kind: u8) -> Bytes {
-    Bytes::from([space(group, CONFIGURATION).as_slice(), &wide(bucket), &[kind]].concat())
+    index_key(group, CONFIGURATION, &[&wide(bucket), &[kind]])
 }
 
 /// The configurations of a bucket.
 pub(crate) fn configurations(group: GroupId, bucket: BucketId) -> Range<Bytes> {
-    span([space(group, CONFIGURATION).as_slice(), &wide(bucket)].concat())
+    span(joined(group, CONFIGURATION, &[&wide(bucket)]))
 }
 
 /// The configurations of all buckets.
 pub(crate) fn all_configurations(group: GroupId) -> Range<Bytes> {
-    span(space(group, CONFIGURATION))
+    span(joined(group, CONFIGURATION, &[]))
 }
 
 /// The bucket and the kind that end the key of a configuration.
@@ -158,15 +158,15 @@ pub(crate) fn configuration_of(rest: &[u8]) -> Option<(BucketId, u8)> {
 
 /// How often the records of IAM were changed.
 pub(crate) fn iam_revision(group: GroupId) -> Bytes {
-    Bytes::from([space(group, META).as_slice(), b"iam"].concat())
+    index_key(group, META, &[b"iam"])
 }
 
 pub(crate) fn iam(group: GroupId, kind: u8, name: &str) -> Bytes {
-    Bytes::from([space(group, IAM).as_slice(), &[kind], name.as_bytes()].concat())
+    index_key(group, IAM, &[&[kind], name.as_bytes()])
 }
 
 pub(crate) fn all_iam(group: GroupId) -> Range<Bytes> {
-    span(space(group, IAM))
+    span(joined(group, IAM, &[]))
 }
 
 /// The kind and the name that end the key of a record of IAM.
@@ -176,94 +176,90 @@ pub(crate) fn iam_of(rest: &[u8]) -> Option<(u8, &str)> {
 }
 
 pub(crate) fn credential(group: GroupId, access_key: &str) -> Bytes {
-    Bytes::from([space(group, CREDENTIAL).as_slice(), access_key.as_bytes()].concat())
+    index_key(group, CREDENTIAL, &[access_key.as_bytes()])
 }
 
 pub(crate) fn credentials(group: GroupId) -> Range<Bytes> {
-    span(space(group, CREDENTIAL))
+    span(joined(group, CREDENTIAL, &[]))
 }
 
 pub(crate) fn object(group: GroupId, bucket: BucketId, key: &str) -> Bytes {
-    let place = place(key);
-    Bytes::from([&objects(group, bucket), place.as_slice(), &wide(VERSION_CURRENT)].concat())
+    Bytes::from(placed((group, OBJECT), bucket, key, &wide(VERSION_CURRENT)))
 }
 
 /// What the index keys of all objects of a bucket begin with.
 pub(crate) fn objects(group: GroupId, bucket: BucketId) -> Vec<u8> {
-    [space(group, OBJECT).as_slice(), &wide(bucket)].concat()
+    joined(group, OBJECT, &[&wide(bucket)])
 }
 
 /// A version that isn't the current one.
 pub(crate) fn version(group: GroupId, bucket: BucketId, key: &str, sequence: u64) -> Bytes {
-    let place = place(key);
-    Bytes::from([&versions(group, bucket), place.as_slice(), &wide(!sequence)].concat())
+    Bytes::from(placed((group, VERSION), bucket, key, &wide(!sequence)))
 }
 
 /// What the index keys of all versions of a bucket begin with that aren't current.
 pub(crate) fn versions(group: GroupId, bucket: BucketId) -> Vec<u8> {
-    [space(group, VERSION).as_slice(), &wide(bucket)].concat()
+    joined(group, VERSION, &[&wide(bucket)])
 }
 
 /// All versions of a key but the current one, the newest first.
 pub(crate) fn versions_of(group: GroupId, bucket: BucketId, key: &str) -> Range<Bytes> {
-    span([versions(group, bucket).as_slice(), &place(key)].concat())
+    span(placed((group, VERSION), bucket, key, &[]))
 }
 
 /// Where the null version of a key is, if it isn't the current one.
 pub(crate) fn null(group: GroupId, bucket: BucketId, key: &str) -> Bytes {
-    let place = place(key);
-    Bytes::from([space(group, NULL).as_slice(), &wide(bucket), &place].concat())
+    Bytes::from(placed((group, NULL), bucket, key, &[]))
 }
 
 pub(crate) fn upload(group: GroupId, bucket: BucketId, key: &str, upload: UploadId) -> Bytes {
-    let place = place(key);
-    Bytes::from([&uploads(group, bucket), place.as_slice(), &widest(upload.0)].concat())
+    Bytes::from(placed((group, UPLOAD), bucket, key, &widest(upload.0)))
 }
 
 /// What the index keys of all uploads of a bucket begin with.
 pub(crate) fn uploads(group: GroupId, bucket: BucketId) -> Vec<u8> {
-    [space(group, UPLOAD).as_slice(), &wide(bucket)].concat()
+    joined(group, UPLOAD, &[&wide(bucket)])
 }
 
 pub(crate) fn part(group: GroupId, upload: UploadId, part: u16) -> Bytes {
-    Bytes::from([space(group, PART).as_slice(), &widest(upload.0), &short(part)].concat())
+    index_key(group, PART, &[&widest(upload.0), &short(part)])
 }
 
 /// The parts of an upload from this number on.
 pub(crate) fn parts(group: GroupId, upload: UploadId, from: u16) -> Range<Bytes> {
-    let all = span([space(group, PART).as_slice(), &widest(upload.0)].concat());
+    let all = span(joined(group, PART, &[&widest(upload.0)]));
     part(group, upload, from)..all.end
 }
 
 pub(crate) fn chunk(group: GroupId, body: BodyId, chunk: u32) -> Bytes {
-    Bytes::from([space(group, CHUNK).as_slice(), &widest(body.0), &number(chunk)].concat())
+    index_key(group, CHUNK, &[&widest(body.0), &number(chunk)])
 }
 
 /// The chunks of all bodies.
 pub(crate) fn all_chunks(group: GroupId) -> Range<Bytes> {
-    span(space(group, CHUNK))
+    span(joined(group, CHUNK, &[]))
 }
 
 pub(crate) fn content(group: GroupId, content: ContentId) -> Bytes {
-    Bytes::from([space(group, CONTENT).as_slice(), &content.0].concat())
+    index_key(group, CONTENT, &[&content.0])
 }
 
 pub(crate) fn shared(group: GroupId, content: ContentId) -> Bytes {
-    Bytes::from([space(group, SHARED).as_slice(), &content.0].concat())
+    index_key(group, SHARED, &[&content.0])
 }
 
 pub(crate) fn bucket_state(group: GroupId, bucket: BucketId) -> Bytes {
-    Bytes::from([space(group, BUCKET_STATE).as_slice(), &wide(bucket)].concat())
+    index_key(group, BUCKET_STATE, &[&wide(bucket)])
 }
 
 /// Sorts by the time of the condemnation: the oldest is found first.
 pub(crate) fn condemned(group: GroupId, id: CondemnedId) -> Bytes {
     let (since, body) = (wide(id.since_ms), widest(id.body.0));
-    Bytes::from([space(group, CONDEMNED).as_slice(), &since, &body].concat())
+    index_key(group, CONDEMNED, &[&since, &body])
 }
 
 pub(crate) fn condemned_all(group: GroupId) -> Range<Bytes> {
-    span(space(group, CONDEMNED))
+    span(joined(group, CONDEMNED, &[]))
 }
 
 /// What ends the key of a condemned body.
@@ -276,37 +272,37 @@ pub(crate) fn condemned_id(rest: &[u8]) -> Option<CondemnedId> {
 
 /// All objects of the group.
 pub(crate) fn all_objects(group: GroupId) -> Range<Bytes> {
-    span(space(group, OBJECT))
+    span(joined(group, OBJECT, &[]))
 }
 
 /// All versions of the group that aren't current.
 pub(crate) fn all_versions(group: GroupId) -> Range<Bytes> {
-    span(space(group, VERSION))
+    span(joined(group, VERSION, &[]))
 }
 
 /// Where all null versions of the group are that aren't current.
 pub(crate) fn all_nulls(group: GroupId) -> Range<Bytes> {
-    span(space(group, NULL))
+    span(joined(group, NULL, &[]))
 }
 
 /// All uploads of the group.
 pub(crate) fn all_uploads(group: GroupId) -> Range<Bytes> {
-    span(space(group, UPLOAD))
+    span(joined(group, UPLOAD, &[]))
 }
 
 /// What all chunks of the group hold.
 pub(crate) fn all_contents(group: GroupId) -> Range<Bytes> {
-    span(space(group, CONTENT))
+    span(joined(group, CONTENT, &[]))
 }
 
 /// The counts of all contents of the group that are referred to more than once.
 pub(crate) fn all_shared(group: GroupId) -> Range<Bytes> {
-    span(space(group, SHARED))
+    span(joined(group, SHARED, &[]))
 }
 
 /// The parts of all uploads of the group.
 pub(crate) fn all_parts(group: GroupId) -> Range<Bytes> {
-    span(space(group, PART))
+    span(joined(group, PART, &[]))
 }
 
 /// The group of an index key.
@@ -348,21 +344,31 @@ pub(crate) fn body_chunk(rest: &[u8]) -> Option<(BodyId, u32)> {
 
 /// An object key as it sorts among the keys of its bucket, its end included.
 pub(crate) fn place(key: &str) -> Vec<u8> {
-    let mut escaped = escape(key);
+    let mut escaped = Vec::with_capacity(escaped_length(key) + KEY_END.len());
+    escape_into(&mut escaped, key);
     escaped.extend_from_slice(&KEY_END);
     escaped
 }
 
 /// The beginning of the places of all object keys that begin with `prefix`.
 pub(crate) fn escape(prefix: &str) -> Vec<u8> {
-    let mut escaped = Vec::with_capacity(prefix.len() + 2);
-    for byte in prefix.bytes() {
-        escaped.push(byte);
-        if byte == 0x00 {
-            escaped.push(0xFF);
-        }
-    }
+    let mut escaped = Vec::with_capacity(escaped_length(prefix));
+    escape_into(&mut escaped, prefix);
     escaped
+}
+
+fn escaped_length(key: &str) -> usize {
+    key.len() + key.bytes().filter(|byte| *byte == 0x00).count()
+}
+
+fn escape_into(target: &mut Vec<u8>, key: &str) {
+    // Hardly any key holds a byte 00: what lies between two is copied in one piece.
+    for (at, piece) in key.as_bytes().split(|byte| *byte == 0x00).enumerate() {
+        if at > 0 {
+            target.extend_from_slice(&[0x00, 0xFF]);
+        }
+        target.extend_from_slice(piece);
+    }
 }
 
 /// Takes the place of an object key apart from what follows it: the key, and the rest.
@@ -404,9 +410,38 @@ fn span(prefix: Vec<u8>) -> Range<Bytes> {
     Bytes::from(prefix)..Bytes::from(end)
 }
 
-fn space(group: GroupId, space: u8) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(64);
-    bytes.extend_from_slice(&number(group));
+/// An index key of these parts. Each command and each read makes some of these: of its final length at once, a key is one
+/// allocation.
+fn index_key(group: GroupId, space: u8, parts: &[&[u8]]) -> Bytes {
+    Bytes::from(joined(group, space, parts))
+}
+
+fn joined(group: GroupId, space: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let length = parts.iter().map(|part| part.len()).sum();
+    let mut bytes = begun((group, space), length);
+    for part in parts {
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}
+
+/// What is of an object key, with what follows the key's place.
+fn placed(space: (GroupId, u8), bucket: BucketId, key: &str, end: &[u8]) -> Vec<u8> {
+    let bucket = wide(bucket);
+    let length = bucket.len() + escaped_length(key) + KEY_END.len() + end.len();
+    let mut bytes = begun(space, length);
+    bytes.extend_from_slice(&bucket);
+    escape_into(&mut bytes, key);
+    bytes.extend_from_slice(&KEY_END);
+    bytes.extend_from_slice(end);
+    bytes
+}
+
+/// The beginning of an index key, and room for `length` bytes more.
+fn begun((group, space): (GroupId, u8), length: usize) -> Vec<u8> {
+    let group = number(group);
+    let mut bytes = Vec::with_capacity(group.len() + 1 + length);
+    bytes.extend_from_slice(&group);
     bytes.push(space);
     bytes
 }

@@ -24,14 +24,13 @@ use bytes::Bytes;
 
 use self::read::{Entries, Held};
 use super::{
-    Condemned, CondemnedId, PendingDelete, State, Struck,
-    draft::encode,
-    keys,
+    Condemned, CondemnedId, PendingDelete, State, Struck, keys,
     named::object_record,
     read::{condemned_id, decode},
     versions::Lying,
 };
 use crate::{
+    cbor::encode,
     encryption::stored_bytes,
     limits::{BODY_BYTES_MAX, CHUNK_BYTES_MAX},
     object::{Body, BodyId, BucketId, ContentId, Object, Part, UploadId, chunk_count},

@@ -1,12 +1,15 @@
 //! Uploads and their parts, up to the object that a completion makes of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use anode_disk::{Directory, Error, index::Payload};
 
 use super::{
     State, check_key,
-    draft::{Draft, encode},
+    draft::Draft,
     events::About,
     keys,
     put::{Named, name_body, stored},
@@ -14,6 +17,7 @@ use super::{
     usage::Change,
 };
 use crate::{
+    cbor::encode,
     command::{
         AbortUpload, CompleteUpload, CreateUpload, NamedPart, PutPart, Refusal, Reply, Stored,
     },
@@ -123,7 +127,7 @@ impl<D: Directory> State<D> {
         // The lower half of an upload's id is as random as any nonce.
         let nonce = u64::try_from(complete.upload.0 & u128::from(u64::MAX)).unwrap_or_default();
         let place = (before, versioning, nonce);
-        let object = self.store(name, (object, payload), place, draft).await?;
+        let object = self.store(name, (Cow::Owned(object), payload), place, draft).await?;
         let stored = stored(&object, versioning);
         draft.tell(
             complete.notice.as_deref(),

@@ -1,6 +1,6 @@
 //! Writing and removing objects, and the conditions of both.
 
-use std::collections::BTreeSet;
+use std::{borrow::Cow, collections::BTreeSet};
 
 use anode_disk::{Directory, Error, index::Payload};
 
@@ -66,7 +66,7 @@ impl<D: Directory> State<D> {
             Body::Inline(_) => Payload::Inline(put.inline.clone()),
             Body::Empty | Body::Whole(_) | Body::Parts(_) => Payload::None,
         };
-        let after = (put.object.clone(), payload);
+        let after = (Cow::Borrowed(&put.object), payload);
         let object = self.store(name, after, (before, state.versioning, put.nonce), draft).await?;
         let stored = stored(&object, state.versioning);
         draft.tell(
@@ -158,8 +158,9 @@ impl<D: Directory> State<D> {
         (after, now_ms): (&Object, u64),
         draft: &mut Draft,
     ) {
+        let Some(before) = before else { return };
         let kept: BTreeSet<BodyId> = after.bodies().map(|(body, _)| body).collect();
-        let gone = before.into_iter().flat_map(Object::bodies);
+        let gone = before.bodies();
         for (body, bytes) in gone.filter(|(body, _)| !kept.contains(body)) {
             self.condemn(CondemnedId { since_ms: now_ms, body }, bytes, draft);
         }

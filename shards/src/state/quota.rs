@@ -3,7 +3,7 @@
 //! Whatever a command does to the figures of a bucket ([`super::usage`]) is held against the bucket's ALLOWANCE, all of which
 //! are in memory: a bucket without one costs a look into an empty map. What doesn't grow is never refused.
 
-use std::{cell::RefCell, collections::BTreeMap};
+use std::{borrow::Cow, cell::RefCell, collections::BTreeMap};
 
 use anode_disk::{Directory, Error, index::Payload};
 use tracing::error;
@@ -84,14 +84,14 @@ impl<D: Directory> State<D> {
         if self.allowances.of(bucket).is_none() {
             return Ok(None);
         }
-        let mut draft = Draft::default();
+        let mut draft = Draft::rehearsal();
         match planned {
             Planned::Object { key, bytes } => {
                 let name = (bucket, key.as_str());
                 let versioning = self.bucket_state(bucket).await?.versioning;
                 let before = self.current(name, &draft).await?;
                 let object = Object { size: *bytes, ..Object::default() };
-                let after = (object, Payload::None);
+                let after = (Cow::Owned(object), Payload::None);
                 self.store(name, after, (before, versioning, 0), &mut draft).await?;
             }
             Planned::Part { upload, number, bytes } => {

@@ -21,11 +21,12 @@ use tracing::error;
 
 use super::{
     State,
-    draft::{Draft, encode},
+    draft::Draft,
     keys,
     read::{PAGE, corrupt, decode},
 };
 use crate::{
+    cbor::encode,
     limits::USAGES_CACHED_MAX,
     object::{BucketId, Object, Part, UploadId},
     quota::Amount,
@@ -193,6 +194,7 @@ impl<D: Directory> State<D> {
     /// Those of a read, but for damage.
     pub async fn begin_counting(&self) -> Result<(), Error> {
         self.read_allowances().await?;
+        self.bucket_states.clear();
         self.tally.known.borrow_mut().clear();
         self.tally.is_counted.set(false);
         match self.count_once().await {

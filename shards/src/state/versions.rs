@@ -4,6 +4,8 @@
 //! versioning pays nothing, and one with versioning moves the version before with each overwrite. Where there is no OBJECT
 //! the newest VERSION is a delete marker, if there is any.
 
+use std::borrow::Cow;
+
 use anode_disk::{
     Directory, Error,
     index::{Entry, Payload, ScanLimit},
@@ -12,17 +14,18 @@ use bytes::Bytes;
 
 use super::{
     State,
-    draft::{Draft, encode},
+    draft::Draft,
     events::About,
     keys,
     read::{LOOKUPS_MAX, decode},
     usage::Change,
 };
 use crate::{
+    cbor::encode,
     command::{Amend, Amendment, DeleteObject, Deleted, Refusal, Reply, WriteCondition},
     lock::{Leave, Lock},
     object::{Body, BucketId, Object},
-    version::{BucketState, ObjectVersion, VersionId, Versioning, WantedVersion},
+    version::{ObjectVersion, VersionId, Versioning, WantedVersion},
 };
 
 /// A key of a bucket.
@@ -40,20 +43,14 @@ pub(super) struct Lying {
 const NEWEST: ScanLimit = ScanLimit { entries: 4, bytes: 1 << 16 };
 
 impl<D: Directory> State<D> {
-    /// What the group knows of a bucket.
-    pub async fn bucket_state(&self, bucket: BucketId) -> Result<BucketState, Error> {
-        let key = keys::bucket_state(self.group, bucket);
-        Ok(self.record(&key).await?.unwrap_or(BucketState::OPEN))
-    }
-
     /// Puts a new object under a key; what was current goes where the bucket's versioning has it go.
-    pub(super) async fn store(
+    pub(super) async fn store<'a>(
         &self,
         (bucket, key): Name<'_>,
-        (mut object, payload): (Object, Payload),
+        (mut object, payload): (Cow<'a, Object>, Payload),
         (before, versioning, nonce): (Option<Lying>, Versioning, u64),
         draft: &mut Draft,
-    ) -> Result<Object, Error> {
+    ) -> Result<Cow<'a, Object>, Error> {
         let now_ms = object.last_modified_ms;
         draft.count(bucket, Change::made(&object));
         if before.is_none() {
@@ -70,9 +67,9 @@ impl<D: Directory> State<D> {
             // Boxed, for else every command would keep room for it.
             let succeed = self.succeed((bucket, key), before, (is_null, now_ms), draft);
             let id = VersionId { sequence: Box::pin(succeed).await?, nonce };
-            object.version = Some(ObjectVersion { id, is_null, is_marker: false });
+            object.to_mut().version = Some(ObjectVersion { id, is_null, is_marker: false });
         }
-        draft.put_with(keys::object(self.group, bucket, key), &object, payload);
+        draft.put_with(keys::object(self.group, bucket, key), object.as_ref(), payload);
         Ok(object)
     }
 

@@ -1,10 +1,14 @@
 //! What the meta group keeps: buckets, their versioning and configurations, credentials, who there is.
 
-use anode_disk::testing::SimDisk;
+use anode_disk::{
+    index::{Batch, Entry, Payload},
+    testing::SimDisk,
+};
 use bytes::Bytes;
 
 use super::rig::run;
 use crate::{
+    cbor::encode,
     command::{
         Command, Configure, CreateBucket, Refusal, RemoveBucket, Reply, SetVersioning,
         VersioningStep,
@@ -12,7 +16,8 @@ use crate::{
     iam::{ChangeIam, IamChange},
     limits::CONFIGURATION_BYTES_MAX,
     object::{Credential, Secret},
-    version::Versioning,
+    state::keys,
+    version::{BucketState, Versioning},
 };
 
 #[test]
@@ -119,6 +124,26 @@ fn the_later_of_two_changes_of_versioning_stays() {
         assert_eq!(rig.state.bucket("one").await.unwrap().unwrap().versioning, stays);
         let undone = rig.propose(&set(Versioning::Off, VersioningStep::Begin)).await;
         assert!(matches!(undone, Reply::Refused(Refusal::Malformed(_))));
+    });
+}
+
+#[test]
+fn what_is_known_of_a_bucket_changes_with_the_command_and_with_an_installed_snapshot() {
+    run(&SimDisk::new(11), async |rig| {
+        let state = async || rig.state.bucket_state(7).await.unwrap();
+        assert_eq!(state().await, BucketState::OPEN);
+        rig.propose(&Command::SealBucket(7)).await;
+        assert!(!state().await.is_open);
+        rig.propose(&Command::UnsealBucket(7)).await;
+        assert_eq!(state().await, BucketState::OPEN);
+        // As a snapshot does: the record is another one, and no command said so.
+        let sealed = BucketState { is_open: false, ..BucketState::OPEN };
+        let mut batch = Batch::default();
+        let entry = Entry { value: encode(&sealed), payload: Payload::None };
+        batch.put(keys::bucket_state(rig.state.group(), 7), entry);
+        rig.storage.index.write(batch);
+        rig.state.begin_counting().await.unwrap();
+        assert_eq!(state().await, sealed);
     });
 }
 

@@ -95,7 +95,7 @@ impl Rig {
             while rig.applied.get() < last {
                 let range = rig.applied.get() + 1..last + 1;
                 for record in rig.storage.wal.read(GROUP, range, 1 << 20).await.unwrap() {
-                    let command = Command::decode(record.head, record.body).unwrap();
+                    let command = Command::decode(&record.head, record.body).unwrap();
                     rig.apply(&command).await;
                 }
             }
