@@ -9,6 +9,7 @@ pub mod webhook;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use anode_net::s3::configuration::ownership::Ownership;
+use anode_shards::object::Secret;
 use bytesize::ByteSize;
 
 use crate::{limits, metrics::Exposure, scrub::ScrubPlan};
@@ -251,7 +252,7 @@ fn websites(
 
 fn credentials(flags: &cli::Serve, file: Option<PathBuf>) -> Result<CredentialSource, Error> {
     match (&flags.access_key_id, &flags.secret_access_key) {
-        (Some(access_key), Some(secret_key)) => {
+        (Some(access_key), Some(Secret(secret_key))) => {
             let (access_key, secret_key) = (access_key.clone(), secret_key.clone());
             crate::credentials::check(&access_key, &secret_key)
                 .map_err(|problem| Error::Value { setting: "ANODE_ACCESS_KEY_ID", problem })?;

@@ -152,6 +152,9 @@ pub const EVENT_POLL: Duration = Duration::from_secs(1);
 pub const EVENT_RUN_COUNT_MAX: usize = 100;
 /// How long that may take: what was delivered and not agreed on is delivered again after a crash.
 pub const EVENT_RUN_WAIT: Duration = Duration::from_secs(1);
+/// How long a target may answer an event with nothing but 4xx before the event is dropped: long enough to mend a target that was
+/// set up wrong, and no event keeps those behind it waiting for good.
+pub const EVENT_REJECTED_WAIT: Duration = Duration::from_hours(1);
 /// How often it is said that a target can't be reached, or that events were dropped.
 pub const EVENT_LOG_PERIOD: Duration = Duration::from_mins(5);
 

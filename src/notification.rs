@@ -157,7 +157,7 @@ pub(crate) async fn check<H: Host>(
     });
     let tests = targets.iter().map(async |(arn, target)| {
         let sent = target.sender(shard).send(&test).await;
-        sent.map_err(|reason| unvalidated(arn, &reason))
+        sent.map_err(|reason| unvalidated(arn, &reason.to_string()))
     });
     join_all(tests).await.into_iter().collect()
 }

@@ -133,6 +133,8 @@ def test_all_that_makes_an_object_says_when_it_goes(s3: BaseClient, bucket: str)
         assert completed.get("Expiration") == s3.head_object(Bucket=bucket, Key=key).get("Expiration"), key
         assert ("Expiration" in completed) == (rule_id is not None)
         assert rule_id is None or f'rule-id="{rule_id}"' in completed["Expiration"]
+        again = s3.complete_multipart_upload(**name, MultipartUpload={"Parts": parts})
+        assert again.get("Expiration") == completed.get("Expiration"), key
 
 
 def test_an_upload_says_when_it_is_ended(s3: BaseClient, bucket: str) -> None:

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
+use anode_shards::object::Secret;
 use bytesize::ByteSize;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -187,7 +188,7 @@ pub struct Serve {
 
     /// Root secret access key; from the environment only, as a command line can be read by everybody
     #[arg(skip)]
-    pub secret_access_key: Option<String>,
+    pub secret_access_key: Option<Secret>,
 
     /// A file with the root credentials: access key id on the first line, secret on the second
     #[arg(long, env = "ANODE_CREDENTIALS_FILE", value_name = "FILE")]
@@ -279,7 +280,7 @@ impl Cli {
             Command::Volume(_) => return cli,
         };
         serve.access_key_id = std::env::var("ANODE_ACCESS_KEY_ID").ok();
-        serve.secret_access_key = std::env::var("ANODE_SECRET_ACCESS_KEY").ok();
+        serve.secret_access_key = std::env::var("ANODE_SECRET_ACCESS_KEY").ok().map(Secret);
         cli
     }
 }

@@ -58,6 +58,16 @@ fn a_secret_is_not_shown() {
     };
     let shown = format!("{source:?}");
     assert!(shown.contains("AKSHOWN") && !shown.contains("hidden"), "{shown}");
+    let flags = cli::Serve {
+        access_key_id: Some("AKSHOWN".to_owned()),
+        secret_access_key: Some(Secret("a-hidden-one".to_owned())),
+        ..flags()
+    };
+    let command = cli::Cli { command: cli::Command::Serve(Box::new(flags.clone())) };
+    let settings = Settings::merge(&flags, file::File::default()).unwrap();
+    for shown in [format!("{flags:?}"), format!("{command:?}"), format!("{settings:?}")] {
+        assert!(shown.contains("AKSHOWN") && !shown.contains("hidden"), "{shown}");
+    }
 }
 
 #[test]

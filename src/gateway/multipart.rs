@@ -14,8 +14,10 @@ use anode_net::{
 };
 use anode_shards::{
     command::{AbortUpload, Command, CompleteUpload, CreateUpload, NamedPart, PutPart, Stored},
+    encryption::Encryption,
     object::{Body, BodyId, BucketId, Checksum, ChecksumKind, Part, Upload, UploadId},
     state::Planned,
+    version::WantedVersion,
 };
 
 use super::{
@@ -32,7 +34,7 @@ use crate::{
     exchange::{Exchange, Response},
     host::Host,
     limits,
-    mesh::{Answer, Ask},
+    mesh::{Access, Answer, Ask},
     meta::BucketView,
     notification,
     shard::Shard,
@@ -290,17 +292,38 @@ pub async fn complete<H: Host>(
     let reply = quota::propose(&shard, &view, group, (command, None)).await?;
     let stored = stored(reply, &target)?;
     let mut response = completed(exchange, &target, &stored);
-    let encrypted = upload.as_ref().and_then(|upload| upload.encryption.as_deref());
-    response.head = encryption::head_with(response.head, encrypted, None);
-    let expiration = upload.as_ref().and_then(|upload| {
-        let (tags, since_ms) = (&upload.tags, record::signed_ms(stored.last_modified_ms));
-        let about = About { key: &complete.key, tags, size_bytes: stored.size, since_ms };
-        record::expiration_of(&view, &about)
-    });
-    if let Some(expiration) = expiration {
+    let made = match upload {
+        Some(upload) => Some(Made { tags: upload.tags, encryption: upload.encryption }),
+        None => made_before(&shard, (bucket, group, id), &complete.key).await?,
+    };
+    let Some(made) = made else { return Ok(response) };
+    response.head = encryption::head_with(response.head, made.encryption.as_deref(), None);
+    let (tags, since_ms) = (&made.tags, record::signed_ms(stored.last_modified_ms));
+    let about = About { key: &complete.key, tags, size_bytes: stored.size, since_ms };
+    if let Some(expiration) = record::expiration_of(&view, &about) {
         response.head = response.head.header("x-amz-expiration", &expiration);
     }
     Ok(response)
+}
+
+/// What the answer to a completion tells of the object that was made.
+struct Made {
+    tags: Vec<(String, String)>,
+    encryption: Option<Box<Encryption>>,
+}
+
+/// The same for a completion that is sent again: its upload is gone, the object has it all. None where another write has
+/// replaced the object meanwhile.
+async fn made_before<H: Host>(
+    shard: &Shard<H>,
+    (bucket, group, upload): (BucketId, u32, UploadId),
+    key: &str,
+) -> Result<Option<Made>, s3::Error> {
+    let (key, version, access) = (key.to_owned(), WantedVersion::Current, Access::Record);
+    let ask = Ask::Object { bucket, key, version, access };
+    let Answer::Object(Some(found)) = shard.ask(group, ask).await? else { return Ok(None) };
+    let object = Some(found.object).filter(|object| object.upload == Some(upload));
+    Ok(object.map(|object| Made { tags: object.tags, encryption: object.encryption }))
 }
 
 fn named_part(part: &requests::PartToComplete) -> NamedPart {

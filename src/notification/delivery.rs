@@ -2,7 +2,8 @@
 //!
 //! One event after another, as they were recorded, and the next only when the one before was taken. What was taken is removed
 //! by a command, several at once; after a crash in between it is sent again. A target that isn't there is asked again at
-//! growing intervals, and its events wait.
+//! growing intervals, and its events wait. An event that its target finds fault with for [`limits::EVENT_REJECTED_WAIT`] on end
+//! is dropped, for those behind it would wait for good.
 
 use std::{collections::BTreeMap, rc::Rc, sync::Arc, time::Duration};
 
@@ -15,7 +16,7 @@ use anode_shards::{
 
 use super::{
     record,
-    target::{Sender, Target},
+    target::{NotTaken, Sender, Target},
 };
 use crate::{
     answer::{Holdings, of_storage},
@@ -36,6 +37,8 @@ pub struct Work {
     pub failed: u64,
     /// Events that nobody is to hear of any more, as their rule or the target is gone.
     pub forgotten: u64,
+    /// Events that it found fault with for so long that they were dropped.
+    pub rejected: u64,
     /// Since when attempts fail, by the host's clock.
     failing_since: Option<u64>,
     /// When that was said last.
@@ -57,10 +60,27 @@ pub struct TargetFigures {
     pub work: Work,
 }
 
+/// The way of a group's events to a target.
+struct Way<H: Host> {
+    target: Arc<Target>,
+    sender: Sender<H>,
+    /// How many events were dropped when that was looked at last.
+    dropped: u64,
+    rejection: Option<Rejection>,
+}
+
+/// An event that its target finds fault with, again and again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rejection {
+    sequence: u64,
+    /// By the host's clock.
+    since: u64,
+}
+
 /// Why a run ended early.
 enum Stopped {
     /// The target didn't take an event.
-    Refused(String),
+    Refused(NotTaken),
     /// The group can't say what waits, or can't agree on what was delivered.
     Unable(AskError),
 }
@@ -103,7 +123,7 @@ fn goes_on<H: Host>(shard: &Shard<H>) -> bool {
 /// Delivers to one target what one group has, until the shard stops.
 async fn run<H: Host>(shard: Shard<H>, group: GroupId, target: Arc<Target>) {
     // Before any client can have more dropped.
-    let mut dropped = dropped_before(&shard, group, &target.name).await;
+    let dropped = dropped_before(&shard, group, &target.name).await;
     if !is_serving(&shard).await {
         return;
     }
@@ -111,11 +131,12 @@ async fn run<H: Host>(shard: Shard<H>, group: GroupId, target: Arc<Target>) {
         holdings.groups.get(&group).map(|held| held.state().events_recorded())
     });
     let Some(mut recorded) = recorded else { return };
-    let mut sender = target.sender(&shard);
+    let sender = target.sender(&shard);
+    let mut way = Way { target, sender, dropped, rejection: None };
     let mut failed_count = 0;
     while goes_on(&shard) {
         recorded.mark_unchanged();
-        match deliver(&shard, group, (&target, &mut sender), &mut dropped).await {
+        match deliver(&shard, group, &mut way).await {
             // Another replica leads the group, and delivers.
             Ok(None) => pause(&shard, limits::EVENT_POLL).await,
             Ok(Some(0)) => {
@@ -130,9 +151,9 @@ async fn run<H: Host>(shard: Shard<H>, group: GroupId, target: Arc<Target>) {
             Ok(Some(_)) => failed_count = 0,
             Err(stopped) => {
                 match stopped {
-                    Stopped::Refused(reason) => note_failure(&shard, &target, &reason),
+                    Stopped::Refused(reason) => note_failure(&shard, &way.target, &reason),
                     Stopped::Unable(error) => {
-                        tracing::warn!(group, target = target.name, %error, "events wait");
+                        tracing::warn!(group, target = way.target.name, %error, "events wait");
                     }
                 }
                 pause(&shard, backoff(failed_count, shard.random_u64())).await;
@@ -167,13 +188,13 @@ async fn pause<H: Host>(shard: &Shard<H>, duration: Duration) {
 async fn deliver<H: Host>(
     shard: &Shard<H>,
     group: GroupId,
-    (target, sender): (&Target, &mut Sender<H>),
-    dropped: &mut u64,
+    way: &mut Way<H>,
 ) -> Result<Option<usize>, Stopped> {
+    let target = Arc::clone(&way.target);
     let Some((queue, events)) = waiting(shard, group, &target.name).await? else {
         return Ok(None);
     };
-    note_dropped(shard, target, (queue.dropped, dropped));
+    note_dropped(shard, &target, (queue.dropped, &mut way.dropped));
     let region = region(shard);
     let began = shard.host().now().0;
     let run_wait = u64::try_from(limits::EVENT_RUN_WAIT.as_nanos()).unwrap_or(u64::MAX);
@@ -184,11 +205,21 @@ async fn deliver<H: Host>(
         }
         if is_wanted(shard, &target.name, &event) {
             let document = record::of(&event, sequence, (&region, shard.host_id()));
-            if let Err(reason) = sender.send(&document).await {
-                refused = Some(Stopped::Refused(reason));
-                break;
+            match way.sender.send(&document).await {
+                Ok(()) => {
+                    way.rejection = None;
+                    note_delivery(shard, &target);
+                }
+                Err(reason)
+                    if gives_up(&mut way.rejection, (sequence, &reason), shard.host().now().0) =>
+                {
+                    note_rejected(shard, &target, (&event, &reason));
+                }
+                Err(reason) => {
+                    refused = Some(Stopped::Refused(reason));
+                    break;
+                }
             }
-            note_delivery(shard, target);
         } else {
             forgotten_count += 1;
         }
@@ -204,6 +235,26 @@ async fn deliver<H: Host>(
         remove(shard, group, (&target.name, last), Forgets::No).await.map_err(Stopped::Unable)?;
     }
     refused.map_or(Ok(Some(done_count)), Err)
+}
+
+/// Whether a target has found fault with an event for so long that it is sent no more. Whatever else it answers in between
+/// says that it isn't well, and the time begins anew, as it does with a start.
+fn gives_up(
+    rejection: &mut Option<Rejection>,
+    (sequence, reason): (u64, &NotTaken),
+    now: u64,
+) -> bool {
+    match reason {
+        NotTaken::Rejected(_) => {}
+        NotTaken::Later(_) => {
+            *rejection = None;
+            return false;
+        }
+    }
+    let known = rejection.filter(|rejection| rejection.sequence == sequence);
+    let since = known.map_or(now, |known| known.since);
+    *rejection = Some(Rejection { sequence, since });
+    Duration::from_nanos(now.saturating_sub(since)) >= limits::EVENT_REJECTED_WAIT
 }
 
 /// The events that wait longest, and how many do; none where this replica doesn't lead.
@@ -306,7 +357,18 @@ fn note_delivery<H: Host>(shard: &Shard<H>, target: &Target) {
     }
 }
 
-fn note_failure<H: Host>(shard: &Shard<H>, target: &Target, reason: &str) {
+fn note_rejected<H: Host>(shard: &Shard<H>, target: &Target, (event, reason): (&Event, &NotTaken)) {
+    count(shard, &target.name, |work| {
+        work.failed += 1;
+        work.rejected += 1;
+    });
+    let (target, minutes) = (target.name.as_str(), limits::EVENT_REJECTED_WAIT.as_secs() / 60);
+    let (bucket, key, event) = (event.bucket.as_str(), event.key.as_str(), event.event.as_str());
+    tracing::error!(target, bucket, key, event, %reason, minutes,
+        "an event is dropped: its target found fault with it all this time");
+}
+
+fn note_failure<H: Host>(shard: &Shard<H>, target: &Target, reason: &NotTaken) {
     let now = shard.host().now().0;
     let mut is_due = false;
     count(shard, &target.name, |work| {
@@ -315,7 +377,7 @@ fn note_failure<H: Host>(shard: &Shard<H>, target: &Target, reason: &str) {
         is_due = is_due_to_say(&mut work.failing_said, now);
     });
     if is_due {
-        tracing::warn!(target = target.name, reason, "a target takes no events: they wait");
+        tracing::warn!(target = target.name, %reason, "a target takes no events: they wait");
     }
 }
 
@@ -369,3 +431,25 @@ pub(crate) async fn figures<H: Host>(
 
 const _: () =
     assert!(limits::EVENT_RUN_COUNT_MAX <= EVENTS_REMOVED_MAX, "one command removes a run");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_one_fault_on_end_has_an_event_dropped() {
+        let wait = u64::try_from(limits::EVENT_REJECTED_WAIT.as_nanos()).unwrap();
+        let (fault, away) = (NotTaken::Rejected(400), NotTaken::Later("away".to_owned()));
+        let mut rejection = None;
+        let mut asks =
+            |sequence, reason: &NotTaken, now| gives_up(&mut rejection, (sequence, reason), now);
+        assert!(!asks(1, &fault, 5));
+        assert!(!asks(1, &fault, wait + 4));
+        assert!(asks(1, &fault, wait + 5));
+        // Another event has its own time.
+        assert!(!asks(2, &fault, wait + 6));
+        assert!(!asks(2, &away, wait + 7));
+        assert!(!asks(2, &fault, 2 * wait + 6));
+        assert!(asks(2, &fault, 3 * wait + 6));
+    }
+}

@@ -96,6 +96,17 @@ fn authorization(token: &TokenSource) -> Result<Secret, String> {
     Ok(Secret(format!("Bearer {token}")))
 }
 
+/// Why a document wasn't taken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NotTaken {
+    /// Its target finds fault with it, by this status of HTTP.
+    #[error("it answered {0}")]
+    Rejected(u16),
+    /// Its target wasn't there, or couldn't.
+    #[error("{0}")]
+    Later(String),
+}
+
 /// The way to a target; it keeps its connection.
 pub(super) enum Sender<H: Host> {
     Webhook { client: Client<H>, authorization: Option<Secret> },
@@ -115,8 +126,8 @@ impl Target {
 }
 
 impl<H: Host> Sender<H> {
-    /// Sends a document and waits until it is taken; an error says why it wasn't.
-    pub(super) async fn send(&mut self, document: &Bytes) -> Result<(), String> {
+    /// Sends a document and waits until it is taken.
+    pub(super) async fn send(&mut self, document: &Bytes) -> Result<(), NotTaken> {
         match self {
             Self::Webhook { client, authorization } => {
                 let mut headers = vec![("Content-Type", "application/json")];
@@ -124,10 +135,13 @@ impl<H: Host> Sender<H> {
                     headers.push(("Authorization", authorization));
                 }
                 let request = Request { method: Method::Post, headers: &headers, body: document };
-                let reply = client.send(&request).await.map_err(|error| error.to_string())?;
+                let sent = client.send(&request).await;
+                let reply = sent.map_err(|error| NotTaken::Later(error.to_string()))?;
                 match reply.head.status {
                     200..=299 => Ok(()),
-                    status => Err(format!("it answered {status}")),
+                    // RFC 9110, 15.5: the fault is the request's, but for what says itself that it is one of the moment.
+                    status @ (400..=407 | 409..=428 | 430..=499) => Err(NotTaken::Rejected(status)),
+                    status => Err(NotTaken::Later(format!("it answered {status}"))),
                 }
             }
         }

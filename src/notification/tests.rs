@@ -15,6 +15,7 @@ use super::Targets;
 use crate::{
     credentials::Credentials,
     host::Listener as _,
+    limits,
     outbound::Url,
     sim::{
         Owner, World,
@@ -49,11 +50,20 @@ struct Hook {
     world: World,
     taken: Rc<RefCell<Vec<Taken>>>,
     is_kind: Rc<Cell<bool>>,
+    /// The key whose events it finds fault with, and how often it did.
+    faulty: Option<&'static str>,
+    faults: Rc<Cell<u64>>,
 }
 
 impl Hook {
-    fn start(world: &World, network: &Network) -> Self {
-        let hook = Self { world: world.clone(), taken: Rc::default(), is_kind: Rc::default() };
+    fn start(world: &World, network: &Network, faulty: Option<&'static str>) -> Self {
+        let hook = Self {
+            world: world.clone(),
+            taken: Rc::default(),
+            is_kind: Rc::default(),
+            faulty,
+            faults: Rc::default(),
+        };
         let listener = network.listen(HOOK_OWNER, HOOK.parse().unwrap()).unwrap();
         let (accepting, spawning) = (hook.clone(), world.clone());
         world.spawn(
@@ -71,6 +81,14 @@ impl Hook {
     async fn serve(&self, mut stream: impl Stream) {
         let mut buffer = BytesMut::new();
         while let Some(body) = request(&mut stream, &mut buffer).await {
+            if self.faulty.is_some_and(|key| key_of(&body) == key) {
+                self.faults.set(self.faults.get() + 1);
+                let answer = b"HTTP/1.1 400 No\r\nContent-Length: 0\r\n\r\n";
+                if stream.write(vec![Bytes::from_static(answer)]).await.is_err() {
+                    return;
+                }
+                continue;
+            }
             let drawn = if self.is_kind.get() { 9 } else { self.world.below(10) };
             if drawn >= 3 {
                 self.take(&body);
@@ -99,6 +117,11 @@ impl Hook {
             size: object["size"].as_u64(),
         });
     }
+}
+
+fn key_of(body: &[u8]) -> String {
+    let document: serde_json::Value = serde_json::from_slice(body).unwrap();
+    document["Records"][0]["s3"]["object"]["key"].as_str().unwrap().to_owned()
 }
 
 async fn request(stream: &mut impl Stream, buffer: &mut BytesMut) -> Option<Bytes> {
@@ -181,24 +204,14 @@ async fn run(world: &World) {
     let network = Network::new(world);
     let credentials =
         Credentials { access_key: "KEY".to_owned(), secret_key: "some secret".to_owned() };
-    let hook = Hook::start(world, &network);
+    let hook = Hook::start(world, &network, None);
     let node = node(world, &network, &credentials);
     node.start();
     node.serving().await.unwrap();
     let client = || Client::new(world, &network, node.address(), &credentials);
     let mut writer =
         Writer { world: world.clone(), client: client(), written: 0, acknowledged: Vec::new() };
-    let skip = ("x-amz-skip-destination-validation", "true".to_owned());
-    for request in [
-        Request::new("PUT", "/bucket"),
-        Request::new("PUT", "/bucket")
-            .query("notification=".to_owned())
-            .header(skip.0, skip.1)
-            .body(Bytes::from_static(RULES.as_bytes())),
-    ] {
-        let answer = writer.client.send(&request).await.unwrap();
-        assert_eq!(answer.status, 200, "{}", answer.text());
-    }
+    make_bucket(&mut writer.client).await;
     for _ in 0..ROUNDS {
         let is_over = Rc::new(Cell::new(false));
         let (ending, crashing, waiting) = (Rc::clone(&is_over), Rc::clone(&node), world.clone());
@@ -226,6 +239,56 @@ async fn run(world: &World) {
         world.sleep(Duration::from_millis(100)).await;
     }
     node.stop().await.unwrap();
+}
+
+/// Makes a bucket that tells everything.
+async fn make_bucket(client: &mut Client) {
+    let skip = ("x-amz-skip-destination-validation", "true".to_owned());
+    for request in [
+        Request::new("PUT", "/bucket"),
+        Request::new("PUT", "/bucket")
+            .query("notification=".to_owned())
+            .header(skip.0, skip.1)
+            .body(Bytes::from_static(RULES.as_bytes())),
+    ] {
+        let answer = client.send(&request).await.unwrap();
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+#[test]
+fn an_event_that_its_target_finds_fault_with_holds_up_the_others_for_an_hour() {
+    let world = World::new(1);
+    let _before = anode_shards::raft::runtime::install(Rc::new(SimRuntime(world.clone())));
+    world.run(async {
+        let network = Network::new(&world);
+        let credentials =
+            Credentials { access_key: "KEY".to_owned(), secret_key: "some secret".to_owned() };
+        let hook = Hook::start(&world, &network, Some("faulty"));
+        hook.is_kind.set(true);
+        let node = node(&world, &network, &credentials);
+        node.start();
+        node.serving().await.unwrap();
+        let mut client = Client::new(&world, &network, node.address(), &credentials);
+        make_bucket(&mut client).await;
+        let others = 64;
+        let keys = (0..others).map(|nth| format!("k{nth}"));
+        for key in std::iter::once("faulty".to_owned()).chain(keys) {
+            let put = Request::new("PUT", &format!("/bucket/{key}"));
+            let answer = client.send(&put).await.unwrap();
+            assert_eq!(answer.status, 200, "{}", answer.text());
+        }
+        world.sleep(limits::EVENT_REJECTED_WAIT.saturating_sub(Duration::from_mins(1))).await;
+        let taken = hook.taken.borrow().len();
+        assert!(0 < taken && taken < others, "those of its group wait: {taken}");
+        world.sleep(Duration::from_mins(2)).await;
+        assert_eq!(hook.taken.borrow().len(), others);
+        let faults = hook.faults.get();
+        assert!(faults > 60, "{faults}");
+        world.sleep(Duration::from_mins(2)).await;
+        assert_eq!(hook.faults.get(), faults, "it is sent no more");
+        node.stop().await.unwrap();
+    });
 }
 
 /// Whether all that was acknowledged was told, in the order of its key.

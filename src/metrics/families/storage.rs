@@ -14,7 +14,7 @@ use anode_shards::{
     state::{PendingDelete, Usage},
 };
 
-pub(super) static FAMILIES: [Family; 80] = [
+pub(super) static FAMILIES: [Family; 81] = [
     // The write-ahead log.
     gauge(
         "wal_held",
@@ -402,6 +402,11 @@ pub(super) static FAMILIES: [Family; 80] = [
         Read::Storages(|storage, samples| {
             targets(storage, samples, |target| target.work.forgotten)
         }),
+    ),
+    counter(
+        "notification_rejected_events",
+        "Events that were dropped, as their target had answered them with 4xx for an hour.",
+        Read::Storages(|storage, samples| targets(storage, samples, |target| target.work.rejected)),
     ),
     // Scrub. Nothing of it is shown where it is turned off.
     counter(
