@@ -20,7 +20,7 @@ from botocore.exceptions import ClientError
 import clients
 import wire
 from clients import code_of
-from iam import ALL_OF_S3, Keys, allow, deny, document, make_account, make_user, unique
+from iam import ALL_OF_S3, Keys, allow, call, deny, document, make_account, make_user, unique
 from node import ROOT, Node
 from signing import Request, Signer
 
@@ -398,6 +398,52 @@ def test_an_account_has_its_own_buckets_and_users(node: Node, iam: BaseClient, s
     request = Request("POST", "/", (), {"content-type": "application/x-www-form-urlencoded"}, body)
     signer = Signer(node.address, root.access_key, root.secret_key, service="iam")
     assert wire.exchange(node.port, signer.sign(request)).status == 403
+
+
+def test_an_account_goes_when_nothing_is_left_of_it(make_node: Callable[..., Node]) -> None:
+    node = make_node()
+    node.start()
+    first = Keys().client(node, "sts").get_caller_identity()["Account"]
+    account, _, root = make_account(node, "acme")
+    theirs, their_iam = root.client(node), root.client(node, "iam")
+    second = Keys.of(their_iam.create_access_key()["AccessKey"])
+    session = Keys.of(root.client(node, "sts").get_session_token()["Credentials"])
+    name = clients.bucket_name()
+    policy = f"arn:aws:iam::{account}:policy/p"
+    made = {
+        "buckets": (lambda: theirs.create_bucket(Bucket=name), lambda: theirs.delete_bucket(Bucket=name)),
+        "users": (lambda: their_iam.create_user(UserName="u"), lambda: their_iam.delete_user(UserName="u")),
+        "groups": (lambda: their_iam.create_group(GroupName="g"), lambda: their_iam.delete_group(GroupName="g")),
+        "roles": (
+            lambda: their_iam.create_role(RoleName="r", AssumeRolePolicyDocument=trust(account)),
+            lambda: their_iam.delete_role(RoleName="r"),
+        ),
+        "policies": (
+            lambda: their_iam.create_policy(PolicyName="p", PolicyDocument=document(allow("s3:*"))),
+            lambda: their_iam.delete_policy(PolicyArn=policy),
+        ),
+    }
+    for what, (make, remove) in made.items():
+        make()
+        answer = call(node, "DeleteAccount", AccountId=account)
+        assert answer.status == 409 and b"DeleteConflict" in answer.body and what.encode() in answer.body, answer.body
+        remove()
+    for keys, which, status in ((root, account, 403), (None, first, 403), (None, "000000000000", 404)):
+        assert call(node, "DeleteAccount", keys, AccountId=which).status == status
+    theirs.list_buckets()
+    assert call(node, "DeleteAccount", AccountId=account).status == 200
+    assert call(node, "DeleteAccount", AccountId=account).status == 404
+    for _ in range(2):
+        for keys in (root, second):
+            assert code_of(keys.client(node).list_buckets) == "InvalidAccessKeyId"
+            assert code_of(keys.client(node).create_bucket, Bucket=name) == "InvalidAccessKeyId"
+        assert code_of(session.client(node).list_buckets) == "InvalidToken"
+        assert b"acme" not in call(node, "ListAccounts").body
+        node.kill()
+        node.start()
+    # Its name is free again; it is another account then.
+    again, _, _ = make_account(node, "acme")
+    assert again != account
 
 
 def test_what_was_made_outlives_a_kill(make_node: Callable[..., Node]) -> None:

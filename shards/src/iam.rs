@@ -1,10 +1,14 @@
-//! Who there is: records of accounts, users, keys and policies in the meta group, by kinds that mean nothing here.
+//! Who there is: records of accounts, users, keys and policies in the meta group, by kinds that mean next to nothing here.
 //!
 //! A change names the revision that it was decided on and is refused where that is not the present one. So whoever changes
 //! them decides everything (names that are taken, limits, what still hangs on what) on a copy, and is right or tries again.
 
 use bytes::Bytes;
 use minicbor::{Decode, Encode};
+
+/// The one kind that means something here: an account that is no more, by its id. Such a record is made only where no bucket
+/// has the account, and from then on none can be made for it.
+pub const ENDED_ACCOUNT_KIND: u8 = 8;
 
 /// See [`crate::command::Command::ChangeIam`].
 #[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]

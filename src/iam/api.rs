@@ -162,6 +162,7 @@ async fn decide<H: Host>(
         let body = action.service.answer(action.name, &exchange.request_id, |document| {
             let scene = Scene {
                 directory: &meta.iam,
+                buckets: &meta.buckets,
                 call,
                 caller,
                 facts: &facts,

@@ -1,6 +1,9 @@
 //! All that is known of who there is, at one revision: the records, and what they come to.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use anode_net::policy::Policy;
 use anode_shards::{
@@ -11,7 +14,8 @@ use anode_shards::{
 use super::{
     principal::{Principal, Rights, Who},
     records::{
-        AccessKey, Account, Group, Kind, ManagedPolicy, Policies, Record, Role, User, record_name,
+        AccessKey, Account, EndedAccount, Group, Kind, ManagedPolicy, Policies, Record, Role, User,
+        record_name,
     },
 };
 
@@ -59,6 +63,8 @@ pub struct Directory {
     pub policies: BTreeMap<String, ManagedPolicy>,
     /// By the keys' ids.
     pub keys: BTreeMap<String, AccessKey>,
+    /// Ids of accounts that are no more.
+    pub ended: BTreeSet<String>,
     /// What session tokens are made with.
     pub session_secret: Option<Secret>,
     /// Who the keys are of.
@@ -123,6 +129,8 @@ impl Directory {
             self.policies.insert(name, decode(bytes)?);
         } else if is(AccessKey::KIND) {
             self.keys.insert(name, decode(bytes)?);
+        } else if is(EndedAccount::KIND) {
+            self.ended.insert(name);
         } else if is(Secret::KIND) {
             self.session_secret = Some(decode(bytes)?);
         }

@@ -4,7 +4,10 @@
 //! names are unique whatever their case.
 
 use anode_net::s3::xml::Owner;
-use anode_shards::{iam::IamChange, object::Secret};
+use anode_shards::{
+    iam::{ENDED_ACCOUNT_KIND, IamChange},
+    object::Secret,
+};
 use minicbor::{Decode, Encode};
 
 /// What a record is of. Numbers are never used twice.
@@ -25,6 +28,8 @@ pub enum Kind {
     AccessKey = 6,
     /// The [`Secret`] that session tokens are made with, under one fixed name.
     SessionSecret = 7,
+    /// [`EndedAccount`], by its id.
+    EndedAccount = 8,
 }
 
 /// An account: what owns buckets.
@@ -45,6 +50,17 @@ pub struct Account {
     /// In milliseconds since 1970.
     #[n(4)]
     pub created_ms: u64,
+}
+
+/// An account that is no more. Its id is used by no other.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct EndedAccount {
+    /// Twelve digits.
+    #[n(0)]
+    pub id: String,
+    /// When it ended, in milliseconds since 1970.
+    #[n(1)]
+    pub ended_ms: u64,
 }
 
 /// Policies of a user, a group or a role.
@@ -280,6 +296,16 @@ impl Record for Account {
         self.id.clone()
     }
 }
+
+impl Record for EndedAccount {
+    const KIND: Kind = Kind::EndedAccount;
+    fn key(&self) -> String {
+        self.id.clone()
+    }
+}
+
+// Apply knows this one: it lets an account end that no bucket has, and no bucket be made for one that ended.
+const _: () = assert!(Kind::EndedAccount as u8 == ENDED_ACCOUNT_KIND);
 
 impl Record for User {
     const KIND: Kind = Kind::User;

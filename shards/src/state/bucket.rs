@@ -22,6 +22,7 @@ use crate::{
     command::{
         Configure, CreateBucket, Refusal, RemoveBucket, Reply, SetVersioning, VersioningStep,
     },
+    iam::ENDED_ACCOUNT_KIND,
     limits::{BUCKET_STATES_CACHED_MAX, CONFIGURATION_BYTES_MAX},
     object::{Bucket, BucketId, Credential, MasterKey},
     version::{BucketState, Versioning},
@@ -104,6 +105,10 @@ impl<D: Directory> State<D> {
         }
         if let Some(bucket) = self.bucket(&create.name).await? {
             return Ok(Err(Refusal::BucketExists(Box::new(bucket))));
+        }
+        let ended = keys::iam(self.group, ENDED_ACCOUNT_KIND, &create.account);
+        if self.storage.index.get(&ended).await?.is_some() {
+            return Ok(Err(Refusal::Outdated));
         }
         let id = self.record(&keys::next_bucket(self.group)).await?.unwrap_or(BUCKET_FIRST);
         let bucket = Bucket {

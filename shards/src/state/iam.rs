@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     command::{Refusal, Reply},
-    iam::{ChangeIam, IamRecord, IamRecords},
+    iam::{ChangeIam, ENDED_ACCOUNT_KIND, IamRecord, IamRecords},
     limits::{IAM_CHANGES_MAX, IAM_NAME_BYTES_MAX, IAM_RECORD_BYTES_MAX},
 };
 
@@ -35,6 +35,12 @@ impl<D: Directory> State<D> {
             let bytes = one.record.as_ref().map_or(0, Vec::len);
             if one.name.len() > IAM_NAME_BYTES_MAX || bytes > IAM_RECORD_BYTES_MAX {
                 return Ok(Err(Refusal::Malformed("a record of IAM is too long")));
+            }
+            // Whoever decided on this may not have seen a bucket that was made a moment ago.
+            if one.kind == ENDED_ACCOUNT_KIND
+                && self.buckets().await?.iter().any(|bucket| bucket.account == one.name)
+            {
+                return Ok(Err(Refusal::Outdated));
             }
             let key = keys::iam(self.group, one.kind, &one.name);
             match &one.record {

@@ -6,7 +6,7 @@ use super::{
     keys,
     scene::{Outcome, Scene, members, time},
 };
-use crate::iam::records::{Account, Record as _};
+use crate::iam::records::{AccessKey, Account, EndedAccount, Named, Record as _};
 
 /// How many accounts there can be.
 const ACCOUNTS_MAX: usize = 1000;
@@ -39,7 +39,8 @@ pub(super) fn create(scene: &Scene<'_>, document: &mut Document) -> Outcome {
         return Err(Error::exists("Account", email));
     }
     let drawn = std::iter::repeat_with(|| format!("{:012}", (scene.random)() % 1_000_000_000_000));
-    let free = drawn.take(100).find(|id| !accounts.contains_key(id));
+    let ended = &scene.directory.ended;
+    let free = drawn.take(100).find(|id| !accounts.contains_key(id) && !ended.contains(id));
     let id = free.ok_or_else(|| Error::new("ServiceFailure", "No account id is free."))?;
     let canonical_id =
         hex::encode(sha2::Sha256::digest(format!("{}/{id}", scene.first.canonical_id)));
@@ -51,6 +52,48 @@ pub(super) fn create(scene: &Scene<'_>, document: &mut Document) -> Outcome {
     keys::write_secret(document, &key, &account.name);
     document.close("AccessKey");
     Ok(vec![account.put(), key.put()])
+}
+
+/// Removes the account of `AccountId` with the access keys of its root, where nothing else is left of it.
+pub(super) fn delete(scene: &Scene<'_>, _document: &mut Document) -> Outcome {
+    check_operator(scene, "iam:DeleteAccount")?;
+    let id = scene.call.required("AccountId")?;
+    if id == scene.first.id {
+        return Err(Error::new("AccessDenied", "The first account can't be removed."));
+    }
+    let directory = scene.directory;
+    let account = directory.accounts.get(id);
+    let account = account.ok_or_else(|| Error::no_such("account", id))?;
+    let is_of = |named: &Named| named.account == account.id;
+    let reasons = [
+        (
+            scene.buckets.values().any(|bucket| bucket.owner.id == account.id),
+            "Cannot delete account, must delete its buckets first.",
+        ),
+        (
+            directory.users.values().any(|user| is_of(&user.named)),
+            "Cannot delete account, must delete its users first.",
+        ),
+        (
+            directory.groups.values().any(|group| is_of(&group.named)),
+            "Cannot delete account, must delete its groups first.",
+        ),
+        (
+            directory.roles.values().any(|role| is_of(&role.named)),
+            "Cannot delete account, must delete its roles first.",
+        ),
+        (
+            directory.policies.values().any(|policy| is_of(&policy.named)),
+            "Cannot delete account, must delete its policies first.",
+        ),
+    ];
+    if let Some((_, reason)) = reasons.into_iter().find(|(holds, _)| *holds) {
+        return Err(Error::conflict(reason));
+    }
+    let ended = EndedAccount { id: account.id.clone(), ended_ms: scene.now_ms };
+    let keys = directory.keys.values().filter(|key| key.account == account.id);
+    let keys = keys.map(AccessKey::remove);
+    Ok([ended.put(), account.remove()].into_iter().chain(keys).collect())
 }
 
 pub(super) fn list(scene: &Scene<'_>, document: &mut Document) -> Outcome {

@@ -1,5 +1,7 @@
 //! What an action sees: the directory at one revision, the call, and who makes it.
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use anode_net::{
     iam::{Call, Error},
     policy::Facts,
@@ -13,12 +15,15 @@ use crate::{
         Directory, Principal, Who,
         records::{Account, Group, Named, Policies, Record as _, Role, User, record_name},
     },
+    meta::BucketView,
 };
 
 /// What an action decides on, and with.
 pub(super) struct Scene<'a> {
     /// Who there is.
     pub(super) directory: &'a Directory,
+    /// All buckets, by name.
+    pub(super) buckets: &'a BTreeMap<String, Arc<BucketView>>,
     /// What is asked for.
     pub(super) call: &'a Call,
     /// Who asks.

@@ -134,6 +134,7 @@ const fn sts(name: &'static str, run: fn(&Scene<'_>, &mut Document) -> Outcome) 
 
 static ACTIONS: &[Action] = &[
     iam("CreateAccount", About::Itself, accounts::create),
+    iam("DeleteAccount", About::Itself, accounts::delete),
     iam("ListAccounts", About::Itself, accounts::list),
     iam("CreateUser", About::User, users::create),
     iam("GetUser", About::User, users::get),

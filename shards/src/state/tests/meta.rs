@@ -13,7 +13,7 @@ use crate::{
         Command, Configure, CreateBucket, Refusal, RemoveBucket, Reply, SetVersioning,
         VersioningStep,
     },
-    iam::{ChangeIam, IamChange},
+    iam::{ChangeIam, ENDED_ACCOUNT_KIND, IamChange},
     limits::CONFIGURATION_BYTES_MAX,
     object::{Credential, Secret},
     state::keys,
@@ -171,5 +171,30 @@ fn configurations_go_with_their_bucket() {
         assert_eq!(rig.state.configurations().await.unwrap(), []);
         let late = rig.propose(&set(1, Some(b"late"))).await;
         assert_eq!(late, Reply::Refused(Refusal::NoSuchBucket));
+    });
+}
+
+#[test]
+fn an_account_ends_only_without_buckets_and_then_gets_none() {
+    let end = |revision| {
+        let record = Some(Vec::new());
+        let change = IamChange { kind: ENDED_ACCOUNT_KIND, name: "1234".to_owned(), record };
+        Command::ChangeIam(ChangeIam { revision, changes: vec![change] })
+    };
+    let create = |name: &str, account: &str| {
+        let (name, account) = (name.to_owned(), account.to_owned());
+        Command::CreateBucket(CreateBucket { name, account, ..CreateBucket::default() })
+    };
+    let outdated = Reply::Refused(Refusal::Outdated);
+    run(&SimDisk::new(13), async |rig| {
+        let Reply::Bucket(made) = rig.propose(&create("a", "1234")).await else { unreachable!() };
+        assert!(matches!(rig.propose(&create("b", "12345")).await, Reply::Bucket(_)));
+        assert_eq!(rig.propose(&end(0)).await, outdated);
+        let remove = RemoveBucket { bucket: made.id, name: "a".to_owned() };
+        assert_eq!(rig.propose(&Command::RemoveBucket(remove)).await, Reply::Done);
+        assert_eq!(rig.propose(&end(0)).await, Reply::Done);
+        assert_eq!(rig.propose(&create("a", "1234")).await, outdated);
+        assert!(matches!(rig.propose(&create("a", "12345")).await, Reply::Bucket(_)));
+        assert!(matches!(rig.propose(&create("c", "")).await, Reply::Bucket(_)));
     });
 }
