@@ -409,10 +409,12 @@ fn starting() -> AskError {
 #[expect(clippy::needless_pass_by_value, reason = "what `map_err` calls")]
 pub(crate) fn of_storage(error: Error) -> AskError {
     match error {
-        Error::NoSpace { .. } => AskError::Full,
+        Error::NoSpace { .. } | Error::ClassFull { .. } => AskError::Full,
         Error::Corrupt { .. } | Error::Version { .. } => AskError::Damaged(error.to_string()),
         Error::Limit { .. } => AskError::Overloaded,
-        Error::Device { .. } => AskError::DeviceFailed(error.to_string()),
+        Error::Device { .. } | Error::ClassFailed { .. } => {
+            AskError::DeviceFailed(error.to_string())
+        }
         Error::Absent { .. } | Error::Exists { .. } | Error::Stopped => {
             AskError::Unavailable(error.to_string())
         }

@@ -1,7 +1,10 @@
 //! What a node is made of: opens its volumes, or formats them.
 
+use std::collections::BTreeSet;
+
 use anode_disk::{
     Directory, Error,
+    segment::Class,
     volume::{Volume, VolumeIdentity},
 };
 use anode_shards::ring::{Member, PLACEMENT_VERSION, Ring, group_count_default};
@@ -137,6 +140,8 @@ async fn format<H: Host>(host: &H, paths: &[String], shard_count: usize) -> Resu
         volume_index: 0,
         placement: PLACEMENT_VERSION,
         shards: Vec::new(),
+        class: Class::OWN,
+        classes: BTreeSet::new(),
     };
     let mut identities = Vec::new();
     for (index, path) in (0..).zip(paths) {

@@ -18,8 +18,8 @@ use crate::{
     error::Error,
     index::{Entry, Inspection, Payload, Sight, TableFacts},
     owner::Owner,
-    segment::{Extent, SegmentOptions},
-    storage::{DIRECTORIES, Storage, unfinished},
+    segment::{Extent, Places, SegmentOptions},
+    storage::{DIRECTORIES, Storage, segment_places, unfinished},
     wal::{Recovery, Salvage, Wal, WalOptions},
 };
 
@@ -94,9 +94,14 @@ pub struct ShardFiles<D: Directory> {
 }
 
 impl<D: Directory> ShardFiles<D> {
-    /// Opens what can be opened of a shard's directory. `identity` is what the batches of its log carry.
-    pub async fn open(directory: D, identity: u64) -> Self {
-        let directory = ReadOnly::new(directory);
+    /// Opens what can be opened of a shard's directories, that on its volume and those of other classes. `identity` is what the batches of its log carry.
+    pub async fn open(directories: impl Into<Places<D>>, identity: u64) -> Self {
+        let Places { own, classes } = directories.into();
+        let directory = ReadOnly::new(own);
+        let classes: Vec<_> = classes
+            .into_iter()
+            .map(|(class, directory)| (class, ReadOnly::new(directory)))
+            .collect();
         let [wal, tables, segments] = DIRECTORIES;
         let wal = async {
             let options = WalOptions { identity, ..WalOptions::default() };
@@ -109,8 +114,8 @@ impl<D: Directory> ShardFiles<D> {
         };
         let index = async {
             let tables = directory.directory(tables).await?;
-            let segments = directory.directory(segments).await?;
-            Inspection::open(tables, segments, SegmentOptions::default()).await
+            let places = segment_places(&directory, &classes, segments).await?;
+            Inspection::open(tables, places, SegmentOptions::default()).await
         };
         let index = index.await;
         let unfinished = unfinished(&directory).await.unwrap_or_default();

@@ -25,6 +25,21 @@ pub enum Error {
         /// What was attempted.
         attempted: String,
     },
+    /// The directory of another class than the shard's own has no space: refuse what is to go there, keep serving the rest.
+    #[error("{attempted}: no space left there")]
+    ClassFull {
+        /// What was attempted.
+        attempted: String,
+    },
+    /// A write or flush in the directory of another class than the shard's own failed: it takes no more of them before
+    /// the next start, and nothing else is hit.
+    #[error("{attempted}: the device failed: {reason}")]
+    ClassFailed {
+        /// What was attempted, with the file.
+        attempted: String,
+        /// What the system said.
+        reason: String,
+    },
     /// There is no such file.
     #[error("{name} does not exist")]
     Absent {

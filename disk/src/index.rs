@@ -31,7 +31,7 @@ use crate::{
         view::{Newer, SCAN_KEYS_MAX},
     },
     reserve::Reserve,
-    segment::{SegmentOptions, Segments},
+    segment::{Places, SegmentOptions, Segments},
 };
 
 mod ahead;
@@ -92,18 +92,19 @@ impl<D: Directory> Index<D> {
     /// data segment that is missing, is told at the first turn of [`Self::maintain_in`], and refused to whoever needs it.
     pub async fn open(
         directory: D,
-        segments_directory: D,
+        segments_directories: impl Into<Places<D>>,
         options: IndexOptions,
         segment_options: SegmentOptions,
     ) -> Result<Self, Error> {
-        Self::open_with(directory, segments_directory, options, segment_options, None).await
+        let segments_directories = segments_directories.into();
+        Self::open_with(directory, segments_directories, options, segment_options, None).await
     }
 
     /// As [`Self::open`]; where there is no space for the manifest, a flush or compaction, they take the reserve, and while
     /// the shard is short of space upkeep goes after every dead byte.
     pub(crate) async fn open_with(
         directory: D,
-        segments_directory: D,
+        segments_directories: Places<D>,
         options: IndexOptions,
         segment_options: SegmentOptions,
         reserve: Option<Reserve<D>>,
@@ -118,9 +119,13 @@ impl<D: Directory> Index<D> {
         let state = manifest.state();
         let next_table = remove_orphans(&directory, state).await?;
         let version = open_tables(&directory, state).await?;
-        let segments =
-            Segments::open(segments_directory, segment_options, &state.live(), state.next_segment)
-                .await?;
+        let segments = Segments::open(
+            segments_directories,
+            segment_options,
+            &state.live(),
+            state.next_segment,
+        )
+        .await?;
         let damaged = version.tables().filter_map(|table| table.damage().cloned());
         let untold = damaged.chain(segments.all_missing()).collect();
         let mut shared = Shared::new(directory, options, segments, manifest, version);
@@ -352,7 +357,13 @@ impl<D: Directory> Index<D> {
             match done {
                 Ok(true) => give_way().await,
                 Err(Error::NoSpace { .. }) if self.0.give_reserve().await? => {}
-                Ok(false) | Err(Error::NoSpace { .. } | Error::Corrupt { .. }) => {
+                Ok(false)
+                | Err(
+                    Error::NoSpace { .. }
+                    | Error::ClassFull { .. }
+                    | Error::ClassFailed { .. }
+                    | Error::Corrupt { .. },
+                ) => {
                     self.moved_or_failed(seen).await?;
                 }
                 Err(error) => return Err(self.0.cause(error)),

@@ -11,9 +11,12 @@
 //! - an extent is durable after a [`Segments::sync`] that was called after its append returned;
 //! - a segment is removed only when no table refers to it, nobody pins or keeps it, no write to it is in flight and no
 //!   [`Hold`] is older than the last of these;
-//! - a failed write or flush stops everything here for good; a full device does not.
+//! - a failed write or flush stops everything here for good, and one in the directory of another class the writes to that
+//!   class (`area`); a full device does not.
 
 mod append;
+mod area;
+mod class;
 mod extent;
 mod files;
 mod flush;
@@ -33,11 +36,15 @@ use std::{
 
 use bytes::Bytes;
 
+pub use class::Class;
 pub use extent::Extent;
 pub use header::{EXTENT_DATA_BYTES_MAX, EXTENT_KEY_BYTES_MAX};
 pub use ledger::{Hold, Thinness};
 
-use self::{append::Appender, files::Files, flush::Flusher, ledger::Ledger};
+use self::{
+    area::{Area, Writer},
+    ledger::Ledger,
+};
 use crate::{
     device::{Directory, SECTOR_BYTES},
     error::Error,
@@ -85,6 +92,36 @@ pub struct SegmentFigures {
     pub flush_count: u64,
 }
 
+/// What the segments of one class take.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClassFigures {
+    /// Which class.
+    pub class: Class,
+    /// What its segments take on the device, in bytes.
+    pub bytes: u64,
+    /// What tables refer to, in bytes, headers included.
+    pub live_bytes: u64,
+    /// It has no space for new bytes.
+    pub is_full: bool,
+    /// A write or flush there has failed: it takes no more.
+    pub has_failed: bool,
+}
+
+/// The directories of a shard's segments.
+#[derive(Debug)]
+pub struct Places<D> {
+    /// On its volume.
+    pub own: D,
+    /// Those of other classes, each once.
+    pub classes: Vec<(Class, D)>,
+}
+
+impl<D> From<D> for Places<D> {
+    fn from(own: D) -> Self {
+        Self { own, classes: Vec::new() }
+    }
+}
+
 /// A shard's data segments, shared by its clones.
 pub struct Segments<D: Directory>(Rc<Shared<D>>);
 
@@ -95,12 +132,11 @@ impl<D: Directory> Clone for Segments<D> {
 }
 
 struct Shared<D: Directory> {
-    directory: Rc<D>,
     options: SegmentOptions,
     ledger: Rc<RefCell<Ledger>>,
-    files: Files<D>,
-    appender: Appender<D>,
-    flusher: Flusher<D>,
+    own: Area<D>,
+    /// Of the other classes that have directories.
+    classes: BTreeMap<Class, Area<D>>,
     counts: Counts,
     /// The first failed write or flush; it ended everything here.
     failure: RefCell<Option<Error>>,
@@ -114,16 +150,23 @@ struct Counts {
     read_bytes: Cell<u64>,
     writes: Cell<u64>,
     write_bytes: Cell<u64>,
+    /// What of it went to other classes than the shard's own.
+    class_bytes: Cell<u64>,
 }
 
 impl<D: Directory> Segments<D> {
-    /// Opens the segments of a directory. `live` says for each segment how many bytes the tables refer to;
+    /// Opens the segments of a shard's directories. `live` says for each segment how many bytes the tables refer to;
     /// `next_segment` is what [`Self::next_segment`] said when that was written down.
     ///
     /// Pin what else must survive, then [`Self::sweep`]. A segment that tables refer to and that isn't there is no error
     /// yet: whoever reads something of it meets it ([`Self::missing`]).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Absent`] where tables refer to segments of a class that has no directory here; [`Error::Corrupt`] where one
+    /// has segments of another class.
     pub async fn open(
-        directory: D,
+        places: impl Into<Places<D>>,
         options: SegmentOptions,
         live: &BTreeMap<u32, u64>,
         next_segment: u32,
@@ -133,21 +176,44 @@ impl<D: Directory> Segments<D> {
                 && (1..=2 << 30).contains(&options.segment_bytes),
             "segments are whole sectors, at most 2 GiB"
         );
-        let names = directory.list().await?;
-        let found: BTreeSet<u32> = names.iter().filter_map(|name| files::number(name)).collect();
+        let Places { own, classes } = places.into();
+        let open_count_max = options.open_count_max;
+        let area = |(class, directory)| (class, Area::new(class, directory, open_count_max));
+        let own = Area::new(Class::OWN, own, open_count_max);
+        let classes: BTreeMap<Class, Area<D>> = classes.into_iter().map(area).collect();
+        assert!(!classes.contains_key(&Class::OWN), "the shard's own directory is named once");
+        let mut found = BTreeSet::new();
+        for area in classes.values().chain([&own]) {
+            found.extend(found_in(area).await?);
+        }
         let ledger = Ledger::new(&found, live, next_segment);
-        let directory = Rc::new(directory);
-        Ok(Self(Rc::new(Shared {
-            files: Files::new(Rc::clone(&directory), options.open_count_max),
-            directory,
+        let segments = Self(Rc::new(Shared {
             options,
             ledger: Rc::new(RefCell::new(ledger)),
-            appender: Appender::default(),
-            flusher: Flusher::default(),
+            own,
+            classes,
             counts: Counts::default(),
             failure: RefCell::default(),
             failing: Signal::default(),
-        })))
+        }));
+        let referred = live.iter().filter(|(_, bytes)| **bytes > 0);
+        referred.map(|(segment, _)| *segment).try_for_each(|it| segments.check_class(it))?;
+        Ok(segments)
+    }
+
+    /// Whether the directory of a segment's class is known here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Absent`] where it isn't.
+    pub fn check_class(&self, segment: u32) -> Result<(), Error> {
+        let class = Class::of_segment(segment);
+        self.0.area(class).map(drop)
+    }
+
+    /// The classes that have directories, beside the shard's own.
+    pub fn classes(&self) -> impl Iterator<Item = Class> {
+        self.0.classes.keys().copied()
     }
 
     /// Writes each item, an owner's key and its data, and says where. The extents come back in the order of the
@@ -158,23 +224,77 @@ impl<D: Directory> Segments<D> {
     /// [`Error::Limit`] for a key outside 1..=[`EXTENT_KEY_BYTES_MAX`] or data above [`EXTENT_DATA_BYTES_MAX`];
     /// [`Error::NoSpace`]; [`Error::Device`], which stops everything here.
     pub async fn append(&self, items: Vec<(Bytes, Bytes)>) -> Result<Vec<Extent>, Error> {
+        self.append_to(Class::OWN, items).await
+    }
+
+    /// As [`Self::append`], in the directory of a class; they are durable after [`Self::sync_class`], and nothing is to
+    /// refer to them before.
+    ///
+    /// # Errors
+    ///
+    /// Of another class than the shard's own also [`Error::Absent`] where it has no directory, [`Error::ClassFull`] and
+    /// [`Error::ClassFailed`].
+    pub async fn append_to(
+        &self,
+        class: Class,
+        items: Vec<(Bytes, Bytes)>,
+    ) -> Result<Vec<Extent>, Error> {
+        self.write(class, Writer::Owner, &items).await
+    }
+
+    /// As [`Self::append_to`], for bytes that are moved so that others can go.
+    pub(crate) async fn move_to(
+        &self,
+        class: Class,
+        items: Vec<(Bytes, Bytes)>,
+    ) -> Result<Vec<Extent>, Error> {
+        self.write(class, Writer::Upkeep, &items).await
+    }
+
+    async fn write(
+        &self,
+        class: Class,
+        writer: Writer,
+        items: &[(Bytes, Bytes)],
+    ) -> Result<Vec<Extent>, Error> {
         self.0.running()?;
-        let result = self.0.append(&items).await;
+        let area = self.0.area(class)?;
+        area.running()?;
+        let result = area.noted(self.0.append((area, writer), items).await);
         self.0.noted(result)
     }
 
-    /// Makes everything that was appended before this call durable. Callers share flushes.
+    /// Makes everything that was appended to the shard's own directory before this call durable. Callers share flushes.
     ///
     /// # Errors
     ///
     /// Any failure stops everything here: a flush is never tried again.
     pub async fn sync(&self) -> Result<(), Error> {
+        self.sync_class(Class::OWN).await
+    }
+
+    /// As [`Self::sync`], of the directory of a class.
+    ///
+    /// # Errors
+    ///
+    /// Of another class than the shard's own [`Error::ClassFailed`]: it takes no more writes.
+    pub async fn sync_class(&self, class: Class) -> Result<(), Error> {
         self.0.running()?;
-        let result = self.0.flusher.sync(&self.0.directory).await;
+        let area = self.0.area(class)?;
+        area.running()?;
+        let result = area.noted(area.flusher.sync(&area.directory).await);
+        if class != Class::OWN {
+            return result;
+        }
         if let Err(error) = &result {
             self.0.fail(error);
         }
         result
+    }
+
+    /// Why a class takes no writes any more, where a write or flush of it has failed.
+    pub fn class_failure(&self, class: Class) -> Option<Error> {
+        self.0.classes.get(&class)?.failure()
     }
 
     /// Waits for the failure that stops everything here, and says what it was. The shard's upkeep waits for it: who was
@@ -293,17 +413,68 @@ impl<D: Directory> Segments<D> {
         self.0.running()?;
         let swept = self.0.ledger.borrow_mut().sweep();
         for segment in &swept {
-            self.0.files.forget(*segment);
-            let removed = self.0.directory.remove(&files::name(*segment)).await;
-            self.0.noted(removed)?;
+            let area = self.0.area(Class::of_segment(*segment))?;
+            area.files.forget(*segment);
+            if area.has_failed() {
+                // It is there at the next start, and swept then.
+                continue;
+            }
+            let removed = area.noted(area.directory.remove(&files::name(*segment)).await);
+            match removed {
+                Err(Error::ClassFailed { .. }) => {}
+                other => self.0.noted(other)?,
+            }
         }
         Ok(swept)
+    }
+
+    /// Looks whether classes that were full have space again.
+    pub(crate) async fn look_at_classes(&self) {
+        for area in self.0.classes.values() {
+            // Who can't be asked is asked again, or tells by its next write.
+            let _unknown: Result<(), Error> = area.look(self.0.options.segment_bytes).await;
+        }
+    }
+
+    /// The classes whose dead bytes are worth getting at, for they have no space for new ones.
+    pub(crate) fn full_classes(&self) -> impl Iterator<Item = Class> {
+        self.0.classes.values().filter(|area| area.is_full()).map(|area| area.class)
+    }
+
+    /// Whether there is one of them.
+    pub(crate) fn has_full_class(&self) -> bool {
+        self.full_classes().next().is_some()
+    }
+
+    /// Whether a segment of a class that isn't the shard's own may be rewritten: it takes a new one before it gives one
+    /// back.
+    pub(crate) async fn may_rewrite(&self, class: Class) -> bool {
+        match self.0.area(class) {
+            Ok(area) => area.may_rewrite(self.0.options.segment_bytes).await,
+            Err(_unknown) => false,
+        }
     }
 
     /// The sealed segment that is most worth a rewrite, if there is one that is thin enough, has live bytes and no pinned
     /// ones. Never one of `excluded`.
     pub fn thin(&self, thinness: Thinness, excluded: &BTreeSet<u32>) -> Option<u32> {
-        self.0.ledger.borrow().thin(thinness, self.0.options.segment_bytes, excluded)
+        let rewritable = |segment| {
+            let area = self.0.area(Class::of_segment(segment));
+            !excluded.contains(&segment) && area.is_ok_and(|area| !area.has_failed())
+        };
+        self.0.ledger.borrow().thin(thinness, self.0.options.segment_bytes, rewritable)
+    }
+
+    /// The same of one class.
+    pub(crate) fn thin_in(
+        &self,
+        class: Class,
+        thinness: Thinness,
+        excluded: &BTreeSet<u32>,
+    ) -> Option<u32> {
+        let rewritable =
+            |segment| Class::of_segment(segment) == class && !excluded.contains(&segment);
+        self.0.ledger.borrow().thin(thinness, self.0.options.segment_bytes, rewritable)
     }
 
     /// Whether a segment has become free since the last call, so that a [`Self::sweep`] has something to do.
@@ -316,14 +487,25 @@ impl<D: Directory> Segments<D> {
         self.0.counts.write_bytes.get()
     }
 
+    /// What of them went to other classes than the shard's own.
+    pub(crate) fn class_written_bytes(&self) -> u64 {
+        self.0.counts.class_bytes.get()
+    }
+
     /// What segments take on the device, in bytes.
     pub fn held_bytes(&self) -> u64 {
         self.0.ledger.borrow().segment_count() * self.0.options.segment_bytes
     }
 
-    /// What fits into the active one, in bytes.
+    /// What fits into the active one of the shard's own directory, in bytes.
     pub(crate) fn room_bytes(&self) -> u64 {
-        self.0.active_room()
+        self.0.active_room(&self.0.own)
+    }
+
+    /// What fits into the active ones of all classes, in bytes.
+    pub(crate) fn all_room_bytes(&self) -> u64 {
+        let rooms = self.0.classes.values().map(|area| self.0.active_room(area));
+        self.room_bytes() + rooms.sum::<u64>()
     }
 
     /// What tables refer to, in bytes.
@@ -359,8 +541,24 @@ impl<D: Directory> Segments<D> {
             read_bytes: self.0.counts.read_bytes.get(),
             write_count: self.0.counts.writes.get(),
             write_bytes: self.0.counts.write_bytes.get(),
-            flush_count: self.0.flusher.count(),
+            flush_count: self.0.areas().map(|area| area.flusher.count()).sum(),
         }
+    }
+
+    /// What each class has that has a directory, the shard's own first.
+    pub fn class_figures(&self) -> Vec<ClassFigures> {
+        let ledger = self.0.ledger.borrow();
+        let figures = |area: &Area<D>| {
+            let (segment_count, live_bytes) = ledger.of_class(area.class);
+            ClassFigures {
+                class: area.class,
+                bytes: segment_count * self.0.options.segment_bytes,
+                live_bytes,
+                is_full: area.is_full(),
+                has_failed: area.has_failed(),
+            }
+        };
+        self.0.areas().map(figures).collect()
     }
 }
 
@@ -370,11 +568,39 @@ impl<D: Directory> fmt::Debug for Segments<D> {
     }
 }
 
+/// The segments of a directory.
+async fn found_in<D: Directory>(area: &Area<D>) -> Result<Vec<u32>, Error> {
+    let names = area.directory.list().await?;
+    let found: Vec<u32> = names.iter().filter_map(|name| files::number(name)).collect();
+    match found.iter().find(|segment| Class::of_segment(**segment) != area.class) {
+        None => Ok(found),
+        Some(stranger) => Err(Error::Corrupt {
+            location: format!("{}/{}", area.directory.path(), files::name(*stranger)),
+            finding: format!("it is a segment of class {}", Class::of_segment(*stranger)),
+        }),
+    }
+}
+
 fn missing(location: String) -> Error {
     Error::Corrupt { location, finding: "it is referred to and it is missing".to_owned() }
 }
 
 impl<D: Directory> Shared<D> {
+    /// All of them, the shard's own first.
+    fn areas(&self) -> impl Iterator<Item = &Area<D>> {
+        std::iter::once(&self.own).chain(self.classes.values())
+    }
+
+    /// Where the segments of a class lie.
+    fn area(&self, class: Class) -> Result<&Area<D>, Error> {
+        if class == Class::OWN {
+            return Ok(&self.own);
+        }
+        self.classes.get(&class).ok_or_else(|| Error::Absent {
+            name: format!("a directory for class {class} of {}", self.own.directory.path()),
+        })
+    }
+
     fn running(&self) -> Result<(), Error> {
         if self.failure.borrow().is_some() { Err(Error::Stopped) } else { Ok(()) }
     }

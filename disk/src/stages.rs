@@ -75,7 +75,8 @@ fn random_operations(random: &mut Random, count: u64) -> Vec<Operation> {
             match random.below(100) {
                 0..30 => Operation::Put { key, body_bytes: random.below(250) },
                 30..45 => Operation::Put { key, body_bytes: 256 + random.below(5000) },
-                45..60 => Operation::Chunk { key, body_bytes: 1 + random.below(15_000) },
+                45..53 => Operation::Chunk { key, body_bytes: 1 + random.below(15_000) },
+                53..60 => Operation::Apart { key, body_bytes: 1 + random.below(15_000) },
                 60..69 => Operation::Delete { key },
                 69..72 => Operation::Clear { from: key, to: key + 6 },
                 72..77 => Operation::Vote,

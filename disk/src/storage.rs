@@ -10,7 +10,7 @@ use crate::{
     error::Error,
     index::{Index, IndexOptions},
     reserve::{Reserve, ReserveFigures, ReserveOptions},
-    segment::SegmentOptions,
+    segment::{Class, Places, SegmentOptions},
     wal::{Kept, Salvage, Wal, WalOptions},
 };
 
@@ -26,7 +26,7 @@ const RESERVE_SEGMENTS_MIN: u64 = 2;
 
 const WAL_DIRECTORY: &str = "wal";
 const TABLES_DIRECTORY: &str = "tables";
-const SEGMENTS_DIRECTORY: &str = "segments";
+pub(crate) const SEGMENTS_DIRECTORY: &str = "segments";
 
 /// Lies there while damage is being set aside: what refers to what is gone may be there still.
 pub(crate) const UNFINISHED_NAME: &str = "set-aside-unfinished";
@@ -74,16 +74,21 @@ impl Default for StorageOptions {
 }
 
 impl<D: Directory> Storage<D> {
-    /// Opens a shard's directory and recovers what is in it; an empty directory is an empty storage.
+    /// Opens a shard's directories, that on its volume and those of other classes, and recovers what is in them; an empty
+    /// directory is an empty storage.
     ///
     /// # Errors
     ///
     /// [`Error::Limit`] for a memory budget below [`MEMORY_BYTES_MIN`]; [`Error::Corrupt`] where something durable is
     /// damaged, or setting damage aside was begun and not ended; [`Error::Version`] where another release wrote it.
-    pub async fn open(directory: D, options: StorageOptions) -> Result<Rc<Self>, Error> {
-        match unfinished(&directory).await? {
+    pub async fn open(
+        directories: impl Into<Places<D>>,
+        options: StorageOptions,
+    ) -> Result<Rc<Self>, Error> {
+        let directories = directories.into();
+        match unfinished(&directories.own).await? {
             Some(error) => Err(error),
-            None => Self::open_with(directory, options, None).await,
+            None => Self::open_with(directories, options, None).await,
         }
     }
 
@@ -92,8 +97,11 @@ impl<D: Directory> Storage<D> {
     /// # Errors
     ///
     /// Those of [`Self::open`] but that one.
-    pub async fn open_to_mend(directory: D, options: StorageOptions) -> Result<Rc<Self>, Error> {
-        Self::open_with(directory, options, None).await
+    pub async fn open_to_mend(
+        directories: impl Into<Places<D>>,
+        options: StorageOptions,
+    ) -> Result<Rc<Self>, Error> {
+        Self::open_with(directories.into(), options, None).await
     }
 
     /// Comes before anything is taken out: from here on nobody else opens the shard. Durable when it returns.
@@ -137,16 +145,17 @@ impl<D: Directory> Storage<D> {
     ///
     /// Those of [`Self::open`].
     pub async fn open_salvaged(
-        directory: D,
+        directories: impl Into<Places<D>>,
         options: StorageOptions,
         (salvage, kept): (&Salvage<D>, &[Kept]),
     ) -> Result<Rc<Self>, Error> {
-        let wal = salvage.wal(directory.directory(WAL_DIRECTORY).await?, kept);
-        Self::open_with(directory, options, Some(wal)).await
+        let directories = directories.into();
+        let wal = salvage.wal(directories.own.directory(WAL_DIRECTORY).await?, kept);
+        Self::open_with(directories, options, Some(wal)).await
     }
 
     async fn open_with(
-        directory: D,
+        Places { own: directory, classes }: Places<D>,
         options: StorageOptions,
         salvaged: Option<Wal<D>>,
     ) -> Result<Rc<Self>, Error> {
@@ -181,7 +190,7 @@ impl<D: Directory> Storage<D> {
             Wal::open_with(wal, wal_options, Some(reserve.clone())).await?
         };
         let tables = directory.directory(TABLES_DIRECTORY).await?;
-        let segments = directory.directory(SEGMENTS_DIRECTORY).await?;
+        let segments = segment_places(&*directory, &classes, SEGMENTS_DIRECTORY).await?;
         let spare = Some(reserve.clone());
         let index =
             Index::open_with(tables, segments, index_options, segment_options, spare).await?;
@@ -197,6 +206,7 @@ impl<D: Directory> Storage<D> {
     /// than [`ReserveFigures::needed_bytes`] can be written. An error is a failure of the volume.
     pub async fn tend_space(&self) -> Result<(), Error> {
         self.reserve.tend(self.index.segments().room_bytes()).await?;
+        self.index.segments().look_at_classes().await;
         self.index.look_after_space();
         Ok(())
     }
@@ -215,6 +225,19 @@ impl<D: Directory> Storage<D> {
     pub(crate) fn identity(&self) -> u64 {
         self.identity
     }
+}
+
+/// The directories of segments, in those of a shard.
+pub(crate) async fn segment_places<D: Directory>(
+    own: &D,
+    classes: &[(Class, D)],
+    name: &str,
+) -> Result<Places<D>, Error> {
+    let mut places = Places { own: own.directory(name).await?, classes: Vec::new() };
+    for (class, directory) in classes {
+        places.classes.push((*class, directory.directory(name).await?));
+    }
+    Ok(places)
 }
 
 /// Why a shard isn't opened where setting aside was cut off: a chunk that is gone and is written again would go with the

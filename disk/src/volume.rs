@@ -7,17 +7,24 @@
 //!  shard-<id>/segments
 //! ```
 //!
+//! The directory of another class of segments is one, too, with the shards of all volumes of the node and nothing but
+//! `segments` in them. A volume remembers which classes have one, so that an empty directory in its place is known.
+//!
 //! Formatting writes `superblock-new`, durably, before the shards' directories and renames it to `superblock` after
 //! them: a volume with a superblock is whole, and one that lost it is never formatted over.
 
 mod superblock;
 mod verify;
 
+use std::collections::BTreeSet;
+
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::{
     device::{Device, Directory, Durability, Fill, SECTOR_BYTES},
     error::Error,
+    segment::Class,
+    storage::SEGMENTS_DIRECTORY,
 };
 
 pub use superblock::{SHARDS_PER_VOLUME_MAX, VolumeIdentity};
@@ -59,7 +66,7 @@ impl<D: Directory> Volume<D> {
         file.sync().await?;
         directory.sync().await?;
         for shard in &identity.shards {
-            shard_directory(directory, *shard).await?;
+            shard_directory(directory, *shard, identity.class).await?;
         }
         directory.rename(UNFINISHED_NAME, SUPERBLOCK_NAME).await?;
         directory.sync().await
@@ -78,7 +85,7 @@ impl<D: Directory> Volume<D> {
         let found = read_copies(&directory, &file).await?;
         let identity = agreed(&directory, &found)?;
         for (copy, found) in (0..COPY_COUNT).zip(&found) {
-            if found.is_err() {
+            if found.as_ref() != Ok(&identity) {
                 write_copy(&file, copy, &identity).await?;
             }
         }
@@ -96,6 +103,23 @@ impl<D: Directory> Volume<D> {
         let identity = agreed(&directory, &found)?;
         let damages = found.into_iter().filter_map(Result::err).collect();
         Ok((Self { directory, identity }, damages))
+    }
+
+    /// Remembers that a class has a directory. Durable when it returns; a crash on the way leaves it remembered or not.
+    ///
+    /// # Errors
+    ///
+    /// Those of the device.
+    pub async fn remember(&mut self, class: Class) -> Result<(), Error> {
+        assert!(self.identity.class == Class::OWN && class != Class::OWN, "of a volume");
+        if !self.identity.classes.insert(class) {
+            return Ok(());
+        }
+        let file = self.directory.open(SUPERBLOCK_NAME, Durability::AtSync).await?;
+        for copy in 0..COPY_COUNT {
+            write_copy(&file, copy, &self.identity).await?;
+        }
+        Ok(())
     }
 
     /// What the superblock says.
@@ -198,7 +222,11 @@ fn agreed<D: Directory>(
             let first = found.iter().find_map(|copy| copy.as_ref().err());
             Err(first.expect("both are damaged").clone())
         }
-        [one, others @ ..] if others.iter().all(|other| other == one) => Ok((*one).clone()),
+        [one, others @ ..] if others.iter().all(|other| is_of_same(other, one)) => {
+            // Where remembering a class was cut off, one of them knows it.
+            let classes = whole.iter().flat_map(|copy| copy.classes.iter().copied()).collect();
+            Ok(VolumeIdentity { classes, ..(*one).clone() })
+        }
         [..] => {
             let finding = "the two copies of the superblock differ".to_owned();
             Err(Error::Corrupt { location: location(directory, 0), finding })
@@ -210,9 +238,22 @@ fn location<D: Directory>(directory: &D, copy: u64) -> String {
     format!("{}/{SUPERBLOCK_NAME} at {}", directory.path(), copy * SECTOR)
 }
 
-async fn shard_directory<D: Directory>(directory: &D, shard: u64) -> Result<(), Error> {
+/// Whether two say the same but for the classes that they remember.
+fn is_of_same(one: &VolumeIdentity, other: &VolumeIdentity) -> bool {
+    let plain =
+        |identity: &VolumeIdentity| VolumeIdentity { classes: BTreeSet::new(), ..identity.clone() };
+    plain(one) == plain(other)
+}
+
+async fn shard_directory<D: Directory>(
+    directory: &D,
+    shard: u64,
+    class: Class,
+) -> Result<(), Error> {
     let shard = directory.directory(&shard_name(shard)).await?;
-    for inner in crate::storage::DIRECTORIES {
+    let inner =
+        if class == Class::OWN { &crate::storage::DIRECTORIES[..] } else { &[SEGMENTS_DIRECTORY] };
+    for inner in inner {
         shard.directory(inner).await?;
     }
     Ok(())

@@ -159,6 +159,7 @@ impl<D: Directory> Staging<D> {
             // A record outlives its purge only by a crash; then the chunk may have been reclaimed, segment and all. But
             // then no command that claims it is applied again: for one that is, the segment is lost, and what was
             // acknowledged is refused when it is read, not forgotten.
+            segments.check_class(staged.extent.segment)?;
             segments.miss(staged.extent);
         }
         Ok(Rc::new(Self { storage, inner: RefCell::new(inner) }))

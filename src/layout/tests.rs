@@ -1,6 +1,8 @@
 //! Data directories of which a node can't be made are refused.
 
-use anode_disk::volume::VolumeIdentity;
+use std::collections::BTreeSet;
+
+use anode_disk::{segment::Class, volume::VolumeIdentity};
 use anode_shards::ring::PLACEMENT_VERSION;
 
 use super::Layout;
@@ -15,6 +17,8 @@ fn identity(placement: u32) -> VolumeIdentity {
         volume_count: 1,
         volume_index: 0,
         placement,
+        class: Class::OWN,
+        classes: BTreeSet::new(),
         shards: vec![(7 << 32) | 1],
     }
 }

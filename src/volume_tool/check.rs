@@ -217,10 +217,14 @@ fn finding(error: &Error, effect: Effect, meaning: String, objects: Vec<Hit>) ->
             format!("it has format version {found}; this release reads {readable}"),
         ),
         Error::Absent { name } => (name.clone(), "it is missing".to_owned()),
-        Error::Device { attempted, reason } => (attempted.clone(), reason.clone()),
-        Error::NoSpace { .. } | Error::Exists { .. } | Error::Limit { .. } | Error::Stopped => {
-            ("the volume".to_owned(), error.to_string())
+        Error::Device { attempted, reason } | Error::ClassFailed { attempted, reason } => {
+            (attempted.clone(), reason.clone())
         }
+        Error::NoSpace { .. }
+        | Error::ClassFull { .. }
+        | Error::Exists { .. }
+        | Error::Limit { .. }
+        | Error::Stopped => ("the volume".to_owned(), error.to_string()),
     };
     Finding { location, finding, effect, meaning, objects }
 }

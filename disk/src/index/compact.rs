@@ -4,7 +4,7 @@
 //! It streams: a window of each input, one lot of entries and one table being written are in memory. How fast is
 //! `pace.rs`'s. A table that can't be read is left out of all later jobs, so that the others go on.
 
-use std::rc::Rc;
+use std::{collections::BTreeSet, rc::Rc};
 
 use bytes::Bytes;
 
@@ -27,7 +27,7 @@ use crate::{
         },
     },
     planted::{self, Bug},
-    segment::Extent,
+    segment::{Class, Extent},
 };
 
 /// Payload bytes moved in one step, unless one alone has more: each is read, summed and copied.
@@ -42,13 +42,19 @@ pub(crate) async fn step<D: Directory>(
     if shared.halted.get() {
         return Ok(false);
     }
-    let Some(job) = next_job(shared) else {
-        return Ok(false);
+    // Classes whose segments can't be rewritten now.
+    let mut barred = BTreeSet::new();
+    let job = loop {
+        let Some(job) = next_job(shared, &barred) else {
+            return Ok(false);
+        };
+        // Jobs of every other kind come before those that rewrite a segment.
+        let Some(class) = job.relocate.map(Class::of_segment) else { break job };
+        if space::may_rewrite(shared, class).await? {
+            break job;
+        }
+        barred.insert(class);
     };
-    // Jobs of every other kind come before those that rewrite a segment.
-    if job.relocate.is_some() && !space::may_rewrite(shared).await? {
-        return Ok(false);
-    }
     let done = compact(shared, job, &mut Pace::new(surroundings)).await;
     drop(guard);
     done.map(|()| true)
@@ -96,7 +102,14 @@ pub(crate) async fn compact<D: Directory>(
         }
         Err(error) => {
             // In doubt after a failed commit, the tables must stay.
-            if matches!(error, Error::NoSpace { .. } | Error::Corrupt { .. }) {
+            let changed_nothing = matches!(
+                error,
+                Error::NoSpace { .. }
+                    | Error::ClassFull { .. }
+                    | Error::ClassFailed { .. }
+                    | Error::Corrupt { .. }
+            );
+            if changed_nothing {
                 shared.discard(&output.ids, &output.moved).await;
             }
             Err(error)
@@ -155,7 +168,7 @@ impl<D: Directory> Output<D> {
     }
 }
 
-fn next_job<D: Directory>(shared: &Shared<D>) -> Option<Job<D>> {
+fn next_job<D: Directory>(shared: &Shared<D>, barred: &BTreeSet<Class>) -> Option<Job<D>> {
     let state = shared.state.borrow();
     if let Some(job) = state.version.wanted(&shared.options, &state.turns) {
         return Some(job);
@@ -165,15 +178,28 @@ fn next_job<D: Directory>(shared: &Shared<D>) -> Option<Job<D>> {
     {
         return Some(job);
     }
-    if shared.is_tight()
+    if shared.wants_space()
         && let Some(job) = state.version.last_tombstones_job()
     {
         return Some(job);
     }
-    let thinness = space::thinness(shared, &state);
     let mut excluded = state.damaged.clone();
+    let pressing = space::thinness_of_full(shared);
+    for class in shared.segments.full_classes().filter(|class| !barred.contains(class)) {
+        while let Some(thin) = shared.segments.thin_in(class, pressing, &excluded) {
+            if let Some(job) = state.version.relocation(thin) {
+                return Some(job);
+            }
+            excluded.insert(thin);
+        }
+    }
+    let thinness = space::thinness(shared, &state);
     loop {
         let thin = shared.segments.thin(thinness, &excluded)?;
+        if barred.contains(&Class::of_segment(thin)) {
+            excluded.insert(thin);
+            continue;
+        }
         if let Some(job) = state.version.relocation(thin) {
             return Some(job);
         }
@@ -221,7 +247,10 @@ async fn rewrite<D: Directory>(
         }
     }
     if !output.moved.is_empty() {
-        shared.segments.sync().await?;
+        let classes: BTreeSet<Class> = output.moved.iter().map(|extent| extent.class()).collect();
+        for class in classes {
+            shared.segments.sync_class(class).await?;
+        }
     }
     output.close(shared).await?;
     shared.directory.sync().await?;

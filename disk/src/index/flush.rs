@@ -64,7 +64,13 @@ async fn make_way<D: Directory>(shared: &Shared<D>) -> Result<(), Error> {
         {
             match Box::pin(compact::compact(shared, job, &mut Pace::new(&FlatOut))).await {
                 // Neither damage of old tables nor a full volume keeps new writes from becoming durable.
-                Ok(()) | Err(Error::NoSpace { .. } | Error::Corrupt { .. }) => {}
+                Ok(())
+                | Err(
+                    Error::NoSpace { .. }
+                    | Error::ClassFull { .. }
+                    | Error::ClassFailed { .. }
+                    | Error::Corrupt { .. },
+                ) => {}
                 Err(error) => return Err(error),
             }
         }
@@ -77,6 +83,7 @@ fn freeze<D: Directory>(shared: &Shared<D>) {
     let mut state = shared.state.borrow_mut();
     state.freezes += 1;
     state.written_before = shared.segments.written_bytes();
+    state.class_written_before = shared.segments.class_written_bytes();
     if !state.active.is_empty() {
         let memtable = Rc::new(std::mem::take(&mut state.active));
         state.frozen.push_back(memtable);
@@ -160,7 +167,8 @@ async fn write_table<D: Directory>(
         }
         give_way().await;
     }
-    // Also for extents that were appended before they were written to the index.
+    // Also for extents that were appended before they were written to the index. Those of other classes are durable:
+    // nothing refers to them before.
     if !planted::is(Bug::PayloadNotSynced) {
         shared.segments.sync().await?;
     }

@@ -22,7 +22,7 @@ use crate::{
         walk::{Sight, walk_blocks, walk_frames},
     },
     owner::Owner,
-    segment::{Extent, SegmentOptions, Segments},
+    segment::{Extent, Places, SegmentOptions, Segments},
 };
 
 /// Block indexes and filters that are kept while a table is walked, in bytes.
@@ -60,13 +60,15 @@ impl<D: Directory> Inspection<D> {
     /// Reads the manifest. A segment that is missing is no error here: what refers to it is found damaged.
     pub async fn open(
         directory: D,
-        segments_directory: D,
+        segments_directories: Places<D>,
         options: SegmentOptions,
     ) -> Result<Self, Error> {
         let Known { state, flaws, .. } = manifest::newest(&directory).await?;
         let nothing = BTreeMap::new();
         let segments =
-            Segments::open(segments_directory, options, &nothing, state.next_segment).await?;
+            Segments::open(segments_directories, options, &nothing, state.next_segment).await?;
+        let live = state.live();
+        live.keys().try_for_each(|segment| segments.check_class(*segment))?;
         Ok(Self {
             directory,
             state,

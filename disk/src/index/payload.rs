@@ -8,7 +8,7 @@ use crate::{
     device::Directory,
     error::Error,
     index::entry::{Change, Payload},
-    segment::{Extent, Segments},
+    segment::{Class, Extent, Segments},
 };
 
 /// Payload bytes moved in one piece of work.
@@ -72,10 +72,12 @@ pub(crate) async fn move_inline<D: Directory>(
             items.push((key.clone(), bytes.clone()));
         }
     }
-    append(segments, lot, &places, items, moved).await
+    let extents = if items.is_empty() { Vec::new() } else { segments.append(items).await? };
+    replace(lot, &places, extents, moved);
+    Ok(())
 }
 
-/// Moves the extents of `segment` elsewhere. Returns false where one could not be read: it stays where it is.
+/// Moves the extents of `segment` elsewhere, in its class. Returns false where one could not be read: it stays where it is.
 pub(crate) async fn move_extents<D: Directory>(
     segments: &Segments<D>,
     lot: &mut Lot,
@@ -97,7 +99,10 @@ pub(crate) async fn move_extents<D: Directory>(
             Err(error) => return Err(error),
         }
     }
-    append(segments, lot, &places, items, moved).await?;
+    let class = Class::of_segment(segment);
+    let extents =
+        if items.is_empty() { Vec::new() } else { segments.move_to(class, items).await? };
+    replace(lot, &places, extents, moved);
     Ok(sound)
 }
 
@@ -109,17 +114,8 @@ pub(crate) fn in_segment(change: &Change, segment: u32) -> Option<Extent> {
     }
 }
 
-async fn append<D: Directory>(
-    segments: &Segments<D>,
-    lot: &mut Lot,
-    places: &[usize],
-    items: Vec<(Bytes, Bytes)>,
-    moved: &mut Vec<Extent>,
-) -> Result<(), Error> {
-    if items.is_empty() {
-        return Ok(());
-    }
-    let extents = segments.append(items).await?;
+/// Has the entries at these places refer to new extents, which are added to `moved`.
+fn replace(lot: &mut Lot, places: &[usize], extents: Vec<Extent>, moved: &mut Vec<Extent>) {
     assert_eq!(extents.len(), places.len(), "an extent for each item");
     moved.extend(&extents);
     for (position, extent) in places.iter().zip(extents) {
@@ -127,5 +123,4 @@ async fn append<D: Directory>(
             entry.payload = Payload::Extent(extent);
         }
     }
-    Ok(())
 }

@@ -80,6 +80,8 @@ pub(crate) struct State<D: Directory> {
     pub(crate) released: BTreeMap<u32, u64>,
     /// What was ever written to segments when the active memtable was begun, in bytes.
     pub(crate) written_before: u64,
+    /// The same of classes that aren't the shard's own.
+    pub(crate) class_written_before: u64,
     pub(crate) stopping: bool,
     failure: Option<Error>,
 }
@@ -141,6 +143,7 @@ impl<D: Directory> Shared<D> {
                 untold: Vec::new(),
                 released: BTreeMap::new(),
                 written_before: 0,
+                class_written_before: 0,
                 stopping: false,
                 failure: None,
             }),
@@ -174,7 +177,10 @@ impl<D: Directory> Shared<D> {
     /// After a failed write or flush the index writes no more; a full volume and damage found by a read don't stop it.
     pub(crate) fn note(&self, error: Error) -> Error {
         match &error {
-            Error::NoSpace { .. } | Error::Corrupt { .. } => {}
+            Error::NoSpace { .. }
+            | Error::ClassFull { .. }
+            | Error::ClassFailed { .. }
+            | Error::Corrupt { .. } => {}
             Error::Device { .. }
             | Error::Absent { .. }
             | Error::Exists { .. }
@@ -204,6 +210,11 @@ impl<D: Directory> Shared<D> {
     /// Whether the volume has so little space left that all that is dead is worth getting at.
     pub(crate) fn is_tight(&self) -> bool {
         self.reserve.as_ref().is_some_and(Reserve::is_tight)
+    }
+
+    /// Whether there is so little space anywhere, on the volume or for a class, that dead bytes are worth getting at.
+    pub(crate) fn wants_space(&self) -> bool {
+        self.is_tight() || self.segments.has_full_class()
     }
 
     pub(crate) fn take_table_id(&self) -> u32 {

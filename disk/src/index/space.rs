@@ -14,6 +14,9 @@
 //! they are. While the shard is short of space, a quarter of a segment is worth that, too: what a rewrite leaves of the
 //! active segment is what the shortage ends by.
 //!
+//! The directory of another class is pressed when it has refused new bytes for want of space, for itself: then all four go on
+//! whatever the rest is like, its segments are rewritten up to nine tenths live, and nobody else waits or is refused.
+//!
 //! What tombstones have let go of is known since the start, for the tables of level zero. Deeper, where levels differ
 //! by a factor in size, the share of tombstones alone decides, as for tables themselves.
 
@@ -26,7 +29,7 @@ use crate::{
         memtable::Memtable,
         shared::{Shared, State},
     },
-    segment::Thinness,
+    segment::{Class, Thinness},
 };
 
 /// Segments that may be held for nothing before upkeep is pressed. Under overwrites most of them die whole when they are left
@@ -54,7 +57,7 @@ pub struct Space {
     pub needed_bytes: u64,
     /// Bytes of one segment.
     pub segment_bytes: u64,
-    /// What is left of the active segment, in bytes.
+    /// What is left of the active segments, in bytes.
     pub room_bytes: u64,
     /// Little is left on the volume.
     pub is_tight: bool,
@@ -115,7 +118,7 @@ impl<D: Directory> Index<D> {
     /// Wakes upkeep where a segment has become free by something else than a write, and while little is left on
     /// the volume: to be called after a [`crate::segment::Segments::let_go`], and then every now and then.
     pub fn look_after_space(&self) {
-        if self.0.segments.take_freed() || self.0.is_tight() {
+        if self.0.segments.take_freed() || self.0.wants_space() {
             self.0.moved.notify();
         }
     }
@@ -130,7 +133,13 @@ impl<D: Directory> Shared<D> {
 /// Whether a segment may be rewritten. On a volume that is all but full a rewrite takes a new segment before it gives one
 /// back: the reserve is given up for that, and what is left must do for flushes and merges, or nothing would come back
 /// ever again.
-pub(super) async fn may_rewrite<D: Directory>(shared: &Shared<D>) -> Result<bool, Error> {
+pub(super) async fn may_rewrite<D: Directory>(
+    shared: &Shared<D>,
+    class: Class,
+) -> Result<bool, Error> {
+    if class != Class::OWN {
+        return Ok(shared.segments.may_rewrite(class).await);
+    }
     let Some(reserve) = shared.reserve.as_ref().filter(|reserve| reserve.is_tight()) else {
         return Ok(true);
     };
@@ -151,6 +160,11 @@ pub(super) fn thinness<D: Directory>(shared: &Shared<D>, state: &State<D>) -> Th
     }
 }
 
+/// How thin a segment of a class must be to be rewritten that has no space for new bytes.
+pub(super) fn thinness_of_full<D: Directory>(shared: &Shared<D>) -> Thinness {
+    Thinness::Pressing(full_percent(shared.segments.segment_bytes()).min(TIGHT_PERCENT))
+}
+
 /// How full a segment is for certain that a rewrite has filled, in percent: a move that doesn't fit any more goes to the
 /// next one whole, and the last of its extents may go beyond what moves have.
 fn full_percent(segment_bytes: u64) -> u32 {
@@ -167,6 +181,13 @@ pub(super) fn flush_frees<D: Directory>(shared: &Shared<D>, state: &State<D>) ->
     let written_bytes = shared.segments.written_bytes() - state.written_before;
     let space = space(shared, state);
     let released_bytes = state.active.released_bytes + state.active.struck_bytes;
+    if shared.segments.has_full_class() {
+        // What of it is of that class nobody knows: a flush more does no harm, and without it nothing would come back.
+        let class_bytes = shared.segments.class_written_bytes() - state.class_written_before;
+        if class_bytes + released_bytes >= space.segment_bytes / 2 {
+            return true;
+        }
+    }
     written_bytes + released_bytes >= space.worthwhile_bytes() && space.is_pressing()
 }
 
@@ -177,7 +198,8 @@ pub(super) fn level_zero_frees<D: Directory>(shared: &Shared<D>, state: &State<D
     let released: u64 =
         level_zero.iter().filter_map(|table| state.released.get(&table.meta.id)).sum();
     let space = space(shared, state);
-    if released >= space.worthwhile_bytes() {
+    let is_much = released >= space.worthwhile_bytes();
+    if is_much || (shared.segments.has_full_class() && released >= space.segment_bytes / 2) {
         return true;
     }
     let references = level_zero.iter().flat_map(|table| table.meta.references.iter());
@@ -200,7 +222,7 @@ fn space<D: Directory>(shared: &Shared<D>, state: &State<D>) -> Space {
         used_bytes: shared.segments.held_bytes(),
         needed_bytes: referred.saturating_sub(released),
         segment_bytes: shared.segments.segment_bytes(),
-        room_bytes: shared.segments.room_bytes(),
+        room_bytes: shared.segments.all_room_bytes(),
         is_tight: shared.is_tight(),
         is_short: shared.is_short(),
     }

@@ -44,9 +44,12 @@ impl Finding {
                 let finding = format!("it says that it has format version {found}");
                 Ok(Self { location, finding, hit })
             }
-            Error::NoSpace { .. } | Error::Exists { .. } | Error::Limit { .. } | Error::Stopped => {
-                Err(error)
-            }
+            Error::NoSpace { .. }
+            | Error::ClassFull { .. }
+            | Error::ClassFailed { .. }
+            | Error::Exists { .. }
+            | Error::Limit { .. }
+            | Error::Stopped => Err(error),
         }
     }
 }

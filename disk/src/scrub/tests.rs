@@ -1,4 +1,4 @@
-use std::{ops::Range, rc::Rc};
+use std::{collections::BTreeSet, ops::Range, rc::Rc};
 
 use bytes::Bytes;
 
@@ -8,6 +8,7 @@ use crate::{
     error::Error,
     index::{Batch, Entry, Payload},
     owner::{Owner, Unknowing},
+    segment::Class,
     storage::{Storage, StorageOptions},
     testing::{Fault, Random, SimDirectory, SimDisk, block_on},
     volume::{Volume, VolumeIdentity},
@@ -29,6 +30,8 @@ fn options(identity: u64) -> StorageOptions {
 
 async fn format(disk: &SimDisk) {
     let identity = VolumeIdentity {
+        class: Class::OWN,
+        classes: BTreeSet::new(),
         cluster: 1,
         volume: 2,
         created_ms: 3,

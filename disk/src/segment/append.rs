@@ -8,7 +8,14 @@ use std::{
 use bytes::Bytes;
 use futures::channel::oneshot;
 
-use super::{Extent, Shared, files, header, layout, layout::Batch, ledger::Ledger};
+use super::{
+    Class, Extent, Shared,
+    area::{Area, Writer},
+    class::SEQUENCE_END,
+    files, header, layout,
+    layout::Batch,
+    ledger::Ledger,
+};
 use crate::{
     device::{Device, Directory, Durability, Fill},
     error::Error,
@@ -68,14 +75,18 @@ impl<D: Directory> Drop for Reservation<D> {
 }
 
 impl<D: Directory> Shared<D> {
-    pub(super) async fn append(&self, items: &[(Bytes, Bytes)]) -> Result<Vec<Extent>, Error> {
+    pub(super) async fn append(
+        &self,
+        (area, writer): (&Area<D>, Writer),
+        items: &[(Bytes, Bytes)],
+    ) -> Result<Vec<Extent>, Error> {
         let segment_bytes = usize::try_from(self.options.segment_bytes).unwrap_or(usize::MAX);
         let batches = layout::plan(items, self.options.write_bytes_max, segment_bytes)?;
         let mut extents = Vec::with_capacity(items.len());
         // Kept to the end: between a write and the pins nothing else refers to its segment.
         let mut reservations = Vec::with_capacity(batches.len());
         for batch in &batches {
-            let reservation = self.reserve(batch.length).await?;
+            let reservation = self.reserve((area, writer), batch.length).await?;
             let mut buffer = reservation.device.buffer(batch.length);
             for (place, (key, data)) in batch.places.iter().zip(&items[batch.items.clone()]) {
                 let extent = extent(&reservation, *place, data);
@@ -83,7 +94,7 @@ impl<D: Directory> Shared<D> {
                 extents.push(extent);
             }
             reservation.device.write(reservation.offset, buffer).await?;
-            self.wrote(&reservation, batch);
+            self.wrote(area, &reservation, batch);
             reservations.push(reservation);
         }
         let mut ledger = self.ledger.borrow_mut();
@@ -97,49 +108,51 @@ impl<D: Directory> Shared<D> {
 
     /// How far a segment is written, in bytes, if it is the active one.
     pub(super) fn active_end(&self, segment: u32) -> Option<u64> {
-        let active = self.appender.active.borrow();
+        let area = self.area(Class::of_segment(segment)).ok()?;
+        let active = area.appender.active.borrow();
         active.as_ref().filter(|active| active.segment == segment).map(|active| active.end)
     }
 
     /// What is left of the active segment, in bytes; none before the first append.
-    pub(super) fn active_room(&self) -> u64 {
-        let active = self.appender.active.borrow();
+    pub(super) fn active_room(&self, area: &Area<D>) -> u64 {
+        let active = area.appender.active.borrow();
         active.as_ref().map_or(0, |active| self.options.segment_bytes.saturating_sub(active.end))
     }
 
-    /// The file of the active segment, if it is this one.
-    pub(super) fn active_device(&self, segment: u32) -> Option<Rc<D::Device>> {
-        let active = self.appender.active.borrow();
-        let active = active.as_ref().filter(|active| active.segment == segment)?;
-        Some(Rc::clone(&active.device))
-    }
-
-    fn wrote(&self, reservation: &Reservation<D>, batch: &Batch) {
-        self.flusher.wrote(reservation.segment, &reservation.device);
+    fn wrote(&self, area: &Area<D>, reservation: &Reservation<D>, batch: &Batch) {
+        area.flusher.wrote(reservation.segment, &reservation.device);
         self.counts.writes.update(|count| count + 1);
         let length = u64::try_from(batch.length).expect("a segment's length fits");
         self.counts.write_bytes.update(|bytes| bytes + length);
-    }
-
-    async fn reserve(&self, length: usize) -> Result<Reservation<D>, Error> {
-        let length = u64::try_from(length).expect("a segment's length fits");
-        loop {
-            if let Some(reservation) = self.reserve_active(length) {
-                return Ok(reservation);
-            }
-            if self.appender.rolling.get() {
-                let (sender, receiver) = oneshot::channel();
-                self.appender.waiting.borrow_mut().push(sender);
-                let _dropped: Result<(), oneshot::Canceled> = receiver.await;
-                continue;
-            }
-            let _turn = Turn::new(&self.appender);
-            self.roll().await?;
+        if area.class != Class::OWN {
+            self.counts.class_bytes.update(|bytes| bytes + length);
         }
     }
 
-    fn reserve_active(&self, length: u64) -> Option<Reservation<D>> {
-        let mut active = self.appender.active.borrow_mut();
+    async fn reserve(
+        &self,
+        (area, writer): (&Area<D>, Writer),
+        length: usize,
+    ) -> Result<Reservation<D>, Error> {
+        let length = u64::try_from(length).expect("a segment's length fits");
+        loop {
+            if let Some(reservation) = self.reserve_active(area, length) {
+                return Ok(reservation);
+            }
+            if area.appender.rolling.get() {
+                let (sender, receiver) = oneshot::channel();
+                area.appender.waiting.borrow_mut().push(sender);
+                let _dropped: Result<(), oneshot::Canceled> = receiver.await;
+                continue;
+            }
+            let _turn = Turn::new(&area.appender);
+            area.check_space(writer, self.options.segment_bytes).await?;
+            self.roll(area).await?;
+        }
+    }
+
+    fn reserve_active(&self, area: &Area<D>, length: u64) -> Option<Reservation<D>> {
+        let mut active = area.appender.active.borrow_mut();
         let active = active.as_mut()?;
         let end = active.end.checked_add(length)?;
         if end > self.options.segment_bytes {
@@ -155,34 +168,43 @@ impl<D: Directory> Shared<D> {
         })
     }
 
-    /// Seals the active segment and makes a new one. What fails here leaves the old one active.
-    async fn roll(&self) -> Result<(), Error> {
-        let number = self.ledger.borrow_mut().take_number();
+    /// Seals the active segment of a class and makes a new one. What fails here leaves the old one active.
+    async fn roll(&self, area: &Area<D>) -> Result<(), Error> {
+        let number = self.ledger.borrow_mut().take_number(area.class);
         let segment = number.ok_or_else(|| Error::Limit {
             what: "the number of segments ever made",
-            found: 1 << 32,
-            limit: u64::from(u32::MAX),
+            found: u64::from(SEQUENCE_END) + 1,
+            limit: u64::from(SEQUENCE_END),
         })?;
         let fill = Fill::Reserved(self.options.segment_bytes);
         let name = files::name(segment);
-        let created = self.directory.create(&name, fill, Durability::AtSync).await;
+        let created = area.directory.create(&name, fill, Durability::AtSync).await;
         if let Err(Error::NoSpace { .. }) = created {
             // The name may be there though its space is not: each try on a full device would leave one.
-            match self.directory.remove(&name).await {
+            match area.directory.remove(&name).await {
                 Ok(()) | Err(Error::Absent { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
         let device = Rc::new(created?);
-        self.flusher.named();
+        area.flusher.named();
         let mut ledger = self.ledger.borrow_mut();
         ledger.add(segment);
         let next = Active { segment, device, end: 0 };
-        if let Some(full) = self.appender.active.borrow_mut().replace(next) {
+        if let Some(full) = area.appender.active.borrow_mut().replace(next) {
             ledger.seal(full.segment);
-            self.files.keep(full.segment, full.device);
+            area.files.keep(full.segment, full.device);
         }
         Ok(())
+    }
+}
+
+impl<D: Directory> Area<D> {
+    /// The file of the active segment, if it is this one.
+    pub(super) fn active_device(&self, segment: u32) -> Option<Rc<D::Device>> {
+        let active = self.appender.active.borrow();
+        let active = active.as_ref().filter(|active| active.segment == segment)?;
+        Some(Rc::clone(&active.device))
     }
 }
 

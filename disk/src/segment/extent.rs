@@ -2,12 +2,14 @@
 //!
 //! ```text
 //!  offset  bytes  field (little-endian)
-//!       0      4  segment number
+//!       0      4  segment number; its upper 3 bits are the class ([`Class`])
 //!       4      4  offset of the header in the segment, in bytes
 //!       8      4  header length, in bytes: the data begins behind it
 //!      12      4  data length, in bytes
 //!      16
 //! ```
+
+use super::Class;
 
 /// The place of one owner's bytes in the data segments; as small as a reference can be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,6 +45,11 @@ impl Extent {
             u32::from_le_bytes(bytes)
         };
         Self { segment: field(0), offset: field(4), header_bytes: field(8), data_bytes: field(12) }
+    }
+
+    /// The class of the segment that it is in.
+    pub fn class(self) -> Class {
+        Class::of_segment(self.segment)
     }
 
     /// What it takes in its segment, in bytes: header and data. This is what live counts are in.

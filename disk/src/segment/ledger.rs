@@ -6,7 +6,10 @@ use std::{
     rc::Rc,
 };
 
-use super::Extent;
+use super::{
+    Class, Extent,
+    class::{SEQUENCE_END, sequence},
+};
 use crate::planted::{self, Bug};
 
 /// Keeps the segments that existed when it was made from being removed; ends when dropped.
@@ -65,6 +68,7 @@ pub(super) struct Ledger {
     accounts: BTreeMap<u32, Account>,
     /// Segments whose files are gone, and what tables refer to in them.
     missing: BTreeMap<u32, u64>,
+    /// Above what tells every segment so far from the others, whatever its class.
     next_segment: u32,
     ticket: u64,
     holds: BTreeSet<u64>,
@@ -96,7 +100,7 @@ impl Ledger {
             let live_bytes = live.get(segment).copied().unwrap_or(0);
             (*segment, Account { live_bytes, sealed: true, ..Account::default() })
         };
-        let last = found.last().max(missing.keys().next_back());
+        let last = found.iter().chain(missing.keys()).map(|segment| sequence(*segment)).max();
         let above = last.map_or(0, |last| last.saturating_add(1));
         Self {
             accounts: found.iter().map(account).collect(),
@@ -114,11 +118,14 @@ impl Ledger {
         }
     }
 
-    /// Takes the number for a new segment; `None` when 2^32 were used.
-    pub(super) fn take_number(&mut self) -> Option<u32> {
+    /// Takes the number for a new segment of a class; `None` when all were used.
+    pub(super) fn take_number(&mut self, class: Class) -> Option<u32> {
         let number = self.next_segment;
-        self.next_segment = number.checked_add(1)?;
-        Some(number)
+        if number >= SEQUENCE_END {
+            return None;
+        }
+        self.next_segment = number + 1;
+        Some(class.segment(number))
     }
 
     /// Adds a segment that can be written.
@@ -168,7 +175,7 @@ impl Ledger {
     pub(super) fn pin(&mut self, extent: Extent) -> bool {
         // A number that somebody remembers is not given to another segment.
         if !planted::is(Bug::SegmentNumberReused) {
-            self.next_segment = self.next_segment.max(extent.segment.saturating_add(1));
+            self.next_segment = self.next_segment.max(sequence(extent.segment) + 1);
         }
         let Some(account) = self.accounts.get_mut(&extent.segment) else { return false };
         account.pin_count += 1;
@@ -251,16 +258,16 @@ impl Ledger {
         &self,
         thinness: Thinness,
         segment_bytes: u64,
-        excluded: &BTreeSet<u32>,
+        rewritable: impl Fn(u32) -> bool,
     ) -> Option<u32> {
         let (Thinness::Calm(percent) | Thinness::Pressing(percent)) = thinness;
         let below_bytes = segment_bytes * u64::from(percent) / 100;
         let thin = self
             .accounts
             .iter()
-            .filter(|(segment, _)| !excluded.contains(segment))
             .filter(|(_, account)| account.sealed && account.pin_count == 0)
-            .filter(|(_, account)| (1..below_bytes).contains(&account.live_bytes));
+            .filter(|(_, account)| (1..below_bytes).contains(&account.live_bytes))
+            .filter(|(segment, _)| rewritable(**segment));
         let chosen = match thinness {
             Thinness::Pressing(_) => thin.min_by_key(|(_, account)| account.live_bytes),
             Thinness::Calm(_) => thin.max_by(|one, other| {
@@ -274,7 +281,7 @@ impl Ledger {
 
     /// What a rewrite of a segment frees, times its age, and what is read and written for it.
     fn worth(&self, segment: u32, account: &Account, segment_bytes: u64) -> (u128, u128) {
-        let age = u128::from(self.next_segment.saturating_sub(segment)).max(1);
+        let age = u128::from(self.next_segment.saturating_sub(sequence(segment))).max(1);
         let freed = segment_bytes.saturating_sub(account.live_bytes);
         (u128::from(freed) * age, u128::from(segment_bytes + account.live_bytes))
     }
@@ -298,6 +305,15 @@ impl Ledger {
         u64::try_from(self.accounts.len()).expect("fewer than 2^32")
     }
 
+    /// How many segments of a class there are, and what tables refer to in them, in bytes.
+    pub(super) fn of_class(&self, class: Class) -> (u64, u64) {
+        let first = class.segment(0);
+        let accounts = self.accounts.range(first..=class.segment(SEQUENCE_END - 1));
+        accounts.fold((0, 0), |(count, live_bytes), (_, account)| {
+            (count + 1, live_bytes + account.live_bytes)
+        })
+    }
+
     pub(super) fn live_bytes(&self) -> u64 {
         self.live_bytes
     }
@@ -314,14 +330,10 @@ impl Ledger {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        cell::RefCell,
-        collections::{BTreeMap, BTreeSet},
-        rc::Rc,
-    };
+    use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
     use super::{Hold, Ledger, Thinness};
-    use crate::segment::Extent;
+    use crate::segment::{Class, Extent};
 
     const EXTENT: Extent = Extent { segment: 3, offset: 0, header_bytes: 40, data_bytes: 60 };
 
@@ -364,7 +376,7 @@ mod tests {
         let mut ledger = one_segment(0);
         assert_eq!(ledger.next_segment(), 4);
         assert!(!ledger.pin(Extent { segment: 9, ..EXTENT }));
-        assert_eq!(ledger.take_number(), Some(10));
+        assert_eq!(ledger.take_number(Class::OWN), Some(10));
         ledger.unpin(Extent { segment: 9, ..EXTENT });
     }
 
@@ -395,20 +407,20 @@ mod tests {
     fn the_thinnest_sealed_and_unpinned_segment_is_named_under_pressure() {
         let live = BTreeMap::from([(1, 50), (2, 20), (3, 0), (4, 10)]);
         let mut ledger = Ledger::new(&[1, 2, 3, 4].into(), &live, 5);
-        assert_eq!(ledger.thin(Thinness::Pressing(100), 100, &BTreeSet::new()), Some(4));
+        assert_eq!(ledger.thin(Thinness::Pressing(100), 100, |_| true), Some(4));
         ledger.pin(Extent { segment: 4, ..EXTENT });
-        assert_eq!(ledger.thin(Thinness::Pressing(100), 100, &BTreeSet::new()), Some(2));
-        assert_eq!(ledger.thin(Thinness::Pressing(20), 100, &BTreeSet::new()), None);
-        assert_eq!(ledger.thin(Thinness::Pressing(100), 100, &[2].into()), Some(1));
+        assert_eq!(ledger.thin(Thinness::Pressing(100), 100, |_| true), Some(2));
+        assert_eq!(ledger.thin(Thinness::Pressing(20), 100, |_| true), None);
+        assert_eq!(ledger.thin(Thinness::Pressing(100), 100, |segment| segment != 2), Some(1));
     }
 
     #[test]
     fn in_calm_an_old_segment_is_worth_more_than_a_young_one_that_is_a_little_thinner() {
         let live = BTreeMap::from([(1, 30), (8, 25), (9, 0)]);
         let ledger = Ledger::new(&[1, 8, 9].into(), &live, 10);
-        assert_eq!(ledger.thin(Thinness::Calm(50), 100, &BTreeSet::new()), Some(1));
-        assert_eq!(ledger.thin(Thinness::Pressing(50), 100, &BTreeSet::new()), Some(8));
-        assert_eq!(ledger.thin(Thinness::Calm(25), 100, &BTreeSet::new()), None);
+        assert_eq!(ledger.thin(Thinness::Calm(50), 100, |_| true), Some(1));
+        assert_eq!(ledger.thin(Thinness::Pressing(50), 100, |_| true), Some(8));
+        assert_eq!(ledger.thin(Thinness::Calm(25), 100, |_| true), None);
     }
 
     #[test]

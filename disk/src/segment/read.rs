@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures::future::try_join;
 
 use super::{
-    Extent, Shared, files,
+    Class, Extent, Shared, files,
     header::{BLOCK_BYTES, Header, Refusal, length},
     missing,
 };
@@ -70,14 +70,16 @@ impl<D: Directory> Shared<D> {
                 Error::Absent { name: location }
             });
         }
-        match self.active_device(segment) {
+        let area = self.area(Class::of_segment(segment))?;
+        match area.active_device(segment) {
             Some(device) => Ok(device),
-            None => self.files.open(segment).await,
+            None => area.files.open(segment).await,
         }
     }
 
     pub(super) fn location(&self, segment: u32) -> String {
-        format!("{}/{}", self.directory.path(), files::name(segment))
+        let area = self.area(Class::of_segment(segment)).unwrap_or(&self.own);
+        format!("{}/{}", area.directory.path(), files::name(segment))
     }
 
     /// Whole sectors from the device, in bytes of the segment.

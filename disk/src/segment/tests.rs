@@ -9,6 +9,7 @@ use crate::{
     testing::{Fault, Random, SimDirectory, SimDisk, block_on},
 };
 
+mod classes;
 mod crash;
 mod space;
 

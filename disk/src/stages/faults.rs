@@ -11,7 +11,7 @@ use crate::{
 const FAULTS: [Fault; 4] = [Fault::Io, Fault::NoSpace, Fault::ShortWrite, Fault::SyncError];
 
 /// A workload with everything in it: two flushes make a compaction, the chunks fill segments.
-const WORKLOAD: [Operation; 18] = [
+const WORKLOAD: [Operation; 20] = [
     Operation::Put { key: 1, body_bytes: 10 },
     Operation::Chunk { key: 2, body_bytes: 9000 },
     Operation::Vote,
@@ -20,10 +20,12 @@ const WORKLOAD: [Operation; 18] = [
     Operation::Delete { key: 1 },
     Operation::Rewrite,
     Operation::Chunk { key: 4, body_bytes: 15_000 },
+    Operation::Apart { key: 5, body_bytes: 15_000 },
     Operation::Flush,
     Operation::Restart,
     Operation::Put { key: 3, body_bytes: 3000 },
     Operation::Chunk { key: 2, body_bytes: 15_000 },
+    Operation::Apart { key: 5, body_bytes: 9000 },
     Operation::Flush,
     Operation::Idle,
     Operation::Delete { key: 4 },

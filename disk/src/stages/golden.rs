@@ -6,33 +6,40 @@
 
 #![expect(clippy::disallowed_methods, reason = "golden files lie beside the sources")]
 
-use std::{cell::RefCell, fmt::Write, fs, path::PathBuf, rc::Rc};
+use std::{cell::RefCell, collections::BTreeSet, fmt::Write, fs, path::PathBuf, rc::Rc};
 
-use super::{Bench, Operation, model::Model, shard::Shard};
+use super::{
+    Bench, Operation,
+    model::Model,
+    shard::{Shard, apart},
+};
 use crate::{
     device::{Device, Directory, Durability, Fill, SECTOR_BYTES},
+    segment::Class,
     testing::{SimDirectory, SimDisk, block_on},
     volume::{Volume, VolumeIdentity},
 };
 
 /// What this release writes.
-const NUMBER: u32 = 2;
+const NUMBER: u32 = 3;
 /// Everything that it must read.
-const READABLE: [u32; 2] = [1, 2];
+const READABLE: [u32; 3] = [1, 2, 3];
 
-const SCRIPT: [Operation; 12] = [
+const SCRIPT: [Operation; 14] = [
     Operation::Put { key: 1, body_bytes: 700 },
     Operation::Put { key: 2, body_bytes: 100 },
     Operation::Chunk { key: 3, body_bytes: 9000 },
     Operation::Flush,
     Operation::Put { key: 4, body_bytes: 0 },
     Operation::Chunk { key: 5, body_bytes: 5000 },
+    Operation::Apart { key: 7, body_bytes: 6000 },
     Operation::Delete { key: 2 },
     Operation::Flush,
     Operation::Vote,
     Operation::Rewrite,
     Operation::Delete { key: 1 },
     Operation::Put { key: 6, body_bytes: 5000 },
+    Operation::Apart { key: 8, body_bytes: 5000 },
 ];
 
 fn folder(number: u32) -> PathBuf {
@@ -52,9 +59,14 @@ fn write() -> (SimDisk, String) {
         volume_index: 0,
         placement: 0,
         shards: vec![0x0000_0007_0000_0001, 0x0000_0007_0000_0002],
+        class: Class::OWN,
+        classes: [apart()].into(),
     };
+    let beside = VolumeIdentity { class: apart(), classes: BTreeSet::new(), ..identity.clone() };
     block_on(Box::pin(async {
         Volume::format(&bench.disk.root(), &identity).await.expect("a new disk");
+        let directory = bench.disk.root().directory("beside").await.expect("a new disk");
+        Volume::format(&directory, &beside).await.expect("a new disk");
         let shard = Shard::open(bench.disk.root(), Rc::clone(&bench.model)).await.expect("new");
         let work = async {
             for operation in SCRIPT {
@@ -116,6 +128,13 @@ fn every_golden_volume_is_read() {
         }
         let volume = block_on(Volume::open(disk.root())).expect("the superblock is read");
         assert_eq!(volume.identity().shards, [0x0000_0007_0000_0001, 0x0000_0007_0000_0002]);
+        let classes = &volume.identity().classes;
+        assert_eq!(classes.contains(&apart()), number >= 3, "volume {number}");
+        if number >= 3 {
+            let beside = block_on(disk.root().directory("beside")).expect("it is there");
+            let beside = block_on(Volume::open(beside)).expect("the superblock is read");
+            assert_eq!(beside.identity().class, apart(), "volume {number}");
+        }
         let model = Rc::new(RefCell::new(Model::unknown()));
         let shard = block_on(Box::pin(Shard::open(disk.root(), Rc::clone(&model))));
         drop(shard.expect("everything is read"));

@@ -13,12 +13,16 @@
 
 use std::{cell::RefCell, ops::Range, rc::Rc};
 
-use super::{Bench, Operation, Replay, asked, shard::Shard, violation};
+use super::{
+    Bench, Operation, Replay, asked,
+    shard::{Shard, apart},
+    violation,
+};
 use crate::{
     device::Directory,
     error::Error,
     index::Inspection,
-    segment::SegmentOptions,
+    segment::{Class, Places, SegmentOptions},
     testing::{Random, SimDisk, block_on},
     volume::{Volume, VolumeIdentity},
 };
@@ -26,13 +30,14 @@ use crate::{
 const SECTOR: usize = 4096;
 
 /// What the store is made of: every kind of file and record, and some of the log not yet purged.
-const STORE: [Operation; 14] = [
+const STORE: [Operation; 15] = [
     Operation::Put { key: 1, body_bytes: 700 },
     Operation::Put { key: 2, body_bytes: 100 },
     Operation::Chunk { key: 3, body_bytes: 9000 },
     Operation::Flush,
     Operation::Put { key: 4, body_bytes: 0 },
     Operation::Chunk { key: 5, body_bytes: 5000 },
+    Operation::Apart { key: 8, body_bytes: 6000 },
     Operation::Delete { key: 2 },
     Operation::Flush,
     Operation::Vote,
@@ -56,6 +61,11 @@ fn each_flipped_byte_of_tables_and_manifest_is_detected() {
 #[test]
 fn each_flipped_byte_of_data_segments_is_detected() {
     flip_all("segments/");
+}
+
+#[test]
+fn each_flipped_byte_of_segments_of_another_class_is_detected() {
+    flip_all("apart/");
 }
 
 /// Every `ANODE_ROT_STRIDE`-th byte of free space (97th without its word, for there is much of it), all others.
@@ -174,6 +184,8 @@ fn each_flipped_byte_of_one_superblock_is_healed_from_the_other() {
         volume_index: 0,
         placement: 0,
         shards: vec![5, 6],
+        class: Class::OWN,
+        classes: [apart()].into(),
     };
     block_on(Volume::format(&disk.root(), &identity)).expect("a new disk");
     let before = disk.bytes("superblock");
@@ -206,7 +218,10 @@ fn live(bench: &Bench) -> Vec<(String, usize)> {
     let extents = block_on(shard.extents()).expect("it is whole");
     extents
         .iter()
-        .map(|extent| (format!("segments/segment-{:08x}", extent.segment), extent.offset as usize))
+        .map(|extent| {
+            let folder = if extent.class() == apart() { "apart" } else { "segments" };
+            (format!("{folder}/segment-{:08x}", extent.segment), extent.offset as usize)
+        })
         .collect()
 }
 
@@ -220,9 +235,11 @@ fn open(bench: &Bench, disk: &SimDisk) -> Result<(), Error> {
 fn flaws(disk: &SimDisk) -> usize {
     block_on(async {
         let root = disk.reopen();
-        let [tables, segments] = ["tables", "segments"].map(|name| root.directory(name));
-        let (tables, segments) = (tables.await?, segments.await?);
-        let found = Inspection::open(tables, segments, SegmentOptions::default()).await?;
+        let [tables, own, beside] =
+            ["tables", "segments", "apart"].map(|name| root.directory(name));
+        let classes = vec![(apart(), beside.await?)];
+        let places = Places { own: own.await?, classes };
+        let found = Inspection::open(tables.await?, places, SegmentOptions::default()).await?;
         Ok::<_, Error>(found.manifest_flaws().len())
     })
     .expect("the other one is whole")

@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     index::{Batch, Entry, Index, IndexOptions, Payload, ScanLimit},
     planted::{self, Bug},
-    segment::{Extent, SegmentOptions},
+    segment::{Class, Extent, Places, SegmentOptions},
     testing::{Random, SimDirectory, SimDisk},
     wal::{Completion, GroupId, Record, Slot, Wal, WalOptions, flushed},
 };
@@ -41,6 +41,11 @@ pub(super) enum Operation {
     },
     /// Sets a key, its body in a data segment before the log entry.
     Chunk {
+        key: u8,
+        body_bytes: u64,
+    },
+    /// As a chunk, in a segment of another class.
+    Apart {
         key: u8,
         body_bytes: u64,
     },
@@ -111,8 +116,11 @@ impl Shard {
     ) -> Result<Self, Error> {
         let wal = Wal::open(directory.directory("wal").await?, wal_options()).await?;
         let tables = directory.directory("tables").await?;
-        let segments = directory.directory("segments").await?;
-        let index = Index::open(tables, segments, index_options(), segment_options()).await?;
+        let places = Places {
+            own: directory.directory("segments").await?,
+            classes: vec![(apart(), directory.directory("apart").await?)],
+        };
+        let index = Index::open(tables, places, index_options(), segment_options()).await?;
         let shard = Self { wal, index, model, next: Cell::new(1) };
         shard.replay().await?;
         shard.index.segments().sweep().await?;
@@ -126,11 +134,12 @@ impl Shard {
         self.index.stop();
     }
 
-    /// Performs one operation to its end. A full disk refuses and changes nothing.
+    /// Performs one operation to its end. A full disk refuses and changes nothing, and so does a class that has failed.
     pub(super) async fn perform(&self, operation: Operation) -> Result<(), Error> {
         let done = match operation {
             Operation::Put { key, body_bytes } => self.put(key, body_bytes).await,
-            Operation::Chunk { key, body_bytes } => self.chunk(key, body_bytes).await,
+            Operation::Chunk { key, body_bytes } => self.chunk(key, body_bytes, Class::OWN).await,
+            Operation::Apart { key, body_bytes } => self.chunk(key, body_bytes, apart()).await,
             Operation::Delete { key } => self.propose(Change::Delete(key), None).await,
             Operation::Clear { from, to } => self.propose(Change::Clear(from, to), None).await,
             Operation::Vote => self.vote().await,
@@ -145,7 +154,9 @@ impl Shard {
             Operation::Restart => unreachable!("it ends a life"),
         };
         match done {
-            Err(Error::NoSpace { .. }) => Ok(()),
+            Err(Error::NoSpace { .. } | Error::ClassFull { .. } | Error::ClassFailed { .. }) => {
+                Ok(())
+            }
             other => other,
         }
     }
@@ -182,11 +193,15 @@ impl Shard {
         self.propose(Change::Put(key, Held { nonce, body_bytes }), None).await
     }
 
-    async fn chunk(&self, key: u8, body_bytes: u64) -> Result<(), Error> {
+    async fn chunk(&self, key: u8, body_bytes: u64, class: Class) -> Result<(), Error> {
         let nonce = self.model.borrow_mut().fresh();
         let items = vec![(key_of(key), body_of(nonce, body_bytes))];
-        let extent = self.index.segments().append(items).await?[0];
-        self.index.segments().sync().await?;
+        let extent = self.index.segments().append_to(class, items).await?[0];
+        let synced = self.index.segments().sync_class(class).await;
+        if synced.is_err() {
+            self.index.segments().unpin(extent);
+        }
+        synced?;
         self.propose(Change::Put(key, Held { nonce, body_bytes }), Some(extent)).await?;
         // Acknowledged, so it is remembered, and its place never belongs to anything else.
         if !self.model.borrow_mut().occupy(extent.segment, extent.offset) {
@@ -356,6 +371,11 @@ impl Shard {
         }
         Ok(held)
     }
+}
+
+/// The class that lies apart.
+pub(super) fn apart() -> Class {
+    Class::new(3).expect("there are eight")
 }
 
 /// Lets every other task run once.

@@ -73,4 +73,5 @@ fn what_was_flushed_in_each_part_is_there_after_a_crash() {
         });
     }
 }
+mod class_full;
 mod full;

@@ -1,8 +1,11 @@
+use std::collections::BTreeSet;
+
 use super::{SHARDS_PER_VOLUME_MAX, Volume, VolumeIdentity, superblock};
 use crate::{
     checksum::crc32c,
     device::{Directory, Durability, Fill},
     error::Error,
+    segment::Class,
     testing::{SimDirectory, SimDisk, block_on},
 };
 
@@ -17,7 +20,13 @@ fn identity() -> VolumeIdentity {
         volume_index: 1,
         placement: 3,
         shards: vec![5, 6],
+        class: Class::OWN,
+        classes: BTreeSet::new(),
     }
+}
+
+fn class(number: u8) -> Class {
+    Class::new(number).unwrap()
 }
 
 async fn formatted(disk: &SimDisk) {
@@ -41,6 +50,65 @@ fn the_bytes_are_golden() {
     assert_eq!(sector[..expected.len()], expected);
     assert_eq!(sector.len(), 4096);
     assert!(sector[expected.len()..].iter().all(|byte| *byte == 0));
+}
+
+#[test]
+fn the_bytes_of_classes_are_golden() {
+    let plain = superblock::encode(&identity()).unwrap();
+    let apart = VolumeIdentity { class: class(4), ..identity() };
+    let beside = VolumeIdentity { classes: [class(1), class(4)].into(), ..identity() };
+    for (identity, last) in [(apart, [4, 0]), (beside, [0, 0b1_0010])] {
+        let sector = superblock::encode(&identity).unwrap();
+        assert_eq!(sector[..12], *b"ANODEVOL\x02\0\0\0");
+        assert_eq!(sector[16..4080], plain[16..4080]);
+        assert_eq!((&sector[4080..4082], &sector[4082..]), (&last[..], &[0; 14][..]));
+        assert_eq!(superblock::decode(&sector, "here").unwrap(), identity);
+    }
+}
+
+#[test]
+fn a_class_that_is_remembered_is_known_after_a_crash_or_was_never() {
+    let total = {
+        let disk = SimDisk::new(0);
+        block_on(async {
+            formatted(&disk).await;
+            let before = disk.io_count();
+            opened(&disk).await.unwrap().remember(class(3)).await.unwrap();
+            disk.io_count() - before
+        })
+    };
+    let mut known = [0, 0];
+    for seed in 0..20 * total {
+        let disk = SimDisk::new(seed);
+        block_on(async {
+            formatted(&disk).await;
+            disk.crash_at(disk.io_count() + seed % total);
+            if let Ok(mut volume) = opened(&disk).await {
+                let _cut_off: Result<(), Error> = volume.remember(class(3)).await;
+            }
+            let classes = opened(&disk).await.unwrap().identity().classes.clone();
+            assert!(classes.is_subset(&[class(3)].into()), "seed {seed}: {classes:?}");
+            known[usize::from(!classes.is_empty())] += 1;
+            let again = opened(&disk).await.unwrap().identity().classes.clone();
+            assert_eq!(again, classes, "seed {seed}: both copies say it");
+            let mut volume = opened(&disk).await.unwrap();
+            volume.remember(class(3)).await.unwrap();
+            assert_eq!(opened(&disk).await.unwrap().identity().classes, [class(3)].into());
+        });
+    }
+    assert!(known.iter().all(|count| *count > 0), "{known:?}");
+}
+
+#[test]
+fn the_directory_of_a_class_has_shards_with_nothing_but_segments() {
+    let disk = SimDisk::new(1);
+    block_on(async {
+        let identity = VolumeIdentity { class: class(2), ..identity() };
+        Volume::format(&disk.root(), &identity).await.unwrap();
+        let volume = opened(&disk).await.unwrap();
+        assert_eq!(volume.identity(), &identity);
+        assert_eq!(volume.shard(5).await.unwrap().list().await.unwrap(), ["segments"]);
+    });
 }
 
 #[test]
@@ -122,11 +190,11 @@ fn another_version_is_named() {
     block_on(async {
         formatted(&disk).await;
         let mut sector = superblock::encode(&identity()).unwrap();
-        sector[8] = 2;
+        sector[8] = 3;
         let checksum = crc32c(&[&sector[..12], &sector[16..]]);
         sector[12..16].copy_from_slice(&checksum.to_le_bytes());
         disk.patch("superblock", 0, &sector);
-        assert!(matches!(opened(&disk).await, Err(Error::Version { found: 2, .. })));
+        assert!(matches!(opened(&disk).await, Err(Error::Version { found: 3, .. })));
     });
 }
 

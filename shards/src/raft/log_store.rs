@@ -270,11 +270,13 @@ impl<D: Directory> Debug for LogStore<D> {
 pub(crate) fn refused(error: Error) -> io::Error {
     let kind = match &error {
         Error::Corrupt { .. } | Error::Version { .. } => io::ErrorKind::InvalidData,
-        Error::NoSpace { .. } => io::ErrorKind::StorageFull,
+        Error::NoSpace { .. } | Error::ClassFull { .. } => io::ErrorKind::StorageFull,
         Error::Absent { .. } => io::ErrorKind::NotFound,
-        Error::Device { .. } | Error::Exists { .. } | Error::Limit { .. } | Error::Stopped => {
-            io::ErrorKind::Other
-        }
+        Error::Device { .. }
+        | Error::ClassFailed { .. }
+        | Error::Exists { .. }
+        | Error::Limit { .. }
+        | Error::Stopped => io::ErrorKind::Other,
     };
     io::Error::new(kind, error)
 }

@@ -159,6 +159,8 @@ impl<D: Directory> Table<D> {
             Error::Corrupt { location, .. } => location.starts_with(&self.location),
             Error::Device { attempted, .. } => attempted.ends_with(&table_name(self.meta.id)),
             Error::NoSpace { .. }
+            | Error::ClassFull { .. }
+            | Error::ClassFailed { .. }
             | Error::Absent { .. }
             | Error::Exists { .. }
             | Error::Version { .. }
