@@ -5,6 +5,7 @@
 pub mod api;
 pub mod directory;
 pub mod principal;
+pub(crate) mod provider_keys;
 pub mod records;
 pub mod session;
 

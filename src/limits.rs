@@ -142,6 +142,15 @@ pub const OUTBOUND_RETRY_MIN: Duration = Duration::from_millis(500);
 /// How long at most.
 pub const OUTBOUND_RETRY_MAX: Duration = Duration::from_secs(30);
 
+/// Providers of `OpenID` Connect whose keys a shard keeps.
+pub const PROVIDER_COUNT_MAX: usize = 256;
+/// How long the keys of a provider are taken for its keys.
+pub const PROVIDER_KEYS_WAIT: Duration = Duration::from_hours(1);
+/// How long they are where the provider can't be asked any more.
+pub const PROVIDER_KEYS_WAIT_MAX: Duration = Duration::from_hours(24);
+/// How long a provider is left alone between two questions for its keys, whatever tokens name.
+pub const PROVIDER_PAUSE: Duration = Duration::from_secs(10);
+
 /// Targets of notifications.
 pub const TARGET_COUNT_MAX: usize = 64;
 /// Events that a group keeps for a target, when nobody says otherwise.
@@ -159,6 +168,10 @@ pub const EVENT_REJECTED_WAIT: Duration = Duration::from_hours(1);
 pub const EVENT_LOG_PERIOD: Duration = Duration::from_mins(5);
 
 const _: () = assert!(0 < READ_AHEAD_COUNT_MIN && READ_AHEAD_COUNT_MIN <= READ_AHEAD_COUNT_MAX);
+const _: () = assert!(
+    PROVIDER_PAUSE.as_secs() < PROVIDER_KEYS_WAIT.as_secs()
+        && PROVIDER_KEYS_WAIT.as_secs() < PROVIDER_KEYS_WAIT_MAX.as_secs()
+);
 const _: () = assert!(SCRUB_RATE_MIN <= SCRUB_RATE_DEFAULT);
 const _: () =
     assert!(INLINE_BYTES_MAX < CHUNK_BYTES, "what is not inline fills a chunk or its part");

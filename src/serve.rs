@@ -23,12 +23,14 @@ use anode::{
     layout::{self, Layout},
     node::{self, Event, Supervisor},
     notification::Targets,
-    observe, preflight,
+    observe,
+    outbound::read_trust,
+    preflight,
     scrub::Damage,
     shard,
 };
 use anode_net::tls;
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
@@ -65,6 +67,17 @@ impl Supervisor for Process {
     }
 }
 
+/// What servers by HTTPS are proven by. A machine that has nobody to trust is fine, until one is to be asked.
+fn trust_of(settings: &Settings) -> Result<Option<Arc<ClientConfig>>, String> {
+    match read_trust(settings.ca_file.as_deref()) {
+        // Whoever names a file wants it used.
+        Err(error) if settings.ca_file.is_some() => Err(error),
+        read => Ok(read
+            .inspect_err(|error| tracing::info!("no server can be asked by HTTPS: {error}"))
+            .ok()),
+    }
+}
+
 /// Serves until a signal ends it.
 pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
     let started = std::time::Instant::now();
@@ -76,6 +89,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
     let credentials = Credentials::configured(&settings.credentials)?;
     let master_keys = read_master_keys(settings)?;
     let targets = Targets::read(settings)?;
+    let trust = trust_of(settings)?;
     let volumes: Vec<String> =
         settings.data.iter().map(|path| path.display().to_string()).collect();
     let cores = Cores::allowed();
@@ -103,6 +117,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         scrub: settings.scrub,
         lifecycle_period: settings.lifecycle_period,
         targets,
+        trust,
         metrics: settings.metrics,
         started_ms,
         timing: anode_shards::group::Timing::default(),

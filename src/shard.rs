@@ -25,6 +25,7 @@ use anode_shards::{
     ring::Ring,
 };
 use futures::channel::oneshot;
+use rustls::ClientConfig;
 
 pub use anode_shards::ring::META_GROUP;
 
@@ -36,7 +37,7 @@ use crate::{
     encryption::MasterKeys,
     gateway::read::Room,
     host::Host,
-    iam::{Principal, Who, records::Account, session::ReadPolicies},
+    iam::{Principal, Who, provider_keys::ProviderKeys, records::Account, session::ReadPolicies},
     limits,
     mesh::{Answer, Ask, AskError, Message},
     meta::MetaView,
@@ -81,6 +82,8 @@ pub struct Settings {
     pub lifecycle_period: Option<Duration>,
     /// Who can be told of events.
     pub targets: Targets,
+    /// What servers by HTTPS are proven by, where the node asks others; none where this machine trusts nobody.
+    pub trust: Option<Arc<ClientConfig>>,
     /// Who may read metrics.
     pub metrics: Exposure,
     /// When the process started, in milliseconds since 1970.
@@ -130,6 +133,7 @@ struct Inner<H: Host> {
     ask_next: Cell<u64>,
     keys: RefCell<KeyCache>,
     session_policies: ReadPolicies,
+    provider_keys: ProviderKeys,
     date: RefCell<(u64, String)>,
     connection_count: Cell<usize>,
     addresses: RefCell<BTreeMap<IpAddr, usize>>,
@@ -189,6 +193,7 @@ impl<H: Host> Shard<H> {
             ask_next: Cell::default(),
             keys: RefCell::new(KeyCache::new(limits::SIGNING_KEY_COUNT_MAX)),
             session_policies: ReadPolicies::default(),
+            provider_keys: ProviderKeys::default(),
             date: RefCell::default(),
             connection_count: Cell::default(),
             addresses: RefCell::default(),
@@ -384,6 +389,11 @@ impl<H: Host> Shard<H> {
     /// Policies of sessions that were read already.
     pub(crate) fn session_policies(&self) -> &ReadPolicies {
         &self.0.session_policies
+    }
+
+    /// The keys of providers of `OpenID` Connect.
+    pub(crate) fn provider_keys(&self) -> &ProviderKeys {
+        &self.0.provider_keys
     }
 
     /// The first account, which the node's own credentials are of.

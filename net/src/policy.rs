@@ -9,7 +9,7 @@ mod condition;
 mod document;
 mod evaluate;
 mod facts;
-mod json;
+pub(crate) mod json;
 mod pattern;
 mod public;
 

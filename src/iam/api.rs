@@ -8,11 +8,13 @@ mod groups;
 mod keys;
 mod managed;
 mod policies;
+mod providers;
 mod roles;
 mod scene;
 mod sts;
 mod table;
 mod users;
+mod web_identity;
 
 use std::time::Duration;
 
@@ -32,6 +34,7 @@ use sha2::{Digest as _, Sha256};
 
 use scene::Scene;
 use table::Action;
+use web_identity::Identity;
 
 use crate::{
     authorize,
@@ -76,6 +79,10 @@ async fn perform<H: Host>(
 ) -> Result<Bytes, Error> {
     exchange.shard.check_serving()?;
     let body = read_body(exchange).await?;
+    if let Some(call) = web_identity::asked(&body) {
+        *service = Service::Sts;
+        return Box::pin(web_identity::perform(exchange, &call)).await;
+    }
     let head = exchange.head.clone();
     let fields: Vec<(&str, &str)> = head.headers().collect();
     let (method, path, query) = (head.method_name(), head.path(), head.query().unwrap_or_default());
@@ -103,7 +110,7 @@ async fn perform<H: Host>(
     check.finish().map_err(s3::Error::from)?;
     let call = Call::parse(&body)?;
     let action = table::find(*service, call.action()?)?;
-    decide(exchange, &caller, action, &call).await
+    decide(exchange, Asker { caller: &caller, identity: None }, action, &call).await
 }
 
 async fn read_body<H: Host>(exchange: &mut Exchange<'_, H>) -> Result<Bytes, Error> {
@@ -144,10 +151,18 @@ fn permit(
     Ok(())
 }
 
+/// Who makes a call.
+#[derive(Clone, Copy)]
+struct Asker<'a> {
+    caller: &'a Principal,
+    /// Whom a provider says it is, where nobody has signed.
+    identity: Option<&'a Identity>,
+}
+
 /// Decides an action, and has what it changes kept.
 async fn decide<H: Host>(
     exchange: &Exchange<'_, H>,
-    caller: &Principal,
+    Asker { caller, identity }: Asker<'_>,
     action: &Action,
     call: &Call,
 ) -> Result<Bytes, Error> {
@@ -165,6 +180,7 @@ async fn decide<H: Host>(
                 buckets: &meta.buckets,
                 call,
                 caller,
+                identity,
                 facts: &facts,
                 first: shard.account(),
                 now_ms: shard.now_ms(),

@@ -14,8 +14,8 @@ use anode_shards::{
 use super::{
     principal::{Principal, Rights, Who},
     records::{
-        AccessKey, Account, EndedAccount, Group, Kind, ManagedPolicy, Policies, Record, Role, User,
-        record_name,
+        AccessKey, Account, EndedAccount, Group, Kind, ManagedPolicy, Policies, Provider, Record,
+        Role, User, record_name,
     },
 };
 
@@ -63,6 +63,8 @@ pub struct Directory {
     pub policies: BTreeMap<String, ManagedPolicy>,
     /// By the keys' ids.
     pub keys: BTreeMap<String, AccessKey>,
+    /// By the names of their records.
+    pub providers: BTreeMap<String, Provider>,
     /// Ids of accounts that are no more.
     pub ended: BTreeSet<String>,
     /// What session tokens are made with.
@@ -129,6 +131,8 @@ impl Directory {
             self.policies.insert(name, decode(bytes)?);
         } else if is(AccessKey::KIND) {
             self.keys.insert(name, decode(bytes)?);
+        } else if is(Provider::KIND) {
+            self.providers.insert(name, decode(bytes)?);
         } else if is(EndedAccount::KIND) {
             self.ended.insert(name);
         } else if is(Secret::KIND) {
@@ -246,6 +250,17 @@ impl Directory {
         let record = record_name(account, name);
         let (role, rights) = (self.roles.get(&record)?, self.role_rights.get(&record)?);
         Some(AssumedRole { role: Arc::clone(role), rights: Arc::clone(rights) })
+    }
+
+    /// The provider of this ARN.
+    pub fn provider(&self, arn: &str) -> Option<&Provider> {
+        let (account, url) = arn.strip_prefix("arn:aws:iam::")?.split_once(":oidc-provider/")?;
+        self.providers.get(&format!("{account}/{url}"))
+    }
+
+    /// The provider of an account whose tokens name it so.
+    pub fn provider_of(&self, account: &str, issuer: &str) -> Option<&Provider> {
+        self.providers.get(&format!("{account}/{}", issuer.strip_prefix("https://")?))
     }
 
     /// The account with this canonical id.

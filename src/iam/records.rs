@@ -30,6 +30,8 @@ pub enum Kind {
     SessionSecret = 7,
     /// [`EndedAccount`], by its id.
     EndedAccount = 8,
+    /// [`Provider`].
+    Provider = 9,
 }
 
 /// An account: what owns buckets.
@@ -185,6 +187,29 @@ pub struct PolicyVersion {
     pub created_ms: u64,
 }
 
+/// A provider of `OpenID` Connect, whose tokens roles of the account may trust.
+#[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Provider {
+    /// The account that has it.
+    #[n(0)]
+    pub account: String,
+    /// What its tokens name it by, without `https://`.
+    #[n(1)]
+    pub url: String,
+    /// Whom its tokens may be for.
+    #[n(2)]
+    pub client_ids: Vec<String>,
+    /// Of certificates, as they were given. They are kept and say nothing here.
+    #[n(3)]
+    pub thumbprints: Vec<String>,
+    /// In milliseconds since 1970.
+    #[n(4)]
+    pub created_ms: u64,
+    /// Keys and values.
+    #[n(5)]
+    pub tags: Vec<(String, String)>,
+}
+
 /// An access key.
 #[derive(Clone, Debug, PartialEq, Eq, Default, Encode, Decode)]
 pub struct AccessKey {
@@ -233,6 +258,18 @@ impl Account {
     /// The ARN of its root.
     pub fn arn(&self) -> String {
         format!("arn:aws:iam::{}:root", self.id)
+    }
+}
+
+impl Provider {
+    /// Its ARN.
+    pub fn arn(&self) -> String {
+        format!("arn:aws:iam::{}:oidc-provider/{}", self.account, self.url)
+    }
+
+    /// What its tokens name it by.
+    pub fn issuer(&self) -> String {
+        format!("https://{}", self.url)
     }
 }
 
@@ -332,6 +369,14 @@ impl Record for ManagedPolicy {
     const KIND: Kind = Kind::Policy;
     fn key(&self) -> String {
         self.named.record_name()
+    }
+}
+
+impl Record for Provider {
+    const KIND: Kind = Kind::Provider;
+    fn key(&self) -> String {
+        // The case of a path counts.
+        format!("{}/{}", self.account, self.url)
     }
 }
 

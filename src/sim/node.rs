@@ -315,6 +315,7 @@ impl SimNode {
             scrub: self.options.scrub,
             lifecycle_period: None,
             targets: self.options.targets.clone(),
+            trust: None,
             metrics: Exposure::All,
             started_ms: 0,
             timing: Timing::default(),

@@ -188,7 +188,7 @@ const HEADERS: [(&str, &str); 18] = [
     ("s3:object-lock-legal-hold", "x-amz-object-lock-legal-hold"),
 ];
 /// Keys about a token from elsewhere end so; what they begin with is the provider.
-const CLAIMS: [&str; 5] = [":aud", ":sub", ":azp", ":amr", ":email"];
+const CLAIMS: [&str; 6] = [":aud", ":oaud", ":sub", ":azp", ":amr", ":email"];
 const PARAMETERS: [(&str, &str); 3] =
     [("s3:prefix", "prefix"), ("s3:delimiter", "delimiter"), ("s3:max-keys", "max-keys")];
 

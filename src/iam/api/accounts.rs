@@ -86,6 +86,10 @@ pub(super) fn delete(scene: &Scene<'_>, _document: &mut Document) -> Outcome {
             directory.policies.values().any(|policy| is_of(&policy.named)),
             "Cannot delete account, must delete its policies first.",
         ),
+        (
+            directory.providers.values().any(|provider| provider.account == account.id),
+            "Cannot delete account, must delete its providers first.",
+        ),
     ];
     if let Some((_, reason)) = reasons.into_iter().find(|(holds, _)| *holds) {
         return Err(Error::conflict(reason));

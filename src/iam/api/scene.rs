@@ -9,6 +9,7 @@ use anode_net::{
 };
 use anode_shards::iam::IamChange;
 
+use super::web_identity::Identity;
 use crate::{
     credentials::Credentials,
     iam::{
@@ -28,6 +29,8 @@ pub(super) struct Scene<'a> {
     pub(super) call: &'a Call,
     /// Who asks.
     pub(super) caller: &'a Principal,
+    /// Whom a provider says it is, where nobody has signed.
+    pub(super) identity: Option<&'a Identity>,
     /// What else is known of the call.
     pub(super) facts: &'a Facts<'a>,
     /// The first account, whose root makes accounts.

@@ -1,4 +1,4 @@
-//! STS: `AssumeRole`, `GetSessionToken`, `GetCallerIdentity`.
+//! STS: `AssumeRole`, `AssumeRoleWithWebIdentity`, `GetSessionToken`, `GetCallerIdentity`.
 
 use anode_net::{
     iam::Error,
@@ -7,10 +7,13 @@ use anode_net::{
 };
 use anode_shards::object::Secret;
 
-use super::scene::{Outcome, Scene, time};
+use super::{
+    scene::{Outcome, Scene, time},
+    web_identity::{self, Identity},
+};
 use crate::{
     credentials::Credentials,
-    iam::{Who, directory::AssumedRole, records::Record as _, session::Claims},
+    iam::{Directory, Who, directory::AssumedRole, records::Record as _, session::Claims},
 };
 
 /// As at AWS.
@@ -28,7 +31,7 @@ pub(super) fn assume_role(scene: &Scene<'_>, document: &mut Document) -> Outcome
     let arn = scene.call.required("RoleArn")?;
     let session = session_name(scene)?;
     let denied = || Error::denied(scene.caller.arn(), "sts:AssumeRole", arn);
-    let assumed = find_role(scene, arn).ok_or_else(denied)?;
+    let assumed = find_role(scene.directory, arn).ok_or_else(denied)?;
     if !may_assume(scene, &assumed, arn, session)? {
         return Err(denied());
     }
@@ -36,6 +39,64 @@ pub(super) fn assume_role(scene: &Scene<'_>, document: &mut Document) -> Outcome
     // AWS: a session that assumes a role has an hour.
     let is_chained = matches!(scene.caller.who, Who::Session(_));
     let seconds_max = if is_chained { seconds_max.min(3600) } else { seconds_max };
+    begin(scene, document, &assumed, (session, seconds_max))
+}
+
+/// The same for whom a provider's token speaks.
+pub(super) fn assume_role_with_web_identity(scene: &Scene<'_>, document: &mut Document) -> Outcome {
+    let arn = scene.call.required("RoleArn")?;
+    let session = session_name(scene)?;
+    let identity = scene.identity.ok_or_else(web_identity::denied)?;
+    let assumed = find_role(scene.directory, arn).ok_or_else(web_identity::denied)?;
+    // It was there when the token was read.
+    let is_there = scene.directory.provider(&identity.provider).is_some();
+    if !is_there || !trusts(scene, &assumed, identity, (arn, session))? {
+        return Err(web_identity::denied());
+    }
+    let seconds_max = u64::from(assumed.role.session_seconds_max);
+    let changes = begin(scene, document, &assumed, (session, seconds_max))?;
+    document.text("SubjectFromWebIdentityToken", &identity.claims.subject);
+    document.text("Provider", &identity.provider);
+    document.text("Audience", &identity.audience);
+    Ok(changes)
+}
+
+/// Whether a role lets whom a provider speaks for.
+fn trusts(
+    scene: &Scene<'_>,
+    assumed: &AssumedRole,
+    identity: &Identity,
+    (arn, session): (&str, &str),
+) -> Result<bool, Error> {
+    let Identity { provider, url, audience, claims } = identity;
+    let url = url.to_ascii_lowercase();
+    let mut context = vec![("sts:rolesessionname".to_owned(), session.to_owned())];
+    let given = claims.audiences.first().filter(|_| claims.party.is_some());
+    for (name, value) in [
+        ("aud", Some(audience)),
+        ("oaud", given),
+        ("sub", Some(&claims.subject)),
+        ("azp", claims.party.as_ref()),
+        ("email", claims.email.as_ref()),
+        ("amr", claims.method.as_ref()),
+    ] {
+        context.extend(value.map(|value| (format!("{url}:{name}"), value.clone())));
+    }
+    let owner = &assumed.role.named.account;
+    let federated = Some(provider.as_str());
+    let facts = Facts { sender: None, federated, owner, context: &context, ..*scene.facts };
+    let question =
+        Question { action: "sts:AssumeRoleWithWebIdentity", resource: arn, facts: &facts };
+    Ok(Policy::parse_trust(&assumed.role.trust)?.decide(&question) == Decision::Allowed)
+}
+
+/// Begins a session of a role, of `seconds_max` at most.
+fn begin(
+    scene: &Scene<'_>,
+    document: &mut Document,
+    assumed: &AssumedRole,
+    (session, seconds_max): (&str, u64),
+) -> Outcome {
     let seconds = scene.call.number("DurationSeconds", 900..=43_200)?.unwrap_or(3600);
     if seconds > seconds_max {
         return Err(Error::validation(format!(
@@ -119,9 +180,10 @@ fn session_name<'a>(scene: &Scene<'a>) -> Result<&'a str, Error> {
     Ok(name)
 }
 
-fn find_role(scene: &Scene<'_>, arn: &str) -> Option<AssumedRole> {
+/// The role of an ARN.
+pub(super) fn find_role(directory: &Directory, arn: &str) -> Option<AssumedRole> {
     let (account, path) = arn.strip_prefix("arn:aws:iam::")?.split_once(":role/")?;
-    let assumed = scene.directory.role(account, path.rsplit('/').next()?)?;
+    let assumed = directory.role(account, path.rsplit('/').next()?)?;
     (assumed.role.named.arn("role") == arn).then_some(assumed)
 }
 

@@ -6,9 +6,9 @@ use anode_net::{
 };
 
 use super::{
-    accounts, groups, keys, managed, policies, roles,
+    accounts, groups, keys, managed, policies, providers, roles,
     scene::{Outcome, Scene, Sort},
-    sts, users,
+    sts, users, web_identity,
 };
 use crate::iam::{Directory, Principal, Who, records::record_name};
 
@@ -38,6 +38,10 @@ enum About {
     Policy,
     /// The policy that `PolicyName` will name.
     NewPolicy,
+    /// The provider of `OpenIDConnectProviderArn`.
+    Provider,
+    /// The provider that `Url` will name.
+    NewProvider,
     /// Decided by the action itself: everybody may, or others say who may.
     Itself,
 }
@@ -56,6 +60,14 @@ impl Action {
         let known = match self.about {
             About::Itself => return None,
             About::All => return Some("*".to_owned()),
+            About::Provider => {
+                return Some(call.get("OpenIDConnectProviderArn").unwrap_or("*").to_owned());
+            }
+            About::NewProvider => {
+                let url = call.get("Url").unwrap_or("*");
+                let url = url.strip_prefix("https://").unwrap_or(url);
+                return Some(format!("arn:aws:iam::{account}:oidc-provider/{url}"));
+            }
             About::Policy => return Some(call.get("PolicyArn").unwrap_or("*").to_owned()),
             About::User => match (&caller.who, call.get("UserName")) {
                 (Who::User(user, _), None) => Some(&user.named),
@@ -71,9 +83,12 @@ impl Action {
             About::User => ("user", "UserName"),
             About::Group => ("group", "GroupName"),
             About::Role => ("role", "RoleName"),
-            About::NewPolicy | About::All | About::Policy | About::Itself => {
-                ("policy", "PolicyName")
-            }
+            About::NewPolicy
+            | About::All
+            | About::Policy
+            | About::Provider
+            | About::NewProvider
+            | About::Itself => ("policy", "PolicyName"),
         };
         let path = call.get("Path").unwrap_or("/");
         let name = call.get(parameter).unwrap_or("*");
@@ -213,7 +228,18 @@ static ACTIONS: &[Action] = &[
     iam("DeleteRolePermissionsBoundary", About::Role, |scene, _| {
         policies::delete_boundary(Sort::Role, scene)
     }),
+    iam("CreateOpenIDConnectProvider", About::NewProvider, providers::create),
+    iam("GetOpenIDConnectProvider", About::Provider, providers::get),
+    iam("ListOpenIDConnectProviders", About::All, |scene, answer| {
+        providers::list(scene, answer);
+        Ok(Vec::new())
+    }),
+    iam("DeleteOpenIDConnectProvider", About::Provider, providers::delete),
+    iam("UpdateOpenIDConnectProviderThumbprint", About::Provider, providers::update_thumbprints),
+    iam("AddClientIDToOpenIDConnectProvider", About::Provider, providers::add_client),
+    iam("RemoveClientIDFromOpenIDConnectProvider", About::Provider, providers::remove_client),
     sts("AssumeRole", sts::assume_role),
+    sts(web_identity::NAME, sts::assume_role_with_web_identity),
     sts("GetSessionToken", sts::get_session_token),
     sts("GetCallerIdentity", |scene, answer| {
         sts::get_caller_identity(scene, answer);

@@ -34,6 +34,7 @@ fn shards(world: &World) -> Vec<Shard<SimHost>> {
         scrub: None,
         lifecycle_period: None,
         targets: Targets::default(),
+        trust: None,
         metrics: Exposure::All,
         started_ms: 42,
         timing: Timing::default(),
