@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod file;
+pub mod data_class;
 pub mod period;
 pub mod webhook;
 
@@ -12,13 +13,15 @@ use anode_net::s3::configuration::ownership::Ownership;
 use anode_shards::object::Secret;
 use bytesize::ByteSize;
 
-use crate::{limits, metrics::Exposure, scrub::ScrubPlan};
+use crate::{limits, metrics::Exposure, scrub::ScrubPlan, storage_class::ClassDirectory};
 
 /// Everything that `anode serve` needs to know.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Data directories, one a volume.
     pub data: Vec<PathBuf>,
+    /// Directories of storage classes.
+    pub data_classes: Vec<ClassDirectory>,
     /// Where S3 clients connect.
     pub listen: SocketAddr,
     /// Memory of the whole process, in bytes.
@@ -154,11 +157,13 @@ impl Settings {
             let problem = "a directory is named twice; name each volume once".to_owned();
             return Err(Error::Value { setting: "data", problem });
         }
+        let data_classes = data_class::merge(flags, file.data_class, &data)?;
         let tls = merge_tls(flags, file.tls)?;
         let domain = flags.domain.clone().or(file.domain);
         let website = websites(flags, file.website, domain.as_deref())?;
         Ok(Self {
             data,
+            data_classes,
             listen: flags.listen.or(file.listen).unwrap_or(limits::LISTEN_DEFAULT),
             memory_bytes: memory(flags.memory.or(file.memory))?,
             region: flags.region.clone().or(file.region),

@@ -9,7 +9,10 @@ use anode_disk::{
 };
 use anode_shards::ring::{Member, PLACEMENT_VERSION, Ring, group_count_default};
 
-use crate::host::Host;
+use crate::{
+    host::Host,
+    storage_class::{self, ClassDirectory},
+};
 
 /// What may be in a directory that is formatted: what a start makes, and what an interrupted formatting leaves.
 const OWN_NAMES: [&str; 4] = ["lock", "lost+found", "preflight", "superblock-new"];
@@ -35,6 +38,12 @@ impl Layout {
         let first = &identities[0];
         let mut shards = Vec::new();
         for (index, (identity, path)) in identities.iter().zip(paths).enumerate() {
+            if identity.class != Class::OWN {
+                let name = storage_class::name_of(identity.class);
+                return Err(format!(
+                    "{path} is the directory of storage class {name}: name it with --data-class {name}=DIR"
+                ));
+            }
             if identity.cluster != first.cluster {
                 return Err(format!("{path} belongs to another cluster than {}", paths[0]));
             }
@@ -116,6 +125,77 @@ pub async fn prepare<H: Host>(
     identities.sort_by_key(|(_, path)| position(path));
     let identities: Vec<_> = identities.into_iter().map(|(identity, _)| identity).collect();
     Layout::of(&identities, paths)
+}
+
+/// Opens the directories of a node's storage classes, or formats those that are new; the volumes remember them.
+pub async fn prepare_classes<H: Host>(
+    host: &H,
+    (volumes, classes): (&[String], &[ClassDirectory]),
+    layout: &Layout,
+) -> Result<(), String> {
+    let said = |error: Error| error.to_string();
+    if classes.is_empty() {
+        return Ok(());
+    }
+    let mut opened = Vec::with_capacity(volumes.len());
+    for path in volumes {
+        let directory = host.open(path).await.map_err(said)?;
+        opened.push(Volume::open(directory).await.map_err(said)?);
+    }
+    for ClassDirectory { class, path } in classes {
+        let name = storage_class::name_of(*class);
+        let directory = host.open(path).await.map_err(said)?;
+        match Volume::open(directory).await {
+            Ok(found) => check_class((found.identity(), path), *class, layout)?,
+            Err(Error::Absent { .. }) => {
+                let is_known =
+                    |volume: &Volume<H::Directory>| volume.identity().classes.contains(class);
+                if opened.iter().any(is_known) {
+                    return Err(format!(
+                        "{path} is empty, but this node has a directory for storage class {name} already: name that one, or \
+                         mount its device there"
+                    ));
+                }
+                let identity = VolumeIdentity {
+                    volume: random_u128(host),
+                    created_ms: host.wall_clock().0 / 1_000_000,
+                    shards: layout.shards.iter().map(|(id, _)| *id).collect(),
+                    class: *class,
+                    classes: BTreeSet::new(),
+                    ..opened[0].identity().clone()
+                };
+                let directory = host.open(path).await.map_err(said)?;
+                check_empty(&directory).await?;
+                Volume::format(&directory, &identity).await.map_err(said)?;
+            }
+            Err(error) => return Err(said(error)),
+        }
+        for volume in &mut opened {
+            volume.remember(*class).await.map_err(said)?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a directory is that of a class of this node.
+fn check_class(
+    (found, path): (&VolumeIdentity, &str),
+    class: Class,
+    layout: &Layout,
+) -> Result<(), String> {
+    let name = storage_class::name_of(class);
+    if found.class == Class::OWN {
+        return Err(format!("{path} is a data directory, and none of storage class {name}"));
+    }
+    if found.class != class {
+        let other = storage_class::name_of(found.class);
+        return Err(format!("{path} is the directory of storage class {other}, not of {name}"));
+    }
+    let is_ours = |id: &u64| found.shards.contains(id);
+    if found.cluster != layout.cluster || !layout.shards.iter().all(|(id, _)| is_ours(id)) {
+        return Err(format!("{path} is the directory of storage class {name} of another node"));
+    }
+    Ok(())
 }
 
 /// Whether no shard has ever run on these volumes: a node serves only when all have, so nothing was ever acknowledged.

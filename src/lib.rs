@@ -30,6 +30,7 @@ mod names;
 mod outage;
 mod permission;
 mod space;
+pub mod storage_class;
 mod told;
 pub mod host;
 pub mod iam;

@@ -46,6 +46,10 @@ fn check(settings: &Settings) -> Result<(), String> {
     for path in &settings.data {
         println!("data         {}", path.display());
     }
+    for directory in &settings.data_classes {
+        let class = anode::storage_class::name_of(directory.class);
+        println!("data class   {class}={}", directory.path);
+    }
     println!("listen       {}", settings.listen);
     println!("memory       {}", ByteSize(settings.memory_bytes));
     println!("region       {}", settings.region.as_deref().unwrap_or("any"));

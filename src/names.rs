@@ -14,7 +14,7 @@ pub(crate) struct ContentNames;
 impl Owner for ContentNames {
     fn fits(&self, key: &[u8], payload: &[u8]) -> bool {
         let Struck::Content(content) = Struck::of(key) else { return true };
-        Sha256::digest(payload).as_slice() == content.0
+        content.names(&Sha256::digest(payload))
     }
 
     fn is_lasting(&self, key: &[u8]) -> bool {
@@ -24,7 +24,7 @@ impl Owner for ContentNames {
 
 #[cfg(test)]
 mod tests {
-    use anode_disk::Owner as _;
+    use anode_disk::{Owner as _, segment::Class};
     use anode_shards::{
         object::ContentId,
         state::named::{content_key, object_key},
@@ -39,6 +39,10 @@ mod tests {
         let key = content_key(3, &name.0).unwrap();
         assert!(ContentNames.fits(&key, b"bytes"));
         assert!(!ContentNames.fits(&key, b"others"));
+        for class in (0..8).filter_map(Class::new) {
+            let key = content_key(3, &name.of_class(class).0).unwrap();
+            assert!(ContentNames.fits(&key, b"bytes") && !ContentNames.fits(&key, b"others"));
+        }
         assert!(ContentNames.fits(&object_key(3, 1, "key"), b"others"));
     }
 }

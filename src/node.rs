@@ -10,6 +10,7 @@ use std::{
 
 use anode_disk::{
     Directory, Error,
+    segment::Places,
     storage::{Storage, StorageOptions},
     volume::Volume,
     wal::GroupId,
@@ -40,6 +41,7 @@ use crate::{
     scrub::{self, Damage},
     shard::{META_GROUP, Phase, Settings, Shard},
     space,
+    storage_class::ClassDirectory,
     transport::Transport,
     upkeep::Upkeep,
 };
@@ -170,8 +172,27 @@ fn storage_options(settings: &Settings, layout: &Layout, wal_identity: u64) -> S
     }
 }
 
-/// Why storage can't be opened; what is damaged may be taken out.
+/// The directories of a shard: that on its volume, and those of storage classes.
+async fn places<H: Host>(
+    shard: &Shard<H>,
+    volume: &Volume<H::Directory>,
+    id: u64,
+) -> Result<Places<H::Directory>, Error> {
+    let mut places = Places::from(volume.shard(id).await?);
+    for ClassDirectory { class, path } in &shard.settings().classes {
+        let directory = Volume::open(shard.host().open(path).await?).await?;
+        places.classes.push((*class, directory.shard(id).await?));
+    }
+    Ok(places)
+}
+
+/// Why storage can't be opened; what is damaged may be taken out, and what is not named may be.
 fn unopened(error: &Error) -> String {
+    if matches!(error, Error::Absent { .. }) {
+        return format!(
+            "{error}, and objects are there: name it with --data-class CLASS=DIR, as at the starts before"
+        );
+    }
     let is_damaged = matches!(error, Error::Corrupt { .. });
     if is_damaged { format!("{error}; {DAMAGE_REMEDY}") } else { error.to_string() }
 }
@@ -195,9 +216,9 @@ async fn recover<H: Host>(
     let path = &shard.settings().volumes[volume_index];
     let directory = host.open(path).await.map_err(|error| said(&error))?;
     let volume = Volume::open(directory).await.map_err(|error| said(&error))?;
-    let directory = volume.shard(id).await.map_err(|error| said(&error))?;
+    let places = places(shard, &volume, id).await.map_err(|error| said(&error))?;
     let options = storage_options(shard.settings(), layout, volume.wal_identity(id));
-    let storage = Storage::open(directory, options).await.map_err(|error| unopened(&error))?;
+    let storage = Storage::open(places, options).await.map_err(|error| unopened(&error))?;
     let record_count = storage.wal.figures().recovery.record_count;
     let committing = (Rc::clone(&storage), shard.clone(), supervisor.clone());
     host.spawn("wal", async move {

@@ -48,7 +48,9 @@ pub fn check(settings: &Settings) -> Result<DataLocks, String> {
     check_locked_memory()?;
     check_open_files()?;
     check_uring()?;
-    let locks = settings.data.iter().map(|path| check_directory(path)).collect::<Result<_, _>>()?;
+    let classes = settings.data_classes.iter().map(|directory| Path::new(&directory.path));
+    let all = settings.data.iter().map(PathBuf::as_path).chain(classes);
+    let locks = all.map(check_directory).collect::<Result<_, _>>()?;
     check_address(settings.listen)?;
     Ok(DataLocks(locks))
 }

@@ -28,6 +28,7 @@ use anode::{
     preflight,
     scrub::Damage,
     shard,
+    storage_class::ClassDirectory,
 };
 use anode_net::tls;
 use rustls::{ClientConfig, ServerConfig};
@@ -84,7 +85,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
     let started_ms = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default().as_millis();
     let started_ms = u64::try_from(started_ms).expect("before the year 584 million");
     observe::start_logs(&settings.log).map_err(|error| error.to_string())?;
-    let locks = preflight::check(settings)?;
+    let _locks = preflight::check(settings)?;
     let certificate = read_tls(settings)?;
     let credentials = Credentials::configured(&settings.credentials)?;
     let master_keys = read_master_keys(settings)?;
@@ -93,16 +94,17 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
     let volumes: Vec<String> =
         settings.data.iter().map(|path| path.display().to_string()).collect();
     let cores = Cores::allowed();
-    let layout = prepare(&volumes, cores.cpus.len())?;
+    let layout = prepare((&volumes, &settings.data_classes), cores.cpus.len())?;
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
-        volumes = locks.count(),
+        volumes = volumes.len(),
         shards = layout.shards.len(),
         groups = layout.group_count,
         "starting"
     );
     let node_settings = Arc::new(shard::Settings {
         volumes,
+        classes: settings.data_classes.clone(),
         listen: settings.listen,
         memory_bytes: settings.memory_bytes,
         region: settings.region.clone(),
@@ -191,10 +193,16 @@ fn note_failed_volume(
     failed.insert(volume);
 }
 
-fn prepare(volumes: &[String], shard_count: usize) -> Result<Layout, String> {
-    let volumes = volumes.to_vec();
-    let prepared =
-        run_alone(move |host| async move { layout::prepare(&host, &volumes, shard_count).await });
+fn prepare(
+    (volumes, classes): (&[String], &[ClassDirectory]),
+    shard_count: usize,
+) -> Result<Layout, String> {
+    let (volumes, classes) = (volumes.to_vec(), classes.to_vec());
+    let prepared = run_alone(move |host| async move {
+        let layout = layout::prepare(&host, &volumes, shard_count).await?;
+        layout::prepare_classes(&host, (&volumes, &classes), &layout).await?;
+        Ok(layout)
+    });
     prepared.map_err(|error| format!("io_uring can't be used: {error}"))?
 }
 

@@ -46,6 +46,7 @@ use crate::{
     outage::Volumes,
     scrub::ScrubPlan,
     space::Refusing,
+    storage_class::ClassDirectory,
     told::Told,
 };
 
@@ -54,6 +55,8 @@ use crate::{
 pub struct Settings {
     /// Data directories, one a volume.
     pub volumes: Vec<String>,
+    /// Directories of storage classes.
+    pub classes: Vec<ClassDirectory>,
     /// Where S3 clients connect.
     pub listen: SocketAddr,
     /// Memory of the node, in bytes.

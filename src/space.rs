@@ -4,14 +4,20 @@
 //! time and people. Short comes in two steps: at first writes wait, as upkeep may be about to have enough back; where it
 //! hasn't after [`limits::SHORT_GRACE`], they are refused.
 
-use std::{cell::Cell, io, path::Path, rc::Rc, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, io, path::Path, rc::Rc, time::Duration};
 
-use anode_disk::{Error, device::Capacity, storage::Storage};
+use anode_disk::{Error, device::Capacity, segment::Class, storage::Storage};
 use anode_shards::keeper::Keeper;
 use bytesize::ByteSize;
 use nix::sys::statvfs::statvfs;
 
-use crate::{host::Host, limits, mesh::AskError, shard::Shard};
+use crate::{
+    host::Host,
+    limits,
+    mesh::AskError,
+    shard::Shard,
+    storage_class::{self, ClassDirectory},
+};
 
 /// Whether writes to a shard are refused for want of space.
 #[derive(Debug, Default)]
@@ -45,6 +51,7 @@ pub(crate) async fn run<H: Host>(
 ) -> Result<(), Error> {
     let refusing = &shard.refusing().0;
     let mut short_since = None;
+    let mut failed = BTreeSet::new();
     let mut asked_at = shard.host().now().0;
     while !shard.is_draining() && !shard.volumes().has_own_failed() {
         match storage.tend_space().await {
@@ -52,6 +59,7 @@ pub(crate) async fn run<H: Host>(
             Err(Error::Stopped) => break,
             tended => tended?,
         }
+        tell_of_classes(shard, storage, &mut failed);
         let now = shard.host().now().0;
         if storage.is_short_of_space() {
             let is_due = has_passed(limits::SHORT_FLUSH_PERIOD, asked_at, now);
@@ -74,6 +82,29 @@ pub(crate) async fn run<H: Host>(
     // Nobody looks any more: who waits is not to wait for that.
     refusing.set(true);
     Ok(())
+}
+
+/// Says once that the directory of a storage class has failed.
+fn tell_of_classes<H: Host>(
+    shard: &Shard<H>,
+    storage: &Storage<H::Directory>,
+    failed: &mut BTreeSet<Class>,
+) {
+    let segments = storage.index.segments();
+    for ClassDirectory { class, path } in &shard.settings().classes {
+        if let Some(error) = segments.class_failure(*class)
+            && failed.insert(*class)
+        {
+            tracing::error!(
+                shard = shard.host().shard(),
+                class = storage_class::name_of(*class),
+                path,
+                %error,
+                "the directory of a storage class has failed: nothing new is written to it until the node is started again on a sound \
+                 one; what it holds is read as far as that goes, and everything else goes on",
+            );
+        }
+    }
 }
 
 /// Whether so much time has passed between two readings of the clock, in nanoseconds.

@@ -5,6 +5,7 @@
 
 use std::{fmt, ops::Range};
 
+use anode_disk::segment::Class;
 use minicbor::{
     Decode, Decoder, Encode, Encoder,
     decode::Error as DecodeError,
@@ -36,13 +37,29 @@ pub type BucketId = u64;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct BodyId(pub u128);
 
-/// Names what a chunk holds: the SHA-256 of its bytes.
+/// Names what a chunk holds: the SHA-256 of its bytes, and the class of segments that they are in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ContentId(pub [u8; 32]);
 
 /// Names a multipart upload; ids of one proposer sort by the time of their making.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct UploadId(pub u128);
+
+impl ContentId {
+    /// The name of the same bytes in another class of segments: the class is in the first byte. So bytes are shared by the
+    /// objects of one class alone, and each class has all that its objects need.
+    #[must_use]
+    pub fn of_class(mut self, class: Class) -> Self {
+        self.0[0] ^= class.number();
+        self
+    }
+
+    /// Whether it names bytes of this SHA-256, in whatever class.
+    pub fn names(self, digest: &[u8]) -> bool {
+        let Some((first, rest)) = digest.split_first() else { return false };
+        self.0[1..] == *rest && (self.0[0] ^ first) < Class::COUNT
+    }
+}
 
 impl UploadId {
     /// Makes an id of a time in milliseconds (its upper 48 bits) and 80 bits of randomness.

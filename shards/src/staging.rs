@@ -12,11 +12,17 @@
 //! [`Staging::after_flush`]: all that was claimed before the mark is in the flushed state (a claim and its write into
 //! the index are one step, with no await between), everything else is recorded again before the records are purged.
 
-use std::{cell::RefCell, collections::BTreeMap, fmt, ops::Bound, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    ops::Bound,
+    rc::Rc,
+};
 
 use anode_disk::{
     Directory, Error,
-    segment::Extent,
+    segment::{Class, Extent},
     storage::Storage,
     wal::{self, GroupId, LOCAL, Record},
 };
@@ -44,6 +50,8 @@ pub struct Cut {
     pub number: u32,
     /// The name of its bytes.
     pub content: ContentId,
+    /// The class of segments to put it in.
+    pub class: Class,
     /// Its bytes.
     pub data: Bytes,
 }
@@ -188,9 +196,10 @@ impl<D: Directory> Staging<D> {
 
     /// Writes a chunk of a body. Not durable before [`Self::settle`].
     ///
-    /// [`Error::Limit`] where too much is staged already; [`Error::NoSpace`] where the volume is full.
+    /// [`Error::Limit`] where too much is staged already; [`Error::NoSpace`] where the volume is full,
+    /// [`Error::ClassFull`] and [`Error::ClassFailed`] where its class takes nothing.
     pub async fn stage(&self, group: GroupId, body: BodyId, chunk: Cut) -> Result<(), Error> {
-        let Cut { number, content, data } = chunk;
+        let Cut { number, content, class, data } = chunk;
         let count = self.inner.borrow().staged.len();
         if count >= STAGED_CHUNKS_MAX {
             let count = |count: usize| u64::try_from(count).expect("a count fits in 64 bits");
@@ -199,7 +208,7 @@ impl<D: Directory> Staging<D> {
             return Err(Error::Limit { what: "count of staged chunks", found, limit });
         }
         let key = keys::content(group, content);
-        let extents = self.storage.index.segments().append(vec![(key, data)]).await?;
+        let extents = self.storage.index.segments().append_to(class, vec![(key, data)]).await?;
         let extent = extents.first().copied().expect("one item makes one extent");
         let staged = Staged { extent, content, index: None, recovered: false };
         let before = self.inner.borrow_mut().staged.insert((group, body, number), staged);
@@ -212,8 +221,10 @@ impl<D: Directory> Staging<D> {
     /// Makes every staged chunk of a body durable, and has it recorded before all that is submitted to the WAL from
     /// now on. To be awaited before the command that names the body is proposed.
     pub async fn settle(&self, group: GroupId, body: BodyId) -> Result<(), Error> {
-        self.storage.index.segments().sync().await?;
         let names = self.names(group, body);
+        for class in self.classes(&names) {
+            self.storage.index.segments().sync_class(class).await?;
+        }
         self.record(&names);
         Ok(())
     }
@@ -334,6 +345,13 @@ impl<D: Directory> Staging<D> {
             self.storage.index.segments().let_go(before.extent);
         }
         Some(staged.extent)
+    }
+
+    /// The classes that these chunks were written to.
+    fn classes(&self, names: &[ChunkName]) -> BTreeSet<Class> {
+        let inner = self.inner.borrow();
+        let staged = names.iter().filter_map(|name| inner.staged.get(name));
+        staged.map(|staged| staged.extent.class()).collect()
     }
 
     fn names(&self, group: GroupId, body: BodyId) -> Vec<ChunkName> {

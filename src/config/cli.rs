@@ -93,6 +93,10 @@ pub struct VolumeCheck {
     #[arg(long, env = "ANODE_DATA", value_name = "DIR", value_delimiter = ',', required = true)]
     pub data: Vec<PathBuf>,
 
+    /// The directory of a storage class of the node: CLASS=DIR, once a class
+    #[arg(long, env = "ANODE_DATA_CLASS", value_name = "CLASS=DIR", value_delimiter = ',')]
+    pub data_class: Vec<Named>,
+
     /// Write the report as one JSON object
     #[arg(long)]
     pub json: bool,
@@ -109,6 +113,10 @@ pub struct VolumeInspect {
     /// A data directory; give it once a volume of the node
     #[arg(long, env = "ANODE_DATA", value_name = "DIR", value_delimiter = ',', required = true)]
     pub data: Vec<PathBuf>,
+
+    /// The directory of a storage class of the node: CLASS=DIR, once a class
+    #[arg(long, env = "ANODE_DATA_CLASS", value_name = "CLASS=DIR", value_delimiter = ',')]
+    pub data_class: Vec<Named>,
 
     /// What to show
     #[command(subcommand)]
@@ -152,6 +160,10 @@ pub struct Serve {
     /// A data directory; give it once a volume (in the environment: separated by commas)
     #[arg(long, env = "ANODE_DATA", value_name = "DIR", value_delimiter = ',')]
     pub data: Vec<PathBuf>,
+
+    /// A directory for a storage class, on a device of its own: CLASS=DIR, once a class, for instance `STANDARD_IA=/mnt/hdd`
+    #[arg(long, env = "ANODE_DATA_CLASS", value_name = "CLASS=DIR", value_delimiter = ',')]
+    pub data_class: Vec<Named>,
 
     /// Where to listen for S3 clients [default: 127.0.0.1:9000]
     #[arg(long, env = "ANODE_LISTEN", value_name = "ADDRESS:PORT")]

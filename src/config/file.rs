@@ -1,6 +1,7 @@
 //! The configuration file: TOML, every key known, or refused by name.
 
 use std::{
+    collections::BTreeMap,
     net::SocketAddr,
     path::{Path, PathBuf},
 };
@@ -17,6 +18,8 @@ use crate::metrics::Exposure;
 pub struct File {
     /// Data directories, one a volume.
     pub data: Vec<PathBuf>,
+    /// The table `[data_class]`: directories of storage classes, by the names of these.
+    pub data_class: BTreeMap<String, PathBuf>,
     /// Where to listen.
     pub listen: Option<SocketAddr>,
     /// Memory of the node.

@@ -29,6 +29,8 @@ fn each_bad_value_names_its_setting() {
     let slow = cli::Serve { scrub_rate: Some(ByteSize::b(1)), ..flags() };
     let both = Some("s3.test".to_owned());
     let one_domain = cli::Serve { domain: both.clone(), website_domain: both, ..flags() };
+    let class = "STANDARD_IA=/a".parse().unwrap();
+    let both_kinds = cli::Serve { data_class: vec![class], ..flags() };
     let small = cli::Serve { memory: Some(ByteSize::mib(1)), ..flags() };
     for (flags, setting) in [
         (cli::Serve::default(), "data:"),
@@ -38,6 +40,7 @@ fn each_bad_value_names_its_setting() {
         (small, "memory:"),
         (one_domain, "website.domain:"),
         (slow, "scrub.rate:"),
+        (both_kinds, "data-class:"),
     ] {
         let error = Settings::merge(&flags, file::File::default()).unwrap_err().to_string();
         assert!(error.starts_with(setting), "{error}");

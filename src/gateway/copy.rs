@@ -37,6 +37,7 @@ use crate::{
     host::Host,
     notification,
     shard::Shard,
+    storage_class,
 };
 
 /// Copies an object.
@@ -54,7 +55,8 @@ pub async fn object<H: Host>(
     let algorithm = copy.checksum.unwrap_or_else(|| source_algorithm(&found.object));
     let group = shard.group_of(bucket.record.id, &copy.key);
     let cipher = encryption::of_new(shard, &bucket, &copy.encryption)?;
-    let ingest = Ingest::new(shard, group, Placement::Inline);
+    let class = storage_class::place(shard, copy.headers.storage_class.as_deref())?;
+    let ingest = Ingest::new(shard, group, Placement::Inline).in_class(class);
     let ingest = ingest.sealed(cipher.as_ref().map(|cipher| &cipher.key));
     let headers = target_headers(copy, &found.object);
     let tags = match copy.tags_directive {
@@ -143,7 +145,8 @@ pub async fn part<H: Host>(
     quota::check(shard, &place.bucket, place.group, || place.planned(copy.part, bytes)).await?;
     let algorithm = place.upload.checksum_algorithm.as_deref();
     let algorithm = algorithm.and_then(|name| Algorithm::from_name(name).ok());
-    let ingest = Ingest::new(shard, place.group, Placement::Chunks).sealed(key.as_ref());
+    let ingest = Ingest::new(shard, place.group, Placement::Chunks).in_class(place.class(shard)?);
+    let ingest = ingest.sealed(key.as_ref());
     let (proof, ingested) = transfer(found, range, (ingest, algorithm)).await?;
     let written = PartWritten { number: copy.part, proof: &proof, key: key.as_ref() };
     let stored = put_part(shard, &place, (&target, &written), ingested).await?;

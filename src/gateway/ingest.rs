@@ -4,7 +4,7 @@
 //! At most [`limits::WRITE_BEHIND_COUNT`] chunks are being written while the next is gathered: the memory of an
 //! upload is a constant. Whatever ends it without a command discards what was staged.
 
-use anode_disk::wal::GroupId;
+use anode_disk::{segment::Class, wal::GroupId};
 use anode_net::s3;
 use anode_shards::{
     command::Reply,
@@ -40,6 +40,7 @@ pub struct Ingest<H: Host> {
     shard: Shard<H>,
     group: GroupId,
     placement: Placement,
+    class: Class,
     body: BodyId,
     /// Encrypts what comes, where it is to be.
     sealer: Option<Box<Sealer>>,
@@ -81,6 +82,7 @@ impl<H: Host> Ingest<H> {
             shard: shard.clone(),
             group,
             placement,
+            class: Class::OWN,
             body,
             sealer: None,
             gathered: BytesMut::new(),
@@ -104,6 +106,19 @@ impl<H: Host> Ingest<H> {
             })
         });
         self
+    }
+
+    /// Has the bytes put where a class has them: always in chunks, also where they are few.
+    #[must_use]
+    pub(crate) fn in_class(mut self, class: Class) -> Self {
+        self.class = class;
+        self
+    }
+
+    /// Up to how many bytes stay inside the command.
+    fn inline_bytes_max(&self) -> u64 {
+        let may_be = self.placement == Placement::Inline && self.class == Class::OWN;
+        if may_be { limits::INLINE_BYTES_MAX as u64 } else { 0 }
     }
 
     /// Takes the next bytes.
@@ -142,11 +157,10 @@ impl<H: Host> Ingest<H> {
         if let Some(frame) = self.sealer.take().and_then(|sealer| sealer.finish()) {
             self.gather(frame).await?;
         }
-        let inline_max = limits::INLINE_BYTES_MAX as u64;
         if self.bytes == 0 && self.placement == Placement::Inline {
             return Ok(self.inline(Body::Empty));
         }
-        if self.bytes <= inline_max && self.placement == Placement::Inline {
+        if self.bytes <= self.inline_bytes_max() && self.placement == Placement::Inline {
             let length = u32::try_from(self.bytes).expect("at most the inline limit");
             return Ok(self.inline(Body::Inline(length)));
         }
@@ -178,7 +192,7 @@ impl<H: Host> Ingest<H> {
     /// Goes on with the name of the chunk: as the bytes come, so that nobody waits for a whole chunk of it. Objects that
     /// may stay inline have no chunks to be named.
     fn hash(&mut self) {
-        if self.placement == Placement::Chunks || self.bytes > limits::INLINE_BYTES_MAX as u64 {
+        if self.placement == Placement::Chunks || self.bytes > self.inline_bytes_max() {
             self.hasher.update(&self.gathered[self.hashed_bytes..]);
             self.hashed_bytes = self.gathered.len();
         }
@@ -193,9 +207,9 @@ impl<H: Host> Ingest<H> {
         let data = std::mem::take(&mut self.gathered).freeze();
         assert_eq!(self.hashed_bytes, data.len(), "a chunk is named by all its bytes");
         self.hashed_bytes = 0;
-        let content = ContentId(self.hasher.finalize_reset().into());
+        let content = ContentId(self.hasher.finalize_reset().into()).of_class(self.class);
         self.contents.push(content);
-        let chunk = Cut { number: self.chunk_next, content, data };
+        let chunk = Cut { number: self.chunk_next, content, class: self.class, data };
         let ask = Ask::Stage { body: self.body, chunk };
         self.chunk_next += 1;
         let (shard, group) = (self.shard.clone(), self.group);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use anode_disk::segment::Class;
 use anode_net::{
     checksum::{self, Algorithm, Kind, Md5},
     http::ResponseHead,
@@ -15,7 +16,9 @@ use anode_net::{
 use anode_shards::{
     command::{AbortUpload, Command, CompleteUpload, CreateUpload, NamedPart, PutPart, Stored},
     encryption::Encryption,
-    object::{Body, BodyId, BucketId, Checksum, ChecksumKind, Part, Upload, UploadId},
+    object::{
+        Body, BodyId, BucketId, Checksum, ChecksumKind, Part, STORAGE_CLASS, Upload, UploadId,
+    },
     state::Planned,
     version::WantedVersion,
 };
@@ -38,6 +41,7 @@ use crate::{
     meta::BucketView,
     notification,
     shard::Shard,
+    storage_class,
 };
 
 /// An upload in progress, and where it is.
@@ -50,6 +54,12 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Where the bytes of its parts go.
+    pub(crate) fn class<H: Host>(&self, shard: &Shard<H>) -> Result<Class, s3::Error> {
+        let class = self.upload.headers.iter().find(|(name, _)| name == STORAGE_CLASS);
+        storage_class::place(shard, class.map(|(_, class)| class.as_str()))
+    }
+
     /// A part to come, of so many bytes.
     pub(crate) fn planned(&self, number: u16, bytes: u64) -> Planned {
         Planned::Part { upload: self.id, number, bytes }
@@ -63,6 +73,7 @@ pub async fn create<H: Host>(
     create: &parameters::CreateMultipartUpload,
 ) -> Result<Response<H>, s3::Error> {
     let bucket = find_bucket(shard, &create.bucket)?;
+    storage_class::place(shard, create.headers.storage_class.as_deref())?;
     let now_ms = shard.now_ms();
     let id = UploadId::new(now_ms, shard.random_u128());
     let cipher = encryption::of_new(shard, &bucket, &create.encryption)?;
@@ -157,7 +168,8 @@ pub async fn upload_part<H: Host>(
     let bytes = payload.length_bytes().unwrap_or_default();
     let planned = || place.planned(part.part, bytes);
     quota::check(&shard, &place.bucket, place.group, planned).await?;
-    let mut ingest = Ingest::new(&shard, place.group, Placement::Chunks).sealed(key.as_ref());
+    let ingest = Ingest::new(&shard, place.group, Placement::Chunks).in_class(place.class(&shard)?);
+    let mut ingest = ingest.sealed(key.as_ref());
     while let Some(data) = payload.next(exchange).await? {
         ingest.push(data).await?;
     }

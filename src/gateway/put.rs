@@ -27,6 +27,7 @@ use crate::{
     meta::BucketView,
     notification,
     shard::Shard,
+    storage_class,
 };
 
 /// Writes an object: durable on a quorum, and in every later GET and LIST, when this returns.
@@ -77,6 +78,7 @@ pub(crate) async fn store<H: Host>(
     };
     // Refused before the body is read; it counts from when it is there.
     lock::of_new(&bucket, put.lock, shard.now_ms())?;
+    let class = storage_class::place(&shard, put.headers.storage_class.as_deref())?;
     let cipher = encryption::of_new(&shard, &bucket, &put.encryption)?;
     let acl = ownership::of_new(&shard, caller, &bucket, put.acl.as_ref())?;
     let mut payload = Payload::new(exchange, caller, expectation)?;
@@ -84,7 +86,7 @@ pub(crate) async fn store<H: Host>(
     let bytes = payload.length_bytes().unwrap_or_default();
     let planned = || Planned::Object { key: put.key.clone(), bytes };
     quota::check(&shard, &bucket, group, planned).await?;
-    let ingest = Ingest::new(&shard, group, Placement::Inline);
+    let ingest = Ingest::new(&shard, group, Placement::Inline).in_class(class);
     let mut ingest = ingest.sealed(cipher.as_ref().map(|cipher| &cipher.key));
     while let Some(data) = payload.next(exchange).await? {
         ingest.push(data).await?;

@@ -301,6 +301,7 @@ impl SimNode {
     fn settings(&self) -> Settings {
         Settings {
             volumes: self.volumes(),
+            classes: Vec::new(),
             listen: self.address(),
             memory_bytes: self.options.memory_bytes,
             region: None,

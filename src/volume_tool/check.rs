@@ -35,14 +35,14 @@ const PROGRESS_PAUSE: Duration = Duration::from_secs(2);
 /// Checks what `arguments` name.
 pub(super) async fn run(arguments: &VolumeCheck) -> Result<Report, String> {
     let mut progress = Progress::new();
-    let node = StoppedNode::open(&arguments.data).await?;
+    let node = StoppedNode::open(&arguments.data, &arguments.data_class).await?;
     let mut buckets = Buckets::default();
     for files in node.files() {
         buckets.add(files).await;
     }
     let mut report = Report::default();
     let mut suspects = Suspects::new();
-    for volume in &node.volumes {
+    for volume in node.volumes.iter().chain(&node.classes) {
         report.volumes.push(volume.path.display().to_string());
         suspects.extend(check_volume(volume, &buckets, &mut report, &mut progress).await);
     }

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anode_disk::{
     check::{ReadOnly, ShardFiles},
     index::{Entry, Payload, Sight},
+    segment::Class,
 };
 use anode_shards::{
     command::Command,
@@ -21,7 +22,10 @@ use super::{
     node::{StoppedNode, StoppedVolume},
     plain::PlainDirectory,
 };
-use crate::config::cli::{Subject, VolumeInspect};
+use crate::{
+    config::cli::{Subject, VolumeInspect},
+    storage_class,
+};
 
 type Files = ShardFiles<ReadOnly<PlainDirectory>>;
 
@@ -30,7 +34,7 @@ const READ_BYTES: usize = 1 << 20;
 
 /// The text that is shown.
 pub(super) async fn run(arguments: &VolumeInspect) -> Result<String, String> {
-    let node = StoppedNode::open(&arguments.data).await?;
+    let node = StoppedNode::open(&arguments.data, &arguments.data_class).await?;
     let mut buckets = Buckets::default();
     for files in node.files() {
         buckets.add(files).await;
@@ -39,7 +43,7 @@ pub(super) async fn run(arguments: &VolumeInspect) -> Result<String, String> {
         return history(&node, &buckets, (bucket, key)).await;
     }
     let mut text = Text::default();
-    for volume in &node.volumes {
+    for volume in node.volumes.iter().chain(&node.classes) {
         text.line(format!("{}", volume.path.display()));
         if matches!(arguments.subject, Subject::Superblock) {
             superblock(volume, &mut text);
@@ -144,7 +148,13 @@ fn segments(files: &Files, text: &mut Text) {
     };
     let live = index.live();
     for (segment, bytes) in &live {
-        text.line(format!("  segment {segment:08x}: {} in use", ByteSize(*bytes)));
+        let class = Class::of_segment(*segment);
+        let place = if class == Class::OWN {
+            String::new()
+        } else {
+            format!(", storage class {}", storage_class::name_of(class))
+        };
+        text.line(format!("  segment {segment:08x}: {} in use{place}", ByteSize(*bytes)));
     }
     let sum = ByteSize(live.values().sum());
     text.line(format!("  {} segments that tables refer to, {sum} in use", live.len()));

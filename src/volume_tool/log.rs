@@ -16,6 +16,7 @@ use std::{
 use anode_disk::{
     Directory, Error,
     check::ShardFiles,
+    segment::Places,
     storage::{Storage, StorageOptions},
     wal::{GroupId, Kept, LOCAL, Salvage},
 };
@@ -141,11 +142,11 @@ impl<D: Directory> BrokenLog<D> {
     /// Opens the shard's storage with what is left of the log.
     pub(super) async fn open(
         &self,
-        directory: D,
+        directories: Places<D>,
         options: StorageOptions,
     ) -> Result<(Rc<Storage<D>>, Rc<Staging<D>>), Error> {
         let kept: Vec<Kept> = self.standings.iter().map(Standing::kept).collect();
-        let storage = Storage::open_salvaged(directory, options, (&self.salvage, &kept)).await?;
+        let storage = Storage::open_salvaged(directories, options, (&self.salvage, &kept)).await?;
         let mut records = Vec::new();
         for index in self.salvage.indexes(LOCAL) {
             records.push(self.salvage.read(LOCAL, index).await?);

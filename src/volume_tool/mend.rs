@@ -18,6 +18,7 @@ use std::{collections::BTreeSet, path::Path, rc::Rc, time::SystemTime};
 use anode_disk::{
     Directory, Error,
     index::Gap,
+    segment::Places,
     storage::{Storage, StorageOptions},
     wal::{GroupId, LOCAL},
 };
@@ -39,7 +40,7 @@ use crate::{names::ContentNames, shard::META_GROUP};
 /// A shard with damage.
 pub(super) struct Patient<'a, D: Directory> {
     pub(super) id: u64,
-    pub(super) directory: D,
+    pub(super) directories: Places<D>,
     /// The sizes of its files, and what its log carries.
     pub(super) options: StorageOptions,
     /// Index keys whose payload could not be read.
@@ -60,14 +61,14 @@ pub(super) async fn mend<D: Directory>(
     place: &Path,
     buckets: &Buckets,
 ) -> Result<List, String> {
-    let Patient { id, directory, options, suspects, positions } = patient;
+    let Patient { id, directories, options, suspects, positions } = patient;
     let log = match positions {
         Some(positions) => {
-            Some(BrokenLog::read(&directory, options.wal_identity, &positions).await?)
+            Some(BrokenLog::read(&directories.own, options.wal_identity, &positions).await?)
         }
         None => None,
     };
-    let opened = open(directory, options, log.as_ref()).await;
+    let opened = open(directories, options, log.as_ref()).await;
     let (storage, staging) = opened.map_err(|error| said(&error))?;
     let lacking = if log.is_some() { Lacking::Ends } else { Lacking::Refused };
     let groups: Vec<GroupId> = match &log {
@@ -110,14 +111,14 @@ pub(super) async fn mend<D: Directory>(
 }
 
 async fn open<D: Directory>(
-    directory: D,
+    directories: Places<D>,
     options: StorageOptions,
     log: Option<&BrokenLog<D>>,
 ) -> Result<(Rc<Storage<D>>, Rc<Staging<D>>), Error> {
     if let Some(log) = log {
-        return log.open(directory, options).await;
+        return log.open(directories, options).await;
     }
-    let storage = Storage::open_to_mend(directory, options).await?;
+    let storage = Storage::open_to_mend(directories, options).await?;
     let staging = Staging::open(Rc::clone(&storage)).await?;
     Ok((storage, staging))
 }

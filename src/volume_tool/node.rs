@@ -8,18 +8,27 @@ use std::{
 use anode_disk::{
     Error,
     check::{ReadOnly, ShardFiles},
+    segment::{Class, Places},
     volume::{Volume, VolumeIdentity},
     wal::GroupId,
 };
 use nix::fcntl::Flock;
 
 use super::plain::PlainDirectory;
-use crate::{layout::Layout, preflight, shard::META_GROUP};
+use crate::{
+    config::{data_class, webhook::Named},
+    layout::Layout,
+    preflight,
+    shard::META_GROUP,
+    storage_class::{self, ClassDirectory},
+};
 
 /// The data directories that were named.
 #[derive(Debug)]
 pub(super) struct StoppedNode {
     pub(super) volumes: Vec<StoppedVolume>,
+    /// The directories of storage classes, without shards: what is in them is reached by those of the volumes.
+    pub(super) classes: Vec<StoppedVolume>,
     _locks: Vec<Flock<File>>,
 }
 
@@ -43,22 +52,33 @@ pub(super) struct StoppedShard {
 
 impl StoppedNode {
     /// Opens what can be opened; an error says why nothing can be said of a directory at all.
-    pub(super) async fn open(paths: &[PathBuf]) -> Result<Self, String> {
+    pub(super) async fn open(paths: &[PathBuf], flags: &[Named]) -> Result<Self, String> {
+        let said = |error: Error| error.to_string();
         let mut locks = Vec::new();
-        let mut volumes = Vec::new();
-        for path in paths {
-            // Not by the lock: that would make one in a directory that is none of ours.
-            let has_superblock = std::fs::exists(path.join("superblock"));
-            if !has_superblock.map_err(|error| format!("{}: {error}", path.display()))? {
-                return Err(format!(
-                    "{} is no data directory: no superblock is there",
-                    path.display()
-                ));
+        let (mut classes, mut volumes) = (Vec::new(), Vec::new());
+        for ClassDirectory { class, path } in data_class::of_flags(flags)? {
+            let path = PathBuf::from(path);
+            locks.push(hold(&path)?);
+            let opened = open_directory(&path).await.map_err(said)?;
+            if opened.0.identity().class != class {
+                let name = storage_class::name_of(class);
+                return Err(format!("{} is no directory of storage class {name}", path.display()));
             }
-            locks.push(preflight::hold(path)?);
-            volumes.push(open_volume(path).await.map_err(|error| error.to_string())?);
+            classes.push((path, opened));
         }
-        Ok(Self { volumes, _locks: locks })
+        for path in paths {
+            locks.push(hold(path)?);
+            let volume = open_volume(path, &classes).await.map_err(said)?;
+            check_classes(&volume, &classes)?;
+            volumes.push(volume);
+        }
+        let stopped = |(path, (volume, superblock)): (PathBuf, Opened)| StoppedVolume {
+            path,
+            identity: volume.identity().clone(),
+            superblock,
+            shards: Vec::new(),
+        };
+        Ok(Self { volumes, classes: classes.into_iter().map(stopped).collect(), _locks: locks })
     }
 
     /// The groups that are placed on a shard.
@@ -83,14 +103,56 @@ impl StoppedNode {
     }
 }
 
-async fn open_volume(path: &Path) -> Result<StoppedVolume, Error> {
-    let directory = ReadOnly::new(PlainDirectory::new(path));
-    let (volume, superblock) = Volume::inspect(directory).await?;
+/// A volume or the directory of a class, and what is wrong with a copy of its superblock.
+type Opened = (Volume<ReadOnly<PlainDirectory>>, Vec<Error>);
+
+/// Takes a directory of a node.
+fn hold(path: &Path) -> Result<Flock<File>, String> {
+    // Not by the lock: that would make one in a directory that is none of ours.
+    let has_superblock = std::fs::exists(path.join("superblock"));
+    if !has_superblock.map_err(|error| format!("{}: {error}", path.display()))? {
+        return Err(format!("{} is no data directory: no superblock is there", path.display()));
+    }
+    preflight::hold(path)
+}
+
+async fn open_directory(path: &Path) -> Result<Opened, Error> {
+    Volume::inspect(ReadOnly::new(PlainDirectory::new(path))).await
+}
+
+/// Refuses where a volume has segments of a class whose directory was not named: they are not damaged.
+fn check_classes(volume: &StoppedVolume, named: &[(PathBuf, Opened)]) -> Result<(), String> {
+    let is_named =
+        |class: &Class| named.iter().any(|(_, (known, _))| known.identity().class == *class);
+    let Some(class) = volume.identity.classes.iter().find(|class| !is_named(class)) else {
+        return Ok(());
+    };
+    let lacks = |shard: &StoppedShard| {
+        let index = shard.files.as_ref().ok().and_then(|files| files.index.as_ref().err());
+        matches!(index, Some(Error::Absent { .. }))
+    };
+    if !volume.shards.iter().any(lacks) {
+        return Ok(());
+    }
+    let (path, name) = (volume.path.display(), storage_class::name_of(*class));
+    Err(format!(
+        "{path} has objects in the directory of storage class {name}: name it with --data-class {name}=DIR"
+    ))
+}
+
+async fn open_volume(path: &Path, classes: &[(PathBuf, Opened)]) -> Result<StoppedVolume, Error> {
+    let (volume, superblock) = open_directory(path).await?;
     let identity = volume.identity().clone();
     let mut shards = Vec::new();
     for &id in &identity.shards {
         let files = match volume.shard(id).await {
-            Ok(directory) => Ok(ShardFiles::open(directory, volume.wal_identity(id)).await),
+            Ok(directory) => {
+                let mut places = Places::from(directory);
+                for (_, (class, _)) in classes {
+                    places.classes.push((class.identity().class, class.shard(id).await?));
+                }
+                Ok(ShardFiles::open(places, volume.wal_identity(id)).await)
+            }
             Err(error) => Err(error),
         };
         shards.push(StoppedShard { id, files });

@@ -16,7 +16,7 @@ use std::{
     time::SystemTime,
 };
 
-use anode_disk::{storage::StorageOptions, volume::Volume};
+use anode_disk::{segment::Places, storage::StorageOptions, volume::Volume};
 use bytes::Bytes;
 use time::{OffsetDateTime, macros::format_description};
 
@@ -51,14 +51,21 @@ pub(super) async fn run(
     buckets: &Buckets,
     report: &mut Report,
 ) -> Result<(), String> {
+    for class in &node.classes {
+        if let Some(place) = copy((&class.path, false), report)? {
+            report.set_aside.push(place.display().to_string());
+        }
+    }
     for volume in &node.volumes {
-        let Some(place) = copy(&volume.path, report)? else { continue };
+        // What its shards have in directories of classes is taken out of them all the same.
+        let is_hit = volume.shards.iter().any(|shard| suspects.contains_key(&shard.id));
+        let Some(place) = copy((&volume.path, is_hit), report)? else { continue };
         report.set_aside.push(place.display().to_string());
         for shard in &volume.shards {
             let Some(suspects) = suspects.get(&shard.id) else { continue };
             let mended = async {
                 let positions = positions(node, shard).await?;
-                let patient = patient(volume, shard.id, (suspects, positions)).await?;
+                let patient = patient((node, volume), shard.id, (suspects, positions)).await?;
                 mend(patient, &place, buckets).await
             };
             let (list, refused) = match mended.await {
@@ -83,24 +90,29 @@ async fn positions(node: &StoppedNode, shard: &StoppedShard) -> Result<Option<Po
 }
 
 async fn patient<'a>(
-    volume: &StoppedVolume,
+    (node, volume): (&StoppedNode, &StoppedVolume),
     id: u64,
     (suspects, positions): (&'a BTreeSet<Bytes>, Option<Positions>),
 ) -> Result<Patient<'a, PlainDirectory>, String> {
     let said = |error: anode_disk::Error| error.to_string();
     let (volume, _damage) =
         Volume::inspect(PlainDirectory::new(&volume.path)).await.map_err(said)?;
-    let directory = volume.shard(id).await.map_err(said)?;
+    let mut directories = Places::from(volume.shard(id).await.map_err(said)?);
+    for class in &node.classes {
+        let opened = Volume::inspect(PlainDirectory::new(&class.path)).await.map_err(said)?;
+        let directory = opened.0.shard(id).await.map_err(said)?;
+        directories.classes.push((class.identity.class, directory));
+    }
     let options =
         StorageOptions { wal_identity: volume.wal_identity(id), ..StorageOptions::default() };
-    Ok(Patient { id, directory, options, suspects, positions })
+    Ok(Patient { id, directories, options, suspects, positions })
 }
 
-/// Copies the damaged files of a volume; where to, or none where no damage is in it.
-fn copy(volume: &Path, report: &Report) -> Result<Option<PathBuf>, String> {
+/// Copies the damaged files of a volume; where to, or none where no damage is in it, unless it `is_hit` all the same.
+fn copy((volume, is_hit): (&Path, bool), report: &Report) -> Result<Option<PathBuf>, String> {
     let locations = report.damages.iter().map(|damage| place_of(&damage.location));
     let locations: Vec<&Path> = locations.filter(|path| path.starts_with(volume)).collect();
-    if locations.is_empty() {
+    if locations.is_empty() && !is_hit {
         return Ok(None);
     }
     let mut files = BTreeSet::new();

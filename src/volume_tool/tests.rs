@@ -168,7 +168,13 @@ fn set_aside(disk: &SimDisk, place: &Path) -> Result<Option<List>, String> {
         let options =
             StorageOptions { wal_identity: volume.wal_identity(shard), ..storage_options() };
         let directory = volume.shard(shard).await.map_err(said)?;
-        let patient = Patient { id: shard, directory, options, suspects: &suspects, positions };
+        let patient = Patient {
+            id: shard,
+            directories: directory.into(),
+            options,
+            suspects: &suspects,
+            positions,
+        };
         mend(patient, place, &buckets).await.map(Some)
     })
 }

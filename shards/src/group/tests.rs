@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anode_disk::{
     Directory,
+    segment::Class,
     testing::{Fault, SimDirectory, SimDisk},
     wal,
 };
@@ -100,7 +101,12 @@ fn a_flush_that_the_end_of_the_log_overtakes_is_no_failure() {
     let disk = SimDisk::new(9);
     testing::run(9, async {
         let machine = Machine::open(&disk).await.unwrap();
-        let cut = Cut { number: 0, content: ContentId([1; 32]), data: Bytes::from(vec![1; 5000]) };
+        let cut = Cut {
+            number: 0,
+            content: ContentId([1; 32]),
+            class: Class::OWN,
+            data: Bytes::from(vec![1; 5000]),
+        };
         machine.staging.stage(GROUP, BodyId(1), cut).await.unwrap();
         machine.staging.settle(GROUP, BodyId(1)).await.unwrap();
         let keeper = machine.keeper.clone();

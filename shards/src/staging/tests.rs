@@ -1,5 +1,5 @@
 use anode_disk::{
-    segment::Extent,
+    segment::{Class, Extent, Places},
     storage::StorageOptions,
     testing::{SimDirectory, SimDisk, block_on},
 };
@@ -23,7 +23,8 @@ fn run(disk: &SimDisk, scenario: impl AsyncFnOnce(&Staging<SimDirectory>)) {
 }
 
 async fn stage(staging: &Staging<SimDirectory>, body: BodyId, chunk: u32) {
-    let cut = Cut { number: chunk, content: CONTENT, data: Bytes::from(vec![9; 100]) };
+    let cut =
+        Cut { number: chunk, content: CONTENT, class: Class::OWN, data: Bytes::from(vec![9; 100]) };
     staging.stage(1, body, cut).await.unwrap();
 }
 
@@ -125,4 +126,50 @@ fn a_record_has_its_written_form_and_damage_is_refused() {
     golden.pop();
     golden[0] = 1;
     StagedRecord::decode(&golden).unwrap_err();
+}
+
+/// Opens the shard's directory on one disk and that of a class on another.
+fn run_with_class(
+    (own, other): (&SimDisk, &SimDisk),
+    scenario: impl AsyncFnOnce(&Staging<SimDirectory>),
+) {
+    block_on(async {
+        let classes = vec![(Class::new(2).unwrap(), other.reopen())];
+        let places = Places { own: own.reopen(), classes };
+        let storage = Storage::open(places, StorageOptions::default()).await.unwrap();
+        let main = async {
+            let staging = Staging::open(Rc::clone(&storage)).await.unwrap();
+            scenario(&staging).await;
+            storage.wal.stop();
+        };
+        join(storage.wal.run(), main).await.0.unwrap();
+    });
+}
+
+#[test]
+fn what_was_settled_in_a_class_survives_a_crash_of_both_devices() {
+    for seed in 0..20 {
+        let (own, other) = (SimDisk::new(seed), SimDisk::new(seed + 100));
+        run_with_class((&own, &other), async |staging| {
+            let class = Class::new(2).unwrap();
+            let data = Bytes::from(vec![9; 100_000]);
+            let cut = Cut { number: 0, content: CONTENT, class, data };
+            staging.stage(1, BODY, cut).await.unwrap();
+            staging.settle(1, BODY).await.unwrap();
+            flushed(staging).await;
+        });
+        own.crash();
+        other.crash();
+        run_with_class((&own, &other), async |staging| {
+            let (extent, _) = staging.find(1, BODY, 0).unwrap();
+            assert_eq!(extent.class().number(), 2);
+            assert_eq!(staging.bytes(1, BODY, 0).await.unwrap().len(), 100_000, "seed {seed}");
+        });
+        // Without its directory the shard doesn't open: what it has would be taken for lost.
+        block_on(async {
+            let storage = Storage::open(own.reopen(), StorageOptions::default()).await.unwrap();
+            let opened = Staging::open(storage).await;
+            assert!(matches!(opened.unwrap_err(), Error::Absent { .. }));
+        });
+    }
 }

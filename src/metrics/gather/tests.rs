@@ -20,6 +20,7 @@ use crate::{
 fn shards(world: &World) -> Vec<Shard<SimHost>> {
     let settings = Arc::new(Settings {
         volumes: vec!["/one".to_owned(), "/two".to_owned()],
+        classes: Vec::new(),
         listen: "127.0.0.1:9000".parse().unwrap(),
         memory_bytes: 1 << 28,
         region: None,

@@ -2,6 +2,7 @@
 
 use anode_disk::{
     Directory, Error,
+    segment::Class,
     testing::{SimDirectory, SimDisk},
 };
 use bytes::Bytes;
@@ -26,7 +27,11 @@ async fn write(machine: &Machine, group: &Group<SimDirectory>, key: &str, body: 
     };
     let (body, content) = (BodyId(body), ContentId([fill; 32]));
     let data = Bytes::from(vec![fill; BYTES]);
-    machine.staging.stage(GROUP, body, Cut { number: 0, content, data }).await.unwrap();
+    machine
+        .staging
+        .stage(GROUP, body, Cut { number: 0, content, class: Class::OWN, data })
+        .await
+        .unwrap();
     machine.staging.settle(GROUP, body).await.unwrap();
     (command.object.body, command.object.size) = (Body::Whole(body), BYTES as u64);
     command.contents = vec![content];

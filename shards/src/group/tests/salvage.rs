@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, rc::Rc};
 
 use anode_disk::{
     check::ShardFiles,
+    segment::Class,
     storage::{MEMORY_BYTES_MIN, Storage, StorageOptions},
     testing::{Random, SimDirectory, SimDisk},
     wal::{Kept, LOCAL, Salvage},
@@ -66,7 +67,7 @@ async fn fill(disk: &SimDisk, random: &mut Random) -> Vec<Written> {
                 command = with_chunk(command, body, content, 3000);
                 machine
                     .staging
-                    .stage(group.id(), body, Cut { number: 0, content, data })
+                    .stage(group.id(), body, Cut { number: 0, content, class: Class::OWN, data })
                     .await
                     .unwrap();
                 machine.staging.settle(group.id(), body).await.unwrap();

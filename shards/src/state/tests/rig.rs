@@ -8,6 +8,7 @@ use std::{
 
 use anode_disk::{
     index::{Entry, ScanLimit},
+    segment::Class,
     storage::{Storage, StorageOptions},
     testing::{SimDirectory, SimDisk, block_on},
     wal::{self, Record},
@@ -187,7 +188,7 @@ impl Rig {
         let body = BodyId(u128::from(id));
         for (number, data) in (0..).zip(bytes.chunks(CHUNK_BYTES)) {
             let data = Bytes::copy_from_slice(data);
-            let cut = Cut { number, content: content_of(&data), data };
+            let cut = Cut { number, content: content_of(&data), class: Class::OWN, data };
             self.staging.stage(GROUP, body, cut).await.unwrap();
         }
         self.staging.settle(GROUP, body).await.unwrap();
