@@ -81,6 +81,13 @@ fn install_runtime(host: &(impl Host + anode_shards::raft::runtime::Handle)) {
     anode_shards::raft::runtime::install(std::rc::Rc::new(host.clone()));
 }
 
+/// How long to sleep so that at least `duration` passes and a long sleep ends together with others; the runtime of the groups
+/// has theirs end so, too.
+pub(crate) fn on_grid(now: Instant, duration: Duration) -> Duration {
+    let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(anode_shards::raft::runtime::on_grid(now.0, nanos))
+}
+
 /// Waits for `work` for at most `duration`; `None` where it took longer, and then `work` is dropped.
 pub async fn within<H: Host, T>(
     host: &H,

@@ -130,11 +130,16 @@ async fn let_requests_go_first<H: Host>(shard: &Shard<H>, holdings: &Holdings<H>
 }
 
 /// Waits, but not beyond the end of the shard.
-async fn rest<H: Host>(shard: &Shard<H>, mut pause: Duration) {
-    while !pause.is_zero() && !shard.is_draining() {
-        let part = pause.min(limits::STOP_POLL);
-        shard.host().sleep(part).await;
-        pause -= part;
+async fn rest<H: Host>(shard: &Shard<H>, pause: Duration) {
+    let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
+    let end = shard.host().now().0.saturating_add(pause);
+    while !shard.is_draining() {
+        // Sleeps may take longer than they should: what is left is always counted to the same end.
+        let left = Duration::from_nanos(end.saturating_sub(shard.host().now().0));
+        if left.is_zero() {
+            return;
+        }
+        shard.host().sleep(left.min(limits::STOP_POLL)).await;
     }
 }
 

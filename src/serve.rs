@@ -37,10 +37,10 @@ use signal_hook::{
     iterator::Signals,
 };
 
-/// How often the process looks for signals and events.
-const POLL: Duration = Duration::from_millis(20);
+/// How often the process looks for signals; it hears of events at once.
+const POLL: Duration = Duration::from_millis(100);
 /// How often it looks whether the certificate has changed, in polls.
-const CERTIFICATE_POLL_COUNT: u32 = 500;
+const CERTIFICATE_POLL_COUNT: u32 = 100;
 
 /// What the process and its shards share.
 #[derive(Clone)]
@@ -207,7 +207,6 @@ fn prepare(
 }
 
 /// Watches signals, events and the certificate until the node is to end.
-#[expect(clippy::disallowed_methods, reason = "the process's own thread has nothing else to do")]
 fn supervise(
     settings: &Settings,
     layout: &Layout,
@@ -219,7 +218,8 @@ fn supervise(
     let mut read_at = certificate_time(settings);
     let mut polls = 0_u32;
     loop {
-        for event in inbox.try_iter() {
+        let heard = inbox.recv_timeout(POLL).into_iter();
+        for event in heard.chain(inbox.try_iter()) {
             match event {
                 Event::Failed { shard, reason } => {
                     return Err(format!("shard {shard} has failed, and the node stops: {reason}"));
@@ -263,7 +263,6 @@ fn supervise(
             read_at = certificate_time(settings);
             reload(settings, process);
         }
-        std::thread::sleep(POLL);
     }
 }
 

@@ -137,7 +137,7 @@ struct Inner<H: Host> {
     keys: RefCell<KeyCache>,
     session_policies: ReadPolicies,
     provider_keys: ProviderKeys,
-    date: RefCell<(u64, String)>,
+    date: RefCell<(u64, Rc<str>)>,
     connection_count: Cell<usize>,
     addresses: RefCell<BTreeMap<IpAddr, usize>>,
     drained: RefCell<BTreeSet<usize>>,
@@ -197,7 +197,7 @@ impl<H: Host> Shard<H> {
             keys: RefCell::new(KeyCache::new(limits::SIGNING_KEY_COUNT_MAX)),
             session_policies: ReadPolicies::default(),
             provider_keys: ProviderKeys::default(),
-            date: RefCell::default(),
+            date: RefCell::new((0, Rc::from(""))),
             connection_count: Cell::default(),
             addresses: RefCell::default(),
             drained: RefCell::default(),
@@ -410,14 +410,14 @@ impl<H: Host> Shard<H> {
     }
 
     /// The `Date` of now; made once a second.
-    pub(crate) fn date(&self) -> String {
+    pub(crate) fn date(&self) -> Rc<str> {
         let now = self.0.host.wall_clock().0;
         let second = now / 1_000_000_000;
         let mut date = self.0.date.borrow_mut();
         if date.0 != second || date.1.is_empty() {
-            *date = (second, date_of(now));
+            *date = (second, Rc::from(date_of(now)));
         }
-        date.1.clone()
+        Rc::clone(&date.1)
     }
 
     /// Milliseconds since 1970.

@@ -78,11 +78,7 @@ impl Signature {
             return;
         }
         let timestamp = Timestamp::of(seconds).expect("the clock shows a year up to 9999");
-        let scope = Scope {
-            date: timestamp.date().to_owned(),
-            region: self.region.clone(),
-            service: "s3".to_owned(),
-        };
+        let scope = Scope::new(timestamp.date(), &self.region, "s3");
         let key = match self.moment.take() {
             Some(old) if old.timestamp.date() == timestamp.date() => old.key,
             _ => SigningKey::derive(&self.secret, &scope),

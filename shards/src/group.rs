@@ -6,7 +6,13 @@
 
 mod reads;
 
-use std::{collections::BTreeMap, fmt, io, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, io,
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use anode_disk::{
     device::Directory,
@@ -34,7 +40,7 @@ use crate::{
         runtime::{Instant, ShardRuntime},
         snapshot,
         state_store::StateStore,
-        types::{LogId, Node, Types},
+        types::{LogId, Membership, Node, Types},
     },
     staging::Staging,
     state::State,
@@ -245,7 +251,7 @@ impl<D: Directory> Group<D> {
         metrics.state == ServerState::Leader
             && metrics.running_state.is_ok()
             && applied_term == Some(metrics.current_term)
-            && metrics.membership_config.membership().voter_ids().eq([metrics.id])
+            && is_only_voter(metrics.membership_config.membership(), metrics.id)
     }
 
     /// Stops taking requests and ends openraft's tasks. Storage goes on.
@@ -366,6 +372,13 @@ pub(crate) fn check_history<D: Directory>(
         return Err(GroupError::Damaged { group, finding });
     }
     Ok(())
+}
+
+/// Whether nobody else votes, in any of the configurations that a change of them goes through.
+fn is_only_voter(membership: &Membership, id: u64) -> bool {
+    let configurations = membership.get_joint_config();
+    let is_alone = |voters: &BTreeSet<u64>| voters.len() == 1 && voters.contains(&id);
+    !configurations.is_empty() && configurations.iter().all(is_alone)
 }
 
 fn config(group: GroupId, timing: Timing) -> Config {

@@ -36,7 +36,7 @@ use poller::{Counted, Poller};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use uring::Uring;
 
-use super::{Host, Instant, WallTime};
+use super::{Host, Instant, WallTime, on_grid};
 use crate::mesh::Message;
 
 /// Messages that may wait for one shard before their senders wait.
@@ -49,8 +49,13 @@ const TICK: Duration = Duration::from_millis(10);
 const FIRST_TICK: Duration = Duration::from_mins(1);
 /// The longest that an executor sleeps. glommio takes a round in which its tick came before the first task for one in
 /// which there was none, and sleeps with tasks to run: a thread that had to wait for the CPU for longer than its tick
-/// would then sleep until something else wakes it, perhaps for ever. Idle groups tick as often.
+/// would then sleep until something else wakes it, perhaps for ever.
 const HEARTBEAT: Duration = Duration::from_millis(20);
+/// The same for a shard that has next to nothing to do: an idle one wakes up for its timers as often ([`on_grid`]), and for
+/// nothing else.
+const IDLE_HEARTBEAT: Duration = Duration::from_millis(100);
+/// A shard whose tasks run more often than this a second isn't idle. The ticks of its groups are some 150.
+const IDLE_RUNS_PER_SECOND_MAX: u64 = 400;
 
 /// Where the shards run.
 #[derive(Clone, Debug)]
@@ -219,21 +224,38 @@ impl GlommioHost {
         });
         glommio::spawn_local(Rc::clone(&inner.uring).hear_bell()).detach();
         glommio::spawn_local(Poller::new(Rc::clone(&inner), receiver)).detach();
-        glommio::spawn_local(heartbeat(Rc::clone(&inner.uring))).detach();
+        glommio::spawn_local(heartbeat(Rc::clone(&inner))).detach();
         Ok(Self(inner))
     }
 }
 
 /// Ends every sleep of the executor in time; see [`HEARTBEAT`].
 #[expect(clippy::infinite_loop, reason = "it ends with its executor")]
-async fn heartbeat(uring: Rc<Uring>) {
+async fn heartbeat(inner: Rc<Inner>) {
+    let (mut beat, mut seen_count) = (HEARTBEAT, poller::run_count());
     loop {
-        glommio::timer::sleep(HEARTBEAT).await;
-        uring.wake_submitter();
+        let now = inner.now();
+        // With the timers, not behind them by one round more.
+        let nanos = u64::try_from(beat.as_nanos()).expect("a beat is short");
+        glommio::timer::sleep(Duration::from_nanos(nanos - now.0 % nanos)).await;
+        inner.uring.wake_submitter();
+        let (count, slept) = (poller::run_count(), inner.now().0 - now.0);
+        beat = next_beat(count.wrapping_sub(seen_count), Duration::from_nanos(slept));
+        seen_count = count;
     }
 }
 
+/// How long to the next heartbeat, after so many runs of tasks in so long.
+fn next_beat(run_count: u64, slept: Duration) -> Duration {
+    let runs_max = u128::from(IDLE_RUNS_PER_SECOND_MAX) * slept.as_micros() / 1_000_000;
+    if u128::from(run_count) > runs_max { HEARTBEAT } else { IDLE_HEARTBEAT }
+}
+
 impl Inner {
+    fn now(&self) -> Instant {
+        Instant(u64::try_from(self.started.elapsed().as_nanos()).expect("below 584 years"))
+    }
+
     fn deliver(&self, message: Message) {
         self.inbox.borrow_mut().push_back(message);
         if let Some(waker) = self.receiver.take() {
@@ -262,7 +284,7 @@ impl Host for GlommioHost {
     }
 
     fn now(&self) -> Instant {
-        Instant(u64::try_from(self.0.started.elapsed().as_nanos()).expect("below 584 years"))
+        self.0.now()
     }
 
     #[expect(clippy::disallowed_types, reason = "the host is where clocks are read")]
@@ -276,7 +298,7 @@ impl Host for GlommioHost {
     }
 
     async fn sleep(&self, duration: Duration) {
-        glommio::timer::sleep(duration).await;
+        glommio::timer::sleep(on_grid(self.0.now(), duration)).await;
     }
 
     fn resident_bytes(&self) -> Option<u64> {

@@ -96,7 +96,7 @@ async fn perform<H: Host>(
             return Err(Error::new("MissingAuthenticationToken", message));
         }
     };
-    *service = if signed.scope.service == "sts" { Service::Sts } else { Service::Iam };
+    *service = if signed.scope.service() == "sts" { Service::Sts } else { Service::Iam };
     let shard = exchange.shard.clone();
     let caller =
         authorize::principal_of(&shard, &signed.access_key, signed.session_token.as_deref())?;

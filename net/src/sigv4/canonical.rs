@@ -3,14 +3,14 @@
 use sha2::{Digest as _, Sha256};
 
 use super::encoding::{folded, push_hex, push_path, push_query, query_pairs};
-use super::{ALGORITHM, Error, RequestParts, Scope, Timestamp};
+use super::{ALGORITHM, Error, HeaderNames, RequestParts, Scope, Timestamp};
 
-/// The canonical request over `signed_headers`: lower-case names, sorted, each once.
+/// The canonical request over `signed_headers`.
 ///
 /// `payload` is the value of `x-amz-content-sha256`. A signed header that the request lacks is a mismatch.
 pub(super) fn canonical_request(
     parts: &RequestParts<'_>,
-    signed_headers: &[String],
+    signed_headers: &HeaderNames,
     payload: &str,
 ) -> Result<String, Error> {
     let mut canonical = String::with_capacity(1024);
@@ -20,13 +20,11 @@ pub(super) fn canonical_request(
     canonical.push('\n');
     push_query(&mut canonical, &query_pairs(parts.query)?);
     canonical.push('\n');
-    for name in signed_headers {
+    for name in signed_headers.iter() {
         push_header(&mut canonical, parts, name)?;
     }
     canonical.push('\n');
-    for (at, name) in signed_headers.iter().enumerate() {
-        canonical.extend([if at > 0 { ";" } else { "" }, name]);
-    }
+    canonical.push_str(signed_headers.as_str());
     canonical.push('\n');
     canonical.push_str(payload);
     Ok(canonical)
@@ -40,7 +38,7 @@ pub(super) fn string_to_sign(
 ) -> String {
     let mut text = String::with_capacity(192);
     text.extend([ALGORITHM, "\n", timestamp.as_str(), "\n"]);
-    text.extend([&scope.date, "/", &scope.region, "/", &scope.service, "/aws4_request\n"]);
+    text.extend([scope.date(), "/", scope.region(), "/", scope.service(), "/aws4_request\n"]);
     push_hex(&mut text, &Sha256::digest(canonical_request.as_bytes()));
     text
 }

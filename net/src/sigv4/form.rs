@@ -89,12 +89,15 @@ fn version_four(credential: &str, date: &str, signature: &str) -> Result<FormSig
             "X-Amz-Date must be formated via ISO8601 Long format",
         ));
     };
-    if timestamp.date() != scope.date {
+    if timestamp.date() != scope.date() {
         return Err(invalid("X-Amz-Date", date, "X-Amz-Date must be of the Credential's day"));
     }
     let signature = parse_signature(signature)?;
     let credential = credential.to_owned();
-    Ok(FormSignature { access_key, version: Version::Four { scope, credential, signature } })
+    Ok(FormSignature {
+        access_key: access_key.to_string(),
+        version: Version::Four { scope, credential, signature },
+    })
 }
 
 /// Verifies the signature of a form's policy, exactly as it was sent: `InvalidArgument` for another region or service,
@@ -129,18 +132,19 @@ pub fn verify_form(
 
 fn check_scope(scope: &Scope, credential: &str, expected: &Expected<'_>) -> Result<(), Error> {
     if let Some(region) = expected.region
-        && scope.region != region
+        && scope.region() != region
     {
-        let message = format!("the region '{}' is wrong; expecting '{region}'", scope.region);
+        let message = format!("the region '{}' is wrong; expecting '{region}'", scope.region());
         let mut error = invalid("X-Amz-Credential", credential, message);
         error.fields =
             error.fields.iter().cloned().chain([("Region", region.to_owned())]).collect();
         return Err(error);
     }
-    if scope.service != expected.service {
+    if scope.service() != expected.service {
         let message = format!(
             "incorrect service \"{}\". This endpoint belongs to \"{}\".",
-            scope.service, expected.service
+            scope.service(),
+            expected.service
         );
         return Err(invalid("X-Amz-Credential", credential, message));
     }

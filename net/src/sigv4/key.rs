@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
@@ -9,20 +10,52 @@ use subtle::ConstantTimeEq as _;
 
 use super::{Error, Expected, RequestParts, Signed, Verified, verify};
 
-/// What a signing key is good for: a day, a region, a service.
+/// What a signing key is good for: a day, a region, a service. A clone costs no allocation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Scope {
+    /// `20130524/us-east-1/s3`.
+    text: Arc<str>,
+    /// Where the region ends in it.
+    region_end: usize,
+}
+
+impl Scope {
+    /// The scope of a day (`20130524`), a region and a service.
+    pub fn new(date: &str, region: &str, service: &str) -> Self {
+        let text = Arc::from(format!("{date}/{region}/{service}"));
+        Self { text, region_end: date.len() + 1 + region.len() }
+    }
+
+    /// `20130524/us-east-1/s3` and its three parts, if it has no more.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let (rest, service) = text.rsplit_once('/')?;
+        let (date, region) = rest.split_once('/')?;
+        let is_date = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
+        if !is_date || region.is_empty() || region.contains('/') || service.is_empty() {
+            return None;
+        }
+        Some(Self { text: Arc::from(text), region_end: rest.len() })
+    }
+
     /// `20130524`.
-    pub date: String,
+    pub fn date(&self) -> &str {
+        self.text.split_once('/').map_or("", |(date, _)| date)
+    }
+
     /// `us-east-1`, ...
-    pub region: String,
+    pub fn region(&self) -> &str {
+        self.text.get(self.date().len() + 1..self.region_end).unwrap_or_default()
+    }
+
     /// `s3`.
-    pub service: String,
+    pub fn service(&self) -> &str {
+        self.text.get(self.region_end + 1..).unwrap_or_default()
+    }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}/aws4_request", self.date, self.region, self.service)
+        write!(f, "{}/aws4_request", self.text)
     }
 }
 
@@ -34,7 +67,7 @@ impl SigningKey {
     /// Derives the key of a secret for a scope: four rounds of HMAC.
     pub fn derive(secret: &str, scope: &Scope) -> Self {
         let mut key = keyed(format!("AWS4{secret}").as_bytes());
-        for part in [&scope.date, &scope.region, &scope.service, "aws4_request"] {
+        for part in [scope.date(), scope.region(), scope.service(), "aws4_request"] {
             key.update(part.as_bytes());
             key = keyed(&key.finalize().into_bytes());
         }
@@ -65,7 +98,7 @@ impl fmt::Debug for SigningKey {
 /// Only a right signature enters a key, so a stranger who knows an access key can't displace others. A changed secret
 /// misses: each entry remembers the secret it was derived from.
 pub struct KeyCache {
-    entries: BTreeMap<(String, Scope), Entry>,
+    entries: BTreeMap<(Arc<str>, Scope), Entry>,
     count_max: usize,
     uses: u64,
 }
@@ -91,7 +124,7 @@ impl KeyCache {
         expected: &Expected<'_>,
     ) -> Result<Verified, Error> {
         self.uses += 1;
-        let place = (signed.access_key.clone(), signed.scope.clone());
+        let place = (Arc::clone(&signed.access_key), signed.scope.clone());
         if let Some(entry) = self.entries.get_mut(&place)
             && bool::from(entry.secret.as_bytes().ct_eq(secret.as_bytes()))
         {
@@ -105,7 +138,7 @@ impl KeyCache {
 
     /// Forgets an access key, because it was removed.
     pub fn forget(&mut self, access_key: &str) {
-        self.entries.retain(|(held, _), _| held != access_key);
+        self.entries.retain(|(held, _), _| **held != *access_key);
     }
 
     /// How many keys it holds.
@@ -113,7 +146,7 @@ impl KeyCache {
         self.entries.len()
     }
 
-    fn insert(&mut self, place: (String, Scope), secret: &str, key: &SigningKey) {
+    fn insert(&mut self, place: (Arc<str>, Scope), secret: &str, key: &SigningKey) {
         if self.count_max == 0 {
             return;
         }
@@ -146,8 +179,10 @@ mod tests {
 
     #[test]
     fn nothing_shows_a_key() {
-        let scope =
-            Scope { date: "20150830".into(), region: "us-east-1".into(), service: "iam".into() };
+        let scope = Scope::new("20150830", "us-east-1", "iam");
+        assert_eq!(Scope::parse("20150830/us-east-1/iam"), Some(scope.clone()));
+        let parts = (scope.date(), scope.region(), scope.service());
+        assert_eq!(parts, ("20150830", "us-east-1", "iam"));
         assert_eq!(scope.to_string(), "20150830/us-east-1/iam/aws4_request");
         let key = SigningKey::derive("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", &scope);
         assert_eq!(format!("{key:?}"), "SigningKey(..)");

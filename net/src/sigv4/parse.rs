@@ -5,12 +5,10 @@ mod header;
 mod query;
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::encoding::query_pairs;
-use super::{Error, PayloadMode, RequestParts, Scope, Timestamp};
-
-/// The most headers a signature may name; the head's own limit is lower.
-const SIGNED_HEADER_COUNT_MAX: usize = 128;
+use super::{Error, HeaderNames, PayloadMode, RequestParts, Scope, Timestamp};
 
 /// How a request is authenticated.
 #[derive(Clone, Debug)]
@@ -25,13 +23,13 @@ pub enum Authentication {
 #[derive(Clone)]
 pub struct Signed {
     /// Whose secret signed it.
-    pub access_key: String,
+    pub access_key: Arc<str>,
     /// The day, region and service of the signing key.
     pub scope: Scope,
     /// When it was signed.
     pub timestamp: Timestamp,
-    /// The headers it covers: lower case, sorted, each once, `host` among them.
-    pub signed_headers: Vec<String>,
+    /// The headers it covers, `host` among them.
+    pub signed_headers: HeaderNames,
     /// For a presigned URL: its life from `timestamp`, 1 to 604,800.
     pub expires_seconds: Option<u32>,
     /// How the body is signed and framed.
@@ -153,37 +151,12 @@ fn check_framing(parts: &RequestParts<'_>, payload: PayloadMode) -> Result<(), E
 }
 
 /// `<access key>/<date>/<region>/<service>/aws4_request`; the access key may hold slashes.
-pub(super) fn parse_credential(credential: &str) -> Option<(String, Scope)> {
-    let mut fields = credential.rsplitn(5, '/');
-    if fields.next()? != "aws4_request" {
-        return None;
-    }
-    let (service, region, date, access_key) =
-        (fields.next()?, fields.next()?, fields.next()?, fields.next()?);
-    let is_date = date.len() == 8 && date.bytes().all(|byte| byte.is_ascii_digit());
-    if access_key.is_empty() || !is_date || region.is_empty() || service.is_empty() {
-        return None;
-    }
-    Some((
-        access_key.to_owned(),
-        Scope { date: date.to_owned(), region: region.to_owned(), service: service.to_owned() },
-    ))
-}
-
-/// `host;range;x-amz-date`, sorted; `None` when a name is empty, repeated or not in lower case.
-fn parse_signed_headers(list: &str) -> Option<Vec<String>> {
-    let mut names: Vec<String> = list.split(';').map(str::to_owned).collect();
-    let is_name = |name: &String| {
-        let is_plain = |byte: u8| {
-            byte.is_ascii_graphic() && !byte.is_ascii_uppercase() && !b",:;".contains(&byte)
-        };
-        !name.is_empty() && name.bytes().all(is_plain)
-    };
-    if names.len() > SIGNED_HEADER_COUNT_MAX || !names.iter().all(is_name) {
-        return None;
-    }
-    names.sort_unstable();
-    names.is_sorted_by(|before, after| before < after).then_some(names)
+pub(super) fn parse_credential(credential: &str) -> Option<(Arc<str>, Scope)> {
+    let rest = credential.strip_suffix("/aws4_request")?;
+    let (scope_slash, _) = rest.rmatch_indices('/').nth(2)?;
+    let (access_key, scope) = (rest.get(..scope_slash)?, rest.get(scope_slash + 1..)?);
+    let scope = Scope::parse(scope)?;
+    (!access_key.is_empty()).then(|| (Arc::from(access_key), scope))
 }
 
 /// A signature in lower-case hex; anything else can't match.
@@ -198,15 +171,16 @@ pub(super) fn parse_signature(hex: &str) -> Result<[u8; 32], Error> {
 }
 
 /// `host` and every `x-amz-*` header must be signed: else anyone could add an ACL or a copy source to a presigned URL.
-fn check_all_signed(parts: &RequestParts<'_>, signed_headers: &[String]) -> Result<(), Error> {
-    let is_signed = |name: &str| signed_headers.iter().any(|signed| signed == name);
+fn check_all_signed(parts: &RequestParts<'_>, signed_headers: &HeaderNames) -> Result<(), Error> {
+    let is_amz =
+        |name: &str| name.get(..6).is_some_and(|prefix| prefix.eq_ignore_ascii_case("x-amz-"));
     let mut unsigned: Vec<String> = parts
         .headers
         .iter()
+        .filter(|(name, _)| is_amz(name) && !signed_headers.names(name))
         .map(|(name, _)| name.to_ascii_lowercase())
-        .filter(|name| name.starts_with("x-amz-") && !is_signed(name))
         .collect();
-    if !is_signed("host") {
+    if !signed_headers.names("host") {
         unsigned.insert(0, "host".to_owned());
     }
     if unsigned.is_empty() {

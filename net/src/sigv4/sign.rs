@@ -5,7 +5,10 @@ use std::fmt;
 
 use super::canonical::{canonical_request, string_to_sign};
 use super::encoding::encode;
-use super::{ALGORITHM, Error, PayloadMode, RequestParts, Scope, SigningKey, Timestamp, Verified};
+use super::{
+    ALGORITHM, Error, HeaderNames, PayloadMode, RequestParts, Scope, SigningKey, Timestamp,
+    Verified,
+};
 
 /// Credentials and the place they are used at. Keeps the key of the last day it signed for.
 #[derive(Clone)]
@@ -74,7 +77,7 @@ impl Signer {
         headers.extend(self.session_token.clone().map(|token| ("x-amz-security-token", token)));
         let added = headers.iter().map(|(name, value)| (*name, value.as_str()));
         let all: Vec<(&str, &str)> = parts.headers.iter().copied().chain(added).collect();
-        let names = names_of(&all);
+        let names = HeaderNames::of(&all);
         let canonical =
             canonical_request(&RequestParts { headers: &all, ..*parts }, &names, &payload)?;
         let key = self.key(&scope);
@@ -82,7 +85,7 @@ impl Signer {
         let authorization = format!(
             "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={}",
             self.access_key,
-            names.join(";"),
+            names.as_str(),
             hex::encode(signature)
         );
         headers.push(("authorization", authorization));
@@ -98,7 +101,7 @@ impl Signer {
         now_seconds: i64,
     ) -> Result<String, Error> {
         let (timestamp, scope) = self.at(now_seconds)?;
-        let names = names_of(parts.headers);
+        let names = HeaderNames::of(parts.headers);
         let mut query = parts.query.to_owned();
         let mut push = |name: &str, value: &str| {
             let separator = if query.is_empty() { "" } else { "&" };
@@ -111,7 +114,7 @@ impl Signer {
         if let Some(token) = &self.session_token {
             push("X-Amz-Security-Token", token);
         }
-        push("X-Amz-SignedHeaders", &names.join(";"));
+        push("X-Amz-SignedHeaders", names.as_str());
         let payload = PayloadMode::Unsigned.value();
         let canonical =
             canonical_request(&RequestParts { query: &query, ..*parts }, &names, &payload)?;
@@ -126,21 +129,17 @@ impl Signer {
         let timestamp = Timestamp::of(now_seconds).ok_or_else(|| {
             Error::new("InvalidRequest", "the time to sign at is outside the years 0 to 9999")
         })?;
-        let scope = Scope {
-            date: timestamp.date().to_owned(),
-            region: self.region.clone(),
-            service: self.service.clone(),
-        };
+        let scope = Scope::new(timestamp.date(), &self.region, &self.service);
         Ok((timestamp, scope))
     }
 
     fn key(&self, scope: &Scope) -> SigningKey {
         let mut held = self.key.borrow_mut();
         match &*held {
-            Some((date, key)) if *date == scope.date => key.clone(),
+            Some((date, key)) if date == scope.date() => key.clone(),
             _ => {
                 let key = SigningKey::derive(&self.secret, scope);
-                *held = Some((scope.date.clone(), key.clone()));
+                *held = Some((scope.date().to_owned(), key.clone()));
                 key
             }
         }
@@ -157,13 +156,4 @@ impl fmt::Debug for SignedHead {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("SignedHead(..)")
     }
-}
-
-/// Names in lower case, sorted, each once.
-fn names_of(headers: &[(&str, &str)]) -> Vec<String> {
-    let mut names: Vec<String> =
-        headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
-    names.sort_unstable();
-    names.dedup();
-    names
 }

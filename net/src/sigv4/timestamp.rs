@@ -16,10 +16,11 @@ const HTTP: &[BorrowedFormatItem<'_>] = format_description!(
 );
 
 /// When a request was signed, to the second.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timestamp {
     seconds: i64,
-    text: String,
+    /// ASCII.
+    text: [u8; 16],
 }
 
 impl Timestamp {
@@ -29,13 +30,14 @@ impl Timestamp {
         if time.year() < 0 {
             return None;
         }
-        Some(Self { seconds: unix_seconds, text: time.format(BASIC).ok()? })
+        let text = time.format(BASIC).ok()?;
+        Some(Self { seconds: unix_seconds, text: text.as_bytes().try_into().ok()? })
     }
 
     /// Reads `20130524T000000Z`.
     pub(super) fn parse(text: &str) -> Option<Self> {
-        let seconds = (text.len() == 16).then(|| date::parse_amz(text))??;
-        Some(Self { seconds, text: text.to_owned() })
+        let bytes: [u8; 16] = text.as_bytes().try_into().ok()?;
+        Some(Self { seconds: date::parse_amz(text)?, text: bytes })
     }
 
     /// Reads the value of a `Date` header: an HTTP date, or the form of [`Timestamp::parse`].
@@ -53,12 +55,12 @@ impl Timestamp {
 
     /// `20130524T000000Z`.
     pub fn as_str(&self) -> &str {
-        &self.text
+        std::str::from_utf8(&self.text).expect("digits and two letters")
     }
 
     /// `20130524`.
     pub fn date(&self) -> &str {
-        self.text.get(..8).unwrap_or(&self.text)
+        self.as_str().get(..8).unwrap_or_default()
     }
 }
 
@@ -79,10 +81,7 @@ mod tests {
         let basic = Timestamp::parse("20130524T000000Z").unwrap();
         assert_eq!(basic.seconds(), 1_369_353_600);
         assert_eq!(basic.date(), "20130524");
-        assert_eq!(
-            Timestamp::parse_date_header("Fri, 24 May 2013 00:00:00 GMT"),
-            Some(basic.clone())
-        );
+        assert_eq!(Timestamp::parse_date_header("Fri, 24 May 2013 00:00:00 GMT"), Some(basic));
         assert_eq!(Timestamp::of(1_369_353_600), Some(basic));
         assert_eq!(extended(1_369_353_600), "2013-05-24T00:00:00Z");
     }

@@ -55,7 +55,7 @@ pub(super) fn verify_with(
     let computed = key.sign(text.as_bytes());
     if !bool::from(computed.ct_eq(&signed.signature)) {
         return Err(Error::mismatch().with([
-            ("AWSAccessKeyId", signed.access_key.clone()),
+            ("AWSAccessKeyId", signed.access_key.to_string()),
             ("StringToSign", text),
             ("SignatureProvided", hex::encode(signed.signature)),
             ("CanonicalRequest", canonical),
@@ -64,7 +64,7 @@ pub(super) fn verify_with(
     Ok(Verified {
         key: key.clone(),
         seed: signed.signature,
-        timestamp: signed.timestamp.clone(),
+        timestamp: signed.timestamp,
         scope: signed.scope.clone(),
     })
 }
@@ -77,16 +77,17 @@ fn check_scope(signed: &Signed, expected: &Expected<'_>) -> Result<(), Error> {
     };
     let scope = &signed.scope;
     if let Some(region) = expected.region
-        && scope.region != region
+        && scope.region() != region
     {
         let message =
-            format!("{prefix}; the region '{}' is wrong; expecting '{region}'", scope.region);
+            format!("{prefix}; the region '{}' is wrong; expecting '{region}'", scope.region());
         return Err(Error::new(code, message).with([("Region", region.to_owned())]));
     }
-    if scope.service != expected.service {
+    if scope.service() != expected.service {
         let message = format!(
             "{prefix}; incorrect service \"{}\". This endpoint belongs to \"{}\".",
-            scope.service, expected.service
+            scope.service(),
+            expected.service
         );
         return Err(Error::new(code, message));
     }

@@ -5,7 +5,7 @@ mod crash;
 mod lost;
 mod salvage;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use anode_disk::{
     Directory,
@@ -18,7 +18,7 @@ use futures::FutureExt as _;
 use openraft::vote::RaftLeaderId;
 use openraft_rt::AsyncRuntime;
 
-use super::{Group, GroupError};
+use super::{Group, GroupError, is_only_voter};
 use crate::{
     command::{Command, CreateBucket, PutObject, Reply},
     object::{Body, BodyId, ContentId, Object},
@@ -26,7 +26,7 @@ use crate::{
         codec,
         runtime::ShardRuntime,
         testing::{self, Machine},
-        types::{LeaderId, LogId},
+        types::{LeaderId, LogId, Membership, Node},
     },
     staging::Cut,
 };
@@ -260,4 +260,18 @@ fn what_was_acknowledged_is_in_the_next_read() {
         group.shutdown().await;
         assert!(matches!(group.object(1, "k").await, Err(GroupError::Stopped { .. })));
     });
+}
+
+#[test]
+fn a_replica_votes_alone_where_no_configuration_has_another() {
+    let of = |configurations: &[&[u64]]| {
+        let voters = configurations.iter().map(|voters| voters.iter().copied().collect()).collect();
+        let nodes: BTreeMap<u64, Node> = (1..4).map(|id| (id, Node::default())).collect();
+        is_only_voter(&Membership::new(voters, nodes).unwrap(), 1)
+    };
+    assert!(of(&[&[1]]) && of(&[&[1], &[1]]));
+    for others in [&[&[1_u64, 2][..]][..], &[&[1], &[1, 2]], &[&[1, 2], &[1]], &[&[2]]] {
+        assert!(!of(others), "{others:?}");
+    }
+    assert!(!is_only_voter(&Membership::default(), 1));
 }

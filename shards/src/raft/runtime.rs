@@ -4,8 +4,9 @@
 //! which hands every request to the [`Handle`] installed on this thread: glommio's in the node, the simulator's in a
 //! simulation. In the simulator many shards share a thread, so its handle answers for the task being polled.
 //!
-//! **Idle cost**: sleeps of [`GRID_FROM_NANOS`] and more end on a grid of [`GRID_NANOS`], so that the ticks of all
-//! groups of a shard fall together; it cuts the cost of idle groups to a quarter.
+//! **Idle cost**: sleeps of [`GRID_FROM_NANOS`] and more end on a grid of [`GRID_NANOS`], those of [`COARSE_FROM_NANOS`]
+//! and more on one of [`COARSE_GRID_NANOS`], so that the ticks of all groups of a shard fall together, and an idle shard wakes
+//! up ten times a second. The host has its own long sleeps end there, too.
 //!
 //! A host proves its handle by `openraft_rt::testing::Suite::<ShardRuntime>::test_all()`, with a [`Launcher`] installed.
 
@@ -31,6 +32,12 @@ pub const GRID_FROM_NANOS: u64 = 10_000_000;
 
 /// The grid, in nanoseconds of the host's clock.
 pub const GRID_NANOS: u64 = 20_000_000;
+
+/// Sleeps of this many nanoseconds and more end on a coarser grid. openraft ticks every 100 ms, and sleeps what is left of them.
+pub const COARSE_FROM_NANOS: u64 = 50_000_000;
+
+/// That grid. What waits as long as a heartbeat or a look around can wait a little longer, and wakes up with the others.
+pub const COARSE_GRID_NANOS: u64 = 100_000_000;
 
 /// What a shard's host does for openraft.
 pub trait Handle {
@@ -217,12 +224,14 @@ fn sleep_nanos(nanos: u64) -> Sleep {
 }
 
 /// How long to sleep so that at least `nanos` pass and long sleeps end on the grid.
-fn on_grid(now: u64, nanos: u64) -> u64 {
-    if nanos < GRID_FROM_NANOS {
-        return nanos;
-    }
+pub fn on_grid(now: u64, nanos: u64) -> u64 {
+    let grid = match nanos {
+        ..GRID_FROM_NANOS => return nanos,
+        GRID_FROM_NANOS..COARSE_FROM_NANOS => GRID_NANOS,
+        COARSE_FROM_NANOS.. => COARSE_GRID_NANOS,
+    };
     let deadline = now.saturating_add(nanos);
-    deadline.checked_next_multiple_of(GRID_NANOS).unwrap_or(deadline) - now
+    deadline.checked_next_multiple_of(grid).unwrap_or(deadline) - now
 }
 
 impl openraft_rt::Instant for Instant {
@@ -331,7 +340,7 @@ impl rand::TryRng for Random {
 
 #[cfg(test)]
 mod tests {
-    use super::{GRID_NANOS, ShardRuntime, on_grid};
+    use super::{COARSE_FROM_NANOS, COARSE_GRID_NANOS, GRID_NANOS, ShardRuntime, on_grid};
     use crate::raft::testing;
 
     #[test]
@@ -347,6 +356,11 @@ mod tests {
             let slept = on_grid(now, 10_000_000);
             assert!((10_000_000..10_000_000 + GRID_NANOS).contains(&slept));
             assert_eq!((now + slept) % GRID_NANOS, 0);
+        }
+        for now in [0, 1, 70_000_001, COARSE_GRID_NANOS] {
+            let slept = on_grid(now, COARSE_FROM_NANOS);
+            assert!((COARSE_FROM_NANOS..COARSE_FROM_NANOS + COARSE_GRID_NANOS).contains(&slept));
+            assert_eq!((now + slept) % COARSE_GRID_NANOS, 0);
         }
         assert_eq!(on_grid(5, u64::MAX), u64::MAX - 5);
     }

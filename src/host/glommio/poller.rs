@@ -39,6 +39,11 @@ thread_local! {
     static RUN_COUNT: Cell<u64> = const { Cell::new(0) };
 }
 
+/// How often tasks of this shard ran, but for the poller.
+pub(super) fn run_count() -> u64 {
+    RUN_COUNT.get()
+}
+
 /// A task whose runs are counted: every task of a shard but the poller.
 pub(super) struct Counted<F>(Pin<Box<F>>);
 

@@ -266,3 +266,14 @@ fn a_flush_wakes_the_shard_whenever_it_completes() {
     })
     .unwrap();
 }
+
+#[test]
+fn a_shard_that_does_little_beats_slowly() {
+    let second = Duration::from_secs(1);
+    assert_eq!(next_beat(IDLE_RUNS_PER_SECOND_MAX, second), IDLE_HEARTBEAT);
+    assert_eq!(next_beat(IDLE_RUNS_PER_SECOND_MAX + 1, second), HEARTBEAT);
+    // The ticks of an idle shard come together; a busy one is known by less.
+    assert_eq!(next_beat(15, IDLE_HEARTBEAT), IDLE_HEARTBEAT);
+    assert_eq!(next_beat(15, HEARTBEAT), HEARTBEAT);
+    assert_eq!(next_beat(0, Duration::ZERO), IDLE_HEARTBEAT);
+}

@@ -1,9 +1,7 @@
 //! The `Authorization` header.
 
-use super::{
-    check_all_signed, parse_credential, parse_signature, parse_signed_headers, version_two,
-};
-use crate::sigv4::{ALGORITHM, Error, PayloadMode, RequestParts, Signed, Timestamp};
+use super::{check_all_signed, parse_credential, parse_signature, version_two};
+use crate::sigv4::{ALGORITHM, Error, HeaderNames, PayloadMode, RequestParts, Signed, Timestamp};
 
 /// The three components, as sent.
 struct Components<'a> {
@@ -21,15 +19,15 @@ pub(super) fn parse(
     let (access_key, scope) = parse_credential(components.credential).ok_or_else(|| {
         malformed("the Credential is mal-formed; expecting \"<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request\".")
     })?;
-    let signed_headers = parse_signed_headers(components.signed_headers).ok_or_else(|| {
+    let signed_headers = HeaderNames::parse(components.signed_headers).ok_or_else(|| {
         malformed("the SignedHeaders are mal-formed; expecting lower-case names separated by ';'.")
     })?;
     check_all_signed(parts, &signed_headers)?;
     let timestamp = timestamp(parts)?;
-    if timestamp.date() != scope.date {
+    if timestamp.date() != scope.date() {
         return Err(malformed(&format!(
             "Invalid credential date \"{}\". This date is not the same as X-Amz-Date: \"{}\".",
-            scope.date,
+            scope.date(),
             timestamp.date()
         )));
     }

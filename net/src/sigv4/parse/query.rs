@@ -1,9 +1,10 @@
 //! Presigned URLs: the same in query parameters, with a time of life.
 
-use super::{check_all_signed, parse_credential, parse_signature, parse_signed_headers};
+use super::{check_all_signed, parse_credential, parse_signature};
 use crate::sigv4::encoding::Pairs;
 use crate::sigv4::{
-    ALGORITHM, Error, PRESIGNED_SECONDS_MAX, PayloadMode, RequestParts, Signed, Timestamp,
+    ALGORITHM, Error, HeaderNames, PRESIGNED_SECONDS_MAX, PayloadMode, RequestParts, Signed,
+    Timestamp,
 };
 
 pub(super) fn parse(parts: &RequestParts<'_>, pairs: &Pairs) -> Result<Signed, Error> {
@@ -26,15 +27,15 @@ pub(super) fn parse(parts: &RequestParts<'_>, pairs: &Pairs) -> Result<Signed, E
     let timestamp = Timestamp::parse(date).ok_or_else(|| {
         wrong("X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"")
     })?;
-    if timestamp.date() != scope.date {
+    if timestamp.date() != scope.date() {
         return Err(wrong(format!(
             "Error parsing the X-Amz-Credential parameter; Invalid credential date \"{}\". This date is not the same as \
              X-Amz-Date: \"{}\".",
-            scope.date,
+            scope.date(),
             timestamp.date()
         )));
     }
-    let signed_headers = parse_signed_headers(signed_headers)
+    let signed_headers = HeaderNames::parse(signed_headers)
         .ok_or_else(|| wrong("X-Amz-SignedHeaders must be lower-case names separated by ';'"))?;
     check_all_signed(parts, &signed_headers)?;
     let payload_value = either(parts, pairs, "X-Amz-Content-Sha256")?.unwrap_or("UNSIGNED-PAYLOAD");

@@ -31,7 +31,7 @@ impl Request {
             let Authentication::Signed(signed) = authentication else {
                 return Err(Error::new("AccessDenied", "anonymous"));
             };
-            if signed.access_key != self.access_key {
+            if *signed.access_key != *self.access_key {
                 return Err(Error::new("InvalidAccessKeyId", "unknown"));
             }
             verify(&signed, parts, self.secret, &self.expected)
