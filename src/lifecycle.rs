@@ -1,18 +1,20 @@
 //! Lifecycle as a loop of a shard: looks through the buckets that have rules, in the groups that the shard holds, and has go
-//! what they say is to go.
+//! what they say is to go, or has its bytes go to another storage class (`transition`).
 //!
 //! What goes when is in the rules ([`anode_net::s3::configuration::lifecycle`]); here are the walk and its pace. Everything goes
 //! by the commands that a client's request makes: locks hold, and what was written again meanwhile stays.
 
+mod transition;
+
 use std::time::Duration;
 
-use anode_disk::wal::GroupId;
+use anode_disk::{segment::Class, wal::GroupId};
 use anode_net::s3::configuration::lifecycle::{About, Lifecycle};
 use anode_shards::{
     command::{AbortUpload, Command, DeleteObject, Reply},
-    object::{BucketId, Object},
+    object::{BucketId, Object, STORAGE_CLASS},
     state::{ListQuery, Listed, Position},
-    version::{VersionName, WantedVersion},
+    version::WantedVersion,
 };
 
 use crate::{
@@ -25,6 +27,8 @@ use crate::{
     shard::{META_GROUP, Shard},
 };
 
+use transition::{Move, wanted};
+
 /// What lifecycle has done since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Work {
@@ -36,11 +40,34 @@ pub struct Work {
     pub removed: u64,
     /// Uploads that were ended.
     pub aborted: u64,
+    /// What went to other storage classes, by their numbers.
+    pub moved: [Moved; Class::COUNT as usize],
+}
+
+/// What went to a storage class.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moved {
+    /// Objects and versions.
+    pub objects: u64,
+    /// Their bytes, as they are stored.
+    pub bytes: u64,
+}
+
+impl Moved {
+    fn add(&mut self, other: Self) {
+        self.objects += other.objects;
+        self.bytes += other.bytes;
+    }
 }
 
 impl Work {
     fn plus(self, other: Self) -> Self {
+        let mut moved = self.moved;
+        for (sum, more) in moved.iter_mut().zip(other.moved) {
+            sum.add(more);
+        }
         Self {
+            moved,
             passes: self.passes + other.passes,
             expired: self.expired + other.expired,
             removed: self.removed + other.removed,
@@ -53,6 +80,7 @@ impl Work {
 #[derive(Debug, Default)]
 struct Due {
     deletes: Vec<DeleteObject>,
+    moves: Vec<Move>,
 }
 
 /// What was seen of the key that a walk stands at.
@@ -71,12 +99,12 @@ struct AtKey {
 pub(crate) async fn run<H: Host>(shard: Shard<H>, period: Duration) {
     while !shard.is_draining() && !shard.volumes().has_own_failed() {
         let began = shard.host().now().0;
-        match pass(&shard).await {
-            Ok(work) => count(&shard, work),
-            // What is left is due at the next pass as well.
-            Err(error) => {
-                tracing::warn!(%error, "lifecycle gave up a pass, and tries again at the next");
-            }
+        let mut work = Work::default();
+        let done = pass(&shard, &mut work).await;
+        count(&shard, work);
+        // What is left is due at the next pass as well.
+        if let Err(error) = done {
+            tracing::warn!(%error, "lifecycle gave up a pass, and tries again at the next");
         }
         let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
         while !shard.is_draining() && shard.host().now().0.saturating_sub(began) < period {
@@ -89,26 +117,27 @@ fn count<H: Host>(shard: &Shard<H>, work: Work) {
     let Some(holdings) = shard.holdings() else { return };
     let before = holdings.lifecycle.get();
     holdings.lifecycle.set(before.plus(work));
-    if work.expired + work.removed + work.aborted > 0 {
+    let moved: u64 = work.moved.iter().map(|moved| moved.objects).sum();
+    if work.expired + work.removed + work.aborted + moved > 0 {
         let Work { expired, removed, aborted, .. } = work;
-        tracing::info!(shard = shard.host().shard(), expired, removed, aborted, "lifecycle");
+        tracing::info!(shard = shard.host().shard(), expired, removed, aborted, moved, "lifecycle");
     }
 }
 
-async fn pass<H: Host>(shard: &Shard<H>) -> Result<Work, AskError> {
-    let mut work = Work { passes: 1, ..Work::default() };
+async fn pass<H: Host>(shard: &Shard<H>, work: &mut Work) -> Result<(), AskError> {
     let meta = shard.meta();
     for bucket in meta.buckets.values() {
         let Some(lifecycle) = &bucket.configurations.lifecycle else { continue };
         for group in shard.own_groups().into_iter().filter(|group| *group != META_GROUP) {
-            versions(shard, (group, bucket), lifecycle, &mut work).await?;
-            uploads(shard, (group, bucket.record.id), lifecycle, &mut work).await?;
+            versions(shard, (group, bucket), lifecycle, work).await?;
+            uploads(shard, (group, bucket.record.id), lifecycle, work).await?;
             if shard.is_draining() {
-                return Ok(work);
+                return Ok(());
             }
         }
     }
-    Ok(work)
+    work.passes += 1;
+    Ok(())
 }
 
 async fn versions<H: Host>(
@@ -161,15 +190,25 @@ impl Due {
         at.marker = None;
         let made_ms = signed_ms(object.last_modified_ms);
         let about = |since_ms| About { key, tags: &object.tags, size_bytes: object.size, since_ms };
+        let class = object.headers.iter().find(|(name, _)| name == STORAGE_CLASS);
+        let class = class.map(|(_, class)| class.as_str());
         if !is_latest {
             if lifecycle.ends_noncurrent(&about(at.newer_ms), at.noncurrent, signed_ms(now_ms)) {
                 self.remove(bucket, key, &object, now_ms);
+            } else if !object.is_marker() {
+                let seen = (at.noncurrent, class);
+                let about = about(at.newer_ms);
+                let target = lifecycle.noncurrent_transition(&about, seen, signed_ms(now_ms));
+                self.transfer(key, &object, target);
             }
             at.noncurrent += 1;
         } else if !object.is_marker() {
             let expiry = lifecycle.expiry(&about(made_ms));
             if expiry.is_some_and(|(due_ms, _)| due_ms <= signed_ms(now_ms)) {
                 self.expire(bucket, key, &object, now_ms);
+            } else {
+                let target = lifecycle.transition(&about(made_ms), class, signed_ms(now_ms));
+                self.transfer(key, &object, target);
             }
         }
         at.newer_ms = made_ms;
@@ -188,6 +227,13 @@ impl Due {
         }
     }
 
+    /// Has a version go to another class, where it is to.
+    fn transfer(&mut self, key: &str, object: &Object, class: Option<&'static str>) {
+        let Some(class) = class else { return };
+        let (key, version) = (key.to_owned(), wanted(object));
+        self.moves.push(Move { key, version, seen_ms: object.last_modified_ms, class });
+    }
+
     /// As a client's DELETE, but of just what was seen.
     fn expire(&mut self, bucket: BucketId, key: &str, object: &Object, now_ms: u64) {
         self.deletes.push(DeleteObject {
@@ -200,10 +246,7 @@ impl Due {
     }
 
     fn remove(&mut self, bucket: BucketId, key: &str, object: &Object, now_ms: u64) {
-        let version = match object.version_name() {
-            VersionName::Null => WantedVersion::Null,
-            VersionName::Id(id) => WantedVersion::Id(id),
-        };
+        let version = wanted(object);
         let (key, seen_ms) = (key.to_owned(), Some(object.last_modified_ms));
         let delete =
             DeleteObject { bucket, key, now_ms, version, seen_ms, ..DeleteObject::default() };
@@ -217,13 +260,19 @@ async fn carry_out<H: Host>(
     mut due: Due,
     work: &mut Work,
 ) -> Result<(), AskError> {
-    if due.deletes.is_empty() {
+    if due.deletes.is_empty() && due.moves.is_empty() {
         return Ok(());
     }
     // Who is to be told may have changed since the walk began.
     let meta = shard.meta();
     let bucket = meta.buckets.get(&seen.record.name);
     let bucket = bucket.filter(|bucket| bucket.record.id == seen.record.id);
+    if let Some(bucket) = bucket {
+        transition::carry_out(shard, (group, bucket), due.moves, work).await?;
+    }
+    if due.deletes.is_empty() {
+        return Ok(());
+    }
     for delete in &mut due.deletes {
         // Of the delete marker that it may make.
         delete.nonce = shard.random_u64();

@@ -81,7 +81,24 @@ pub(crate) fn notice_of_expiry<H: Host>(
     bucket: &BucketView,
     key: &str,
 ) -> Option<Box<Notice>> {
-    let routes = routes(shard, (bucket, key), Chances::EXPIRY)?;
+    notice_of_lifecycle(shard, (bucket, key), Chances::EXPIRY)
+}
+
+/// Whom a move to another storage class has to tell, if anybody.
+pub(crate) fn notice_of_transition<H: Host>(
+    shard: &Shard<H>,
+    bucket: &BucketView,
+    key: &str,
+) -> Option<Box<Notice>> {
+    notice_of_lifecycle(shard, (bucket, key), Occurrence::Transition.into())
+}
+
+fn notice_of_lifecycle<H: Host>(
+    shard: &Shard<H>,
+    place: (&BucketView, &str),
+    chances: Chances,
+) -> Option<Box<Notice>> {
+    let routes = routes(shard, place, chances)?;
     Some(Box::new(Notice {
         principal: LIFECYCLE.to_owned(),
         source: LIFECYCLE.to_owned(),

@@ -60,6 +60,29 @@ pub(crate) fn place<H: Host>(shard: &Shard<H>, name: Option<&str>) -> Result<Cla
     Err(s3::Error::new(ErrorCode::InvalidStorageClass).field("StorageClassRequested", name))
 }
 
+/// Whether lifecycle can move bytes to a class.
+///
+/// # Errors
+///
+/// `InvalidStorageClass` where it has no directory: nothing would move.
+pub(crate) fn check_target<H: Host>(shard: &Shard<H>, name: &str) -> Result<(), s3::Error> {
+    if target(shard, name).is_some() {
+        return Ok(());
+    }
+    let error = s3::Error::with_message(
+        ErrorCode::InvalidStorageClass,
+        format!("{name} has no directory on this node, so that nothing could go there."),
+    );
+    Err(error.field("StorageClassRequested", name))
+}
+
+/// The class of a name, if it has a directory.
+pub(crate) fn target<H: Host>(shard: &Shard<H>, name: &str) -> Option<Class> {
+    let class = class_of(name)?;
+    let directories = &shard.settings().classes;
+    directories.iter().any(|directory| directory.class == class).then_some(class)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -58,7 +58,7 @@ def test_rules_come_back_and_go(s3: BaseClient, bucket: str) -> None:
         ([rule(Status="enabled", Expiration={"Days": 1})], "MalformedXML"),
         ([rule()], "InvalidRequest"),
         ([rule(Expiration={"Date": "2030-01-01T01:00:00Z"})], "InvalidArgument"),
-        ([rule(Transitions=[{"Days": 1, "StorageClass": "GLACIER"}])], "NotImplemented"),
+        ([rule(Transitions=[{"Days": 1, "StorageClass": "GLACIER"}])], "InvalidStorageClass"),
     ],
 )
 def test_what_is_no_rule_is_refused(s3: BaseClient, bucket: str, rules: list[dict], code: str) -> None:

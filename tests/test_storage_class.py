@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import os
 import random
 import shutil
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -293,3 +295,124 @@ def wait_until_taken(s3: BaseClient, bucket: str) -> None:
         if not put(s3, bucket, "again", body):
             return
     pytest.fail("no space came back")
+
+
+RULE = {"ID": "move", "Status": "Enabled", "Filter": {"ObjectSizeGreaterThan": 0}}
+LONG_AGO = datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC)
+
+
+def transition(**more: object) -> dict[str, object]:
+    """A lifecycle configuration that moves everything of before today."""
+    rule = RULE | {"Transitions": [{"Date": LONG_AGO, "StorageClass": COLD}]} | more
+    return {"Rules": [rule]}
+
+
+def moved(node: Node) -> float:
+    """How many objects lifecycle has moved."""
+    return sum(node.figures("anode_lifecycle_moved_objects_total"))
+
+
+def wait_for_moves(node: Node, count: int) -> None:
+    """Waits until lifecycle has moved so many."""
+    deadline = time.monotonic() + 60
+    while moved(node) < count:
+        assert time.monotonic() < deadline, f"{moved(node)} of {count} were moved"
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("encryption", [{}, {"ServerSideEncryption": "AES256"}], ids=["plain", "encrypted"])
+def test_lifecycle_moves_bytes_and_nothing_else_changes(cold: Node, encryption: dict[str, str]) -> None:
+    cold.arguments += ["--lifecycle-period", "1s"]
+    cold.start()
+    s3, bucket = client(cold)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for name, length in SIZES.items():
+        s3.put_object(
+            Bucket=bucket, Key=name, Body=content(name, length), Tagging="a=b", Metadata={"c": "d"}, **encryption
+        )
+    s3.put_object(Bucket=bucket, Key="empty", Body=b"")
+    upload = s3.create_multipart_upload(Bucket=bucket, Key="parts", **encryption)["UploadId"]
+    parts = [content(f"part {number}", length) for number, length in ((1, 5 * MIB), (2, 5 * MIB + 3), (3, 70_000))]
+    named = [
+        {
+            "PartNumber": number,
+            "ETag": s3.upload_part(Bucket=bucket, Key="parts", UploadId=upload, PartNumber=number, Body=part)["ETag"],
+        }
+        for number, part in enumerate(parts, 1)
+    ]
+    s3.complete_multipart_upload(Bucket=bucket, Key="parts", UploadId=upload, MultipartUpload={"Parts": named})
+    keys = [*SIZES, "empty", "parts"]
+    told = ("ETag", "LastModified", "VersionId", "ContentLength", "Metadata", "ServerSideEncryption")
+
+    def said(key: str) -> list[object]:
+        head = s3.head_object(Bucket=bucket, Key=key)
+        return [head.get(name) for name in told] + [s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]]
+
+    before = {key: said(key) for key in keys}
+    stream = s3.get_object(Bucket=bucket, Key="parts")["Body"]
+    begun = stream.read(1000)
+    s3.put_bucket_lifecycle_configuration(
+        Bucket=bucket, LifecycleConfiguration=transition(Filter={"ObjectSizeLessThan": 1 << 40})
+    )
+    wait_for_moves(cold, len(keys))
+    assert begun + stream.read() == b"".join(parts), "a reader of before goes on"
+
+    def look() -> None:
+        for key in keys:
+            assert s3.head_object(Bucket=bucket, Key=key)["StorageClass"] == COLD, key
+            assert said(key) == before[key]
+        for name, length in SIZES.items():
+            assert s3.get_object(Bucket=bucket, Key=name)["Body"].read() == content(name, length)
+        for number, part in enumerate(parts, 1):
+            assert s3.get_object(Bucket=bucket, Key="parts", PartNumber=number)["Body"].read() == part
+        assert {entry["StorageClass"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]} == {COLD}
+
+    look()
+    if not encryption:
+        assert holds(cold.directory / "cold", parts[2]) and holds(cold.directory / "cold", content("tiny", 100))
+    cold.kill()
+    cold.start()
+    look()
+    assert moved(cold) == 0, "what is there already isn't moved again"
+
+
+def test_noncurrent_versions_move_and_the_current_one_stays(cold: Node) -> None:
+    cold.arguments += ["--lifecycle-period", "1s"]
+    cold.start()
+    s3, bucket = client(cold)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    versions = [
+        s3.put_object(Bucket=bucket, Key="key", Body=content(str(number), 200_000))["VersionId"] for number in range(3)
+    ]
+    cold_ir = {"NoncurrentDays": 0, "StorageClass": "INTELLIGENT_TIERING"}
+    rule = RULE | {"NoncurrentVersionTransitions": [cold_ir]}
+    asked = {"Bucket": bucket, "LifecycleConfiguration": {"Rules": [rule]}}
+    assert code_of(s3.put_bucket_lifecycle_configuration, **asked) == "InvalidStorageClass"
+    assert cold.stop() == 0
+    cold.arguments += ["--data-class", f"INTELLIGENT_TIERING={cold.directory / 'tiered'}"]
+    cold.start()
+    s3 = s3_client(cold)
+    s3.put_bucket_lifecycle_configuration(**asked)
+    wait_for_moves(cold, 2)
+    listed = s3.list_object_versions(Bucket=bucket)["Versions"]
+    classes = {entry["VersionId"]: entry["StorageClass"] for entry in listed}
+    assert [classes[version] for version in versions] == ["INTELLIGENT_TIERING"] * 2 + ["STANDARD"]
+    for number, version in enumerate(versions):
+        body = s3.get_object(Bucket=bucket, Key="key", VersionId=version)["Body"].read()
+        assert body == content(str(number), 200_000)
+
+
+def test_what_is_written_while_it_is_moved_is_never_lost(cold: Node) -> None:
+    cold.arguments += ["--lifecycle-period", "1s"]
+    cold.start()
+    s3, bucket = client(cold)
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration=transition())
+    for number in range(60):
+        for key in range(3):
+            body = content(f"{key} {number}", 300_000)
+            s3.put_object(Bucket=bucket, Key=str(key), Body=body)
+            assert s3.get_object(Bucket=bucket, Key=str(key))["Body"].read() == body
+        time.sleep(0.05)
+    wait_for_moves(cold, 3)
+    for key in range(3):
+        assert s3.get_object(Bucket=bucket, Key=str(key))["Body"].read() == content(f"{key} 59", 300_000)

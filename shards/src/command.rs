@@ -24,8 +24,10 @@ use crate::{
 };
 
 pub use reply::{Deleted, Refusal, Reply, Stored};
+pub use transition::Transition;
 
 mod reply;
+mod transition;
 
 /// One step of a group's state. Numbers are never used twice.
 #[derive(Clone, Debug, PartialEq, Eq, Encode, Decode)]
@@ -271,6 +273,9 @@ pub enum Amendment {
     /// It has the second ACL, if it has the first one now; none is that of the bucket's owner alone.
     #[n(3)]
     Acl(#[n(0)] Option<Box<Acl>>, #[n(1)] Option<Box<Acl>>),
+    /// Bytes of it lie elsewhere.
+    #[n(4)]
+    Transition(#[n(0)] Box<Transition>),
 }
 
 /// See [`Command::SetVersioning`].

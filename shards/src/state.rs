@@ -62,6 +62,7 @@ mod put;
 mod quota;
 mod read;
 mod reclaim;
+mod transition;
 mod usage;
 mod versions;
 #[cfg(test)]
@@ -173,7 +174,7 @@ impl<D: Directory> State<D> {
         let mut draft = Draft::rehearsal();
         let is_refused = self.decide_within_quota(command, &mut draft).await?.is_err();
         let is_there = |claim: &draft::Claim| {
-            let found = self.staging.find(self.group, claim.body, claim.chunk);
+            let found = self.staging.find(self.group, claim.staged, claim.chunk);
             found.is_some_and(|(extent, content)| {
                 content == claim.content && extent.data_bytes == claim.data_bytes
             })

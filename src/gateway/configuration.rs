@@ -6,8 +6,8 @@ use anode_net::{
     s3::{
         self, ErrorCode,
         configuration::{
-            ConfigurationKind, Configurations, Verb, notification::Notification,
-            ownership::Ownership,
+            ConfigurationKind, Configurations, Verb, lifecycle::Lifecycle,
+            notification::Notification, ownership::Ownership,
         },
         operation::Configure,
         xml::write::Document,
@@ -27,6 +27,7 @@ use crate::{
     meta::BucketView,
     notification,
     shard::{META_GROUP, Shard},
+    storage_class,
 };
 
 /// Answers for a configuration of a bucket. What was set holds on every connection when this returns.
@@ -153,9 +154,12 @@ fn check<H: Host>(
                 "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration",
             ))
         }
+        ConfigurationKind::Lifecycle => {
+            let mut classes = after.lifecycle.iter().flat_map(Lifecycle::classes);
+            classes.try_for_each(|class| storage_class::check_target(shard, class))
+        }
         ConfigurationKind::Tagging
         | ConfigurationKind::ObjectLock
-        | ConfigurationKind::Lifecycle
         | ConfigurationKind::Website
         | ConfigurationKind::Notification
         | ConfigurationKind::Encryption

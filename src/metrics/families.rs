@@ -4,6 +4,7 @@
 //! and `_total` where it counts; a family of shards has the label `shard` in front of its own. Counters begin with the
 //! process unless a row says otherwise.
 
+mod classes;
 mod node;
 mod requests;
 mod storage;
@@ -60,7 +61,11 @@ enum Read {
 
 /// All families, in the order in which they are shown.
 pub fn all() -> impl Iterator<Item = &'static Family> {
-    node::FAMILIES.iter().chain(&requests::FAMILIES).chain(&storage::FAMILIES)
+    node::FAMILIES
+        .iter()
+        .chain(&requests::FAMILIES)
+        .chain(&storage::FAMILIES)
+        .chain(&classes::FAMILIES)
 }
 
 const fn family(kind: MetricType, name: &'static str, help: &'static str, read: Read) -> Family {

@@ -6,7 +6,7 @@ use anode_disk::{
     index::{CacheFigures, IndexFigures, Space},
     reserve::ReserveFigures,
     scrub::Progress,
-    segment::SegmentFigures,
+    segment::{ClassFigures, SegmentFigures},
     wal::{GroupId, WalFigures},
 };
 use anode_shards::{
@@ -50,6 +50,8 @@ pub struct StorageFigures {
     pub index: IndexFigures,
     /// The data segments.
     pub segments: SegmentFigures,
+    /// Of each class of them, the shard's own first.
+    pub classes: Vec<ClassFigures>,
     /// How much of them is needed.
     pub space: Space,
     /// What is free on the volume, and what of it is kept back.
@@ -122,6 +124,7 @@ impl StorageFigures {
             wal: wal.figures(),
             index: index.figures(),
             segments: index.segments().figures(),
+            classes: index.segments().class_figures(),
             space: index.space(),
             reserve: holdings.storage.reserve(),
             chunk_cache: CacheFigures { hit_count, miss_count },

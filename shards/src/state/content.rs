@@ -63,7 +63,7 @@ impl<D: Directory> State<D> {
     pub(super) fn claim(&self, draft: Draft, mut counts: Counts) -> Result<Batch, Refusal> {
         let Draft { mut batch, claims, condemned: _counted, released: _counted_too, .. } = draft;
         for claim in &claims {
-            let found = self.staging.find(self.group, claim.body, claim.chunk);
+            let found = self.staging.find(self.group, claim.staged, claim.chunk);
             let is_it = |found: &(_, ContentId)| found.1 == claim.content;
             let extent = found.filter(is_it).map(|(extent, _)| extent);
             if extent.is_none_or(|extent| extent.data_bytes != claim.data_bytes) {
@@ -82,16 +82,16 @@ impl<D: Directory> State<D> {
             let count = counts.get_mut(&claim.content).expect("every claim was counted");
             // A copy whose segment is lost doesn't replace one that is there.
             let is_worse = count.held_bytes.is_some()
-                && self.staging.is_lost(self.group, claim.body, claim.chunk);
+                && self.staging.is_lost(self.group, claim.staged, claim.chunk);
             if is_worse || std::mem::replace(&mut count.is_fresh, true) {
-                self.staging.absorb(self.group, claim.body, claim.chunk);
+                self.staging.absorb(self.group, claim.staged, claim.chunk);
                 continue;
             }
             let key = keys::content(self.group, claim.content);
             if let Some(held_bytes) = count.held_bytes {
                 batch.release(key.clone(), held_bytes);
             }
-            let extent = self.staging.claim(self.group, claim.body, claim.chunk);
+            let extent = self.staging.claim(self.group, claim.staged, claim.chunk);
             let payload = Payload::Extent(extent.expect("it was there a moment ago"));
             batch.put(key, Entry { value: Bytes::new(), payload });
         }

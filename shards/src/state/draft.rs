@@ -56,6 +56,8 @@ pub(super) struct Draft {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Claim {
     pub(super) body: BodyId,
+    /// The body that it was staged as: another one where a body's chunks are named anew, for a replay finds both.
+    pub(super) staged: BodyId,
     pub(super) chunk: u32,
     pub(super) data_bytes: u32,
     pub(super) content: ContentId,

@@ -208,7 +208,7 @@ pub(super) fn name_body(
         let start = u64::from(chunk) * CHUNK_BYTES_MAX;
         let data_bytes = u32::try_from(CHUNK_BYTES_MAX.min(bytes - start))
             .expect("a chunk is smaller than 4 GiB");
-        draft.claims.push(Claim { body, chunk, data_bytes, content: *content });
+        draft.claims.push(Claim { body, staged: body, chunk, data_bytes, content: *content });
     }
     Ok(())
 }

@@ -148,14 +148,23 @@ impl<D: Directory> State<D> {
     /// Bytes of a chunk, verified. [`Error::Absent`] where it was reclaimed: hold a [`Pin`].
     pub async fn chunk(&self, body: BodyId, chunk: u32, range: Range<u32>) -> Result<Bytes, Error> {
         let absent = || Error::Absent { name: format!("chunk {chunk} of {body}") };
-        let content = self.content(body, chunk).await?.ok_or_else(absent)?;
-        let key = keys::content(self.group, content);
-        let Some(entry) = self.storage.index.get(&key).await? else {
-            // Whether the body went between the two look-ups, or what it refers to isn't there.
-            self.content(body, chunk).await?.ok_or_else(absent)?;
-            return Err(corrupt(&key, format!("nothing, and chunk {chunk} of {body} is that")));
-        };
-        self.storage.index.payload(&key, &entry, range).await
+        let mut content = self.content(body, chunk).await?.ok_or_else(absent)?;
+        loop {
+            let key = keys::content(self.group, content);
+            let read = match self.storage.index.get(&key).await? {
+                Some(entry) => self.storage.index.payload(&key, &entry, range.clone()).await,
+                None => Err(corrupt(&key, format!("nothing, and chunk {chunk} of {body} is that"))),
+            };
+            if let Ok(bytes) = read {
+                return Ok(bytes);
+            }
+            // Whether the body went meanwhile, or what it refers to isn't there, or its bytes went to another class.
+            let now = self.content(body, chunk).await?.ok_or_else(absent)?;
+            if now == content {
+                return read;
+            }
+            content = now;
+        }
     }
 
     /// An upload in progress.

@@ -1,6 +1,6 @@
 //! Removing the chunks of condemned bodies, a bounded number a command.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Range};
 
 use anode_disk::{
     Directory, Error,
@@ -114,8 +114,22 @@ impl<D: Directory> State<D> {
 
     /// Removes chunks of a body, and gives back what they refer to.
     async fn release(&self, step: &ReclaimStep, draft: &mut Draft) -> Result<(), Error> {
-        let chunk = |chunk| keys::chunk(self.group, step.body, chunk);
-        let mut range = chunk(step.start)..chunk(step.end);
+        self.release_chunks(step.body, step.start..step.end, draft).await?;
+        for number in step.start..step.end {
+            draft.delete(keys::chunk(self.group, step.body, number));
+        }
+        Ok(())
+    }
+
+    /// Gives back what chunks of a body refer to.
+    pub(super) async fn release_chunks(
+        &self,
+        body: BodyId,
+        chunks: Range<u32>,
+        draft: &mut Draft,
+    ) -> Result<(), Error> {
+        let chunk = |chunk| keys::chunk(self.group, body, chunk);
+        let mut range = chunk(chunks.start)..chunk(chunks.end);
         loop {
             let limit = ScanLimit { entries: 1000, bytes: 1 << 20 };
             let contents = self.storage.index.scan(range.clone(), limit).await.and_then(|page| {
@@ -136,9 +150,6 @@ impl<D: Directory> State<D> {
                 }
                 Err(other) => return Err(other),
             }
-        }
-        for number in step.start..step.end {
-            draft.delete(chunk(number));
         }
         Ok(())
     }

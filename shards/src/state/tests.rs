@@ -11,6 +11,7 @@ mod quota;
 mod rig;
 mod shared;
 mod storm;
+mod transition;
 mod usage;
 
 use anode_disk::testing::{Random, SimDisk};

@@ -186,6 +186,12 @@ impl<D: Directory> State<D> {
                 return Ok(Err(Refusal::Outdated));
             }
             Amendment::Acl(_, after) => found.object.acl.clone_from(after),
+            Amendment::Transition(transition) => {
+                let done = self.transit(&mut found.object, transition, draft).await?;
+                if let Err(refusal) = done {
+                    return Ok(Err(refusal));
+                }
+            }
         }
         let versioning = self.bucket_state(amend.bucket).await?.versioning;
         let shown = found.object.version_name();

@@ -8,7 +8,7 @@ use anode_disk::{
     index::{CacheFigures, IndexFigures, Space},
     reserve::ReserveFigures,
     scrub::Progress,
-    segment::SegmentFigures,
+    segment::{Class, ClassFigures, SegmentFigures},
     wal::WalFigures,
 };
 use anode_net::s3::operation::Kind;
@@ -51,6 +51,13 @@ fn storage() -> StorageFigures {
             ..IndexFigures::default()
         },
         segments: SegmentFigures::default(),
+        classes: vec![ClassFigures {
+            class: Class::new(1).unwrap(),
+            bytes: 77,
+            live_bytes: 55,
+            is_full: true,
+            has_failed: false,
+        }],
         space: Space::default(),
         reserve: ReserveFigures { is_short: true, held_bytes: 512, ..ReserveFigures::default() },
         chunk_cache: CacheFigures { hit_count: 8, miss_count: 9 },

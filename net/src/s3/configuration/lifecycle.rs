@@ -1,4 +1,7 @@
-//! `LifecycleConfiguration`: when objects, versions, delete markers and unfinished uploads go.
+//! `LifecycleConfiguration`: when objects, versions, delete markers and unfinished uploads go, and when bytes go to other storage
+//! classes.
+
+mod transition;
 
 use bytes::Bytes;
 
@@ -7,6 +10,8 @@ use crate::s3::error::{Error, ErrorCode};
 use crate::s3::tags::{OBJECT_TAGS_MAX, Tags, read_tag};
 use crate::s3::xml::read::{Elements, flag, malformed};
 use crate::s3::xml::write::Document;
+
+pub use transition::{Due, NoncurrentTransition, Transition};
 
 const RULES_MAX: usize = 1000;
 const ID_BYTES_MAX: usize = 255;
@@ -32,6 +37,10 @@ pub struct Rule {
     pub expiration: Option<Expiration>,
     /// When versions go that aren't current.
     pub noncurrent: Option<Noncurrent>,
+    /// When current objects go to other classes, in the order sent.
+    pub transitions: Vec<Transition>,
+    /// When versions do that aren't current.
+    pub noncurrent_transitions: Vec<NoncurrentTransition>,
     /// How many days after their beginning unfinished uploads go.
     pub abort_days: Option<u32>,
 }
@@ -128,6 +137,42 @@ impl Lifecycle {
         })
     }
 
+    /// To which class a current object is to go by now that has this one.
+    pub fn transition(
+        &self,
+        about: &About<'_>,
+        class: Option<&str>,
+        now_ms: i64,
+    ) -> Option<&'static str> {
+        let rules = self.rules.iter().filter(|rule| rule.is_about(about));
+        let rules = rules.filter(|rule| transition::is_worthwhile(rule, about.size_bytes));
+        let due = rules.flat_map(|rule| &rule.transitions);
+        let due = due.filter(|one| one.due_ms(about.since_ms) <= now_ms);
+        transition::coldest(due.map(|one| one.class), class)
+    }
+
+    /// The same of a version that isn't current: how many newer ones aren't either, and its class.
+    pub fn noncurrent_transition(
+        &self,
+        about: &About<'_>,
+        (newer, class): (u32, Option<&str>),
+        now_ms: i64,
+    ) -> Option<&'static str> {
+        let rules = self.rules.iter().filter(|rule| rule.is_about(about));
+        let rules = rules.filter(|rule| transition::is_worthwhile(rule, about.size_bytes));
+        let due = rules.flat_map(|rule| &rule.noncurrent_transitions);
+        let due = due.filter(|one| newer >= one.kept && one.due_ms(about.since_ms) <= now_ms);
+        transition::coldest(due.map(|one| one.class), class)
+    }
+
+    /// The classes that something is ever to go to.
+    pub fn classes(&self) -> impl Iterator<Item = &'static str> {
+        self.rules.iter().flat_map(|rule| {
+            let noncurrent = rule.noncurrent_transitions.iter().map(|one| one.class);
+            rule.transitions.iter().map(|one| one.class).chain(noncurrent)
+        })
+    }
+
     /// Whether a delete marker goes that nothing is behind.
     pub fn ends_marker(&self, about: &About<'_>, now_ms: i64) -> bool {
         let mut rules = self.rules.iter().filter(|rule| rule.is_about(about));
@@ -199,11 +244,9 @@ impl Rule {
                 "AbortIncompleteMultipartUpload" if rule.abort_days.is_none() => {
                     rule.abort_days = Some(read_abort(elements)?);
                 }
-                "Transition" | "NoncurrentVersionTransition" => {
-                    return Err(Error::with_message(
-                        ErrorCode::NotImplemented,
-                        format!("{name} is not implemented."),
-                    ));
+                "Transition" => rule.transitions.push(Transition::read(elements)?),
+                "NoncurrentVersionTransition" => {
+                    rule.noncurrent_transitions.push(NoncurrentTransition::read(elements)?);
                 }
                 _ => return Err(malformed()),
             }
@@ -226,7 +269,9 @@ impl Rule {
         if self.id.len() > ID_BYTES_MAX {
             return Err(argument("ID length should not exceed allowed limit of 255"));
         }
-        if self.expiration.is_none() && self.noncurrent.is_none() && self.abort_days.is_none() {
+        let moves = !self.transitions.is_empty() || !self.noncurrent_transitions.is_empty();
+        let ends = self.expiration.is_some() || self.noncurrent.is_some();
+        if !moves && !ends && self.abort_days.is_none() {
             return Err(Error::with_message(
                 ErrorCode::InvalidRequest,
                 "At least one action needs to be specified in a rule.",
@@ -249,7 +294,7 @@ impl Rule {
                 "'ObjectSizeGreaterThan' has to be a value smaller than 'ObjectSizeLessThan'.",
             );
         }
-        Ok(())
+        transition::check(self)
     }
 
     fn write(&self, document: &mut Document) {
@@ -274,6 +319,8 @@ impl Rule {
             }
             document.close("NoncurrentVersionExpiration");
         }
+        self.transitions.iter().for_each(|one| one.write(document));
+        self.noncurrent_transitions.iter().for_each(|one| one.write(document));
         if let Some(days) = self.abort_days {
             document.open("AbortIncompleteMultipartUpload");
             document.number("DaysAfterInitiation", u64::from(days));
@@ -382,9 +429,7 @@ fn read_noncurrent(elements: &mut Elements<'_>) -> Result<Noncurrent, Error> {
         match name.as_str() {
             "NoncurrentDays" => found = Some(days(&word, "NoncurrentVersionExpiration")?),
             "NewerNoncurrentVersions" => {
-                let number = word.parse().ok().filter(|number| (1..=100).contains(number));
-                let message = "'NewerNoncurrentVersions' must be between 1 and 100";
-                kept = number.ok_or_else(|| argument(message))?;
+                kept = self::kept(&word)?;
             }
             _ => return Err(malformed()),
         }
@@ -403,11 +448,21 @@ fn read_abort(elements: &mut Elements<'_>) -> Result<u32, Error> {
     found.ok_or_else(malformed)
 }
 
+fn kept(word: &str) -> Result<u32, Error> {
+    let number = word.parse().ok().filter(|number| (1..=100).contains(number));
+    number.ok_or_else(|| argument("'NewerNoncurrentVersions' must be between 1 and 100"))
+}
+
 fn days(word: &str, action: &str) -> Result<u32, Error> {
+    days_of(word, action, 1)
+}
+
+fn days_of(word: &str, action: &str, least: u32) -> Result<u32, Error> {
     let number: i64 = word.parse().map_err(|_no_number| malformed())?;
     let days = i32::try_from(number).ok().and_then(|days| u32::try_from(days).ok());
-    days.filter(|days| *days > 0)
-        .ok_or_else(|| argument(format!("'Days' for {action} action must be a positive integer")))
+    let kind = if least == 0 { "nonnegative" } else { "positive" };
+    days.filter(|days| *days >= least)
+        .ok_or_else(|| argument(format!("'Days' for {action} action must be a {kind} integer")))
 }
 
 fn midnight(word: &str) -> Result<i64, Error> {
@@ -496,7 +551,7 @@ mod tests {
             ),
             (
                 rule(&format!("{PREFIX}<Transition><Days>1</Days></Transition>")),
-                ErrorCode::NotImplemented,
+                ErrorCode::MalformedXML,
             ),
             (
                 rule(

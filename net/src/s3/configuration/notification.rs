@@ -16,7 +16,7 @@ const FILTER_BYTES_MAX: usize = 1024;
 const TARGET_NAME_BYTES_MAX: usize = 64;
 const ROOT: &str = "NotificationConfiguration";
 
-/// All that AWS knows. What can't happen here is taken and never told: transitions, restores, replication.
+/// All that AWS knows. What can't happen here is taken and never told: restores, replication.
 const EVENTS: [&str; 27] = [
     "s3:IntelligentTiering",
     "s3:LifecycleExpiration:*",
@@ -72,11 +72,13 @@ pub enum Occurrence {
     Expired,
     /// Lifecycle has hidden it.
     ExpiredMarkerCreated,
+    /// Lifecycle has moved its bytes to another storage class.
+    Transition,
 }
 
 impl Occurrence {
     /// Every one.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Put,
         Self::Post,
         Self::Copy,
@@ -88,6 +90,7 @@ impl Occurrence {
         Self::AclPut,
         Self::Expired,
         Self::ExpiredMarkerCreated,
+        Self::Transition,
     ];
 
     /// What configurations call it.
@@ -104,6 +107,7 @@ impl Occurrence {
             Self::AclPut => "s3:ObjectAcl:Put",
             Self::Expired => "s3:LifecycleExpiration:Delete",
             Self::ExpiredMarkerCreated => "s3:LifecycleExpiration:DeleteMarkerCreated",
+            Self::Transition => "s3:LifecycleTransition",
         }
     }
 

@@ -272,7 +272,7 @@ impl Rig {
                 Named::Content(content) => {
                     let length = u32::try_from(entry.payload.length()).unwrap();
                     let bytes = self.storage.index.payload(&key, &entry, 0..length).await.unwrap();
-                    assert_eq!(content_of(&bytes), content, "other bytes under a name");
+                    assert!(content.names(&content_of(&bytes).0), "other bytes under a name");
                     contents.insert(content);
                 }
                 Named::Shared(content) => {
