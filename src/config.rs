@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod file;
 pub mod data_class;
+pub mod kms;
 pub mod period;
 pub mod webhook;
 
@@ -38,6 +39,8 @@ pub struct Settings {
     pub credentials: CredentialSource,
     /// The keys that objects are encrypted with; one is made where no file has any.
     pub master_key_file: Option<PathBuf>,
+    /// A key service outside the node, where there is one.
+    pub kms: Option<kms::Kms>,
     /// Whose keys for SSE-C are taken over plain HTTP.
     pub plain_customer_keys: Exposure,
     /// Certificate and key; plain HTTP where there is none.
@@ -172,6 +175,7 @@ impl Settings {
             object_ownership: object_ownership(flags, file.object_ownership.as_deref())?,
             credentials: credentials(flags, file.credentials_file)?,
             master_key_file: flags.master_key_file.clone().or(file.master_key_file),
+            kms: kms::merge(flags, file.kms)?,
             plain_customer_keys: flags
                 .plain_customer_keys
                 .or(file.plain_customer_keys)

@@ -68,7 +68,8 @@ pub fn check(access_key: &str, secret_key: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<Credentials, String> {
+/// Reads a file of two lines: access key id, secret access key.
+pub fn read(path: &Path) -> Result<Credentials, String> {
     let named = |problem: String| format!("credentials file {}: {problem}", path.display());
     let text = std::fs::read_to_string(path).map_err(|error| named(error.to_string()))?;
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());

@@ -1,7 +1,7 @@
 //! Server-side encryption: keys, and bytes in frames under them.
 //!
 //! ```text
-//! master key: of a file, of the meta group, or of a customer
+//! master key: of a file, of the meta group, of a customer, or of a key service for one object
 //!    | HKDF-SHA256, with a salt of the object's own
 //! key for one data key
 //!    | AES-256-GCM; bound to the bucket, the master key's name and the encryption context
@@ -19,6 +19,8 @@
 
 pub mod frames;
 pub mod keys;
+pub mod service;
 
 pub(crate) use frames::{Opener, Sealer};
 pub use keys::MasterKeys;
+pub use service::KeyService;

@@ -52,6 +52,14 @@ pub const READ_AHEAD_SHARE: u64 = 16;
 /// Chunks of one PUT that are being written while the next is received.
 pub const WRITE_BEHIND_COUNT: usize = 2;
 
+/// How often a key service is asked for one key before the request is refused.
+pub const KEY_SERVICE_ATTEMPTS_MAX: u32 = 3;
+/// How long that may take in all.
+pub const KEY_SERVICE_WAIT: Duration = Duration::from_secs(20);
+/// Connections to it that a shard keeps while they are idle.
+pub const KEY_SERVICE_CLIENTS_KEPT_MAX: usize = 8;
+/// A key as a service has encrypted it, in bytes. KMS: `CiphertextBlob`.
+pub const WRAPPED_KEY_BYTES_MAX: usize = 6144;
 /// Keys of a file of master keys.
 pub const MASTER_KEY_COUNT_MAX: usize = 1000;
 /// The name of one, in bytes.

@@ -68,6 +68,9 @@ fn check(settings: &Settings) -> Result<(), String> {
         }
         None => println!("tls          none (HTTP)"),
     }
+    if let Some(kms) = &settings.kms {
+        println!("key service  {} ({}, {})", kms.endpoint, kms.region, kms.key);
+    }
     for webhook in &settings.webhooks {
         println!("webhook      {} {}", webhook.name, webhook.url);
     }
@@ -77,6 +80,7 @@ fn check(settings: &Settings) -> Result<(), String> {
     serve::read_tls(settings)?;
     anode::credentials::Credentials::configured(&settings.credentials)?;
     serve::read_master_keys(settings)?;
+    settings.kms.as_ref().map(anode::encryption::KeyService::read).transpose()?;
     anode::notification::Targets::read(settings)?;
     preflight::check(settings)?;
     println!("The configuration can be used.");

@@ -18,7 +18,7 @@ use std::{
 use anode::{
     config::{Settings, TlsFiles},
     credentials::Credentials,
-    encryption::MasterKeys,
+    encryption::{KeyService, MasterKeys},
     host::glommio::{Cores, run_alone, run_shards},
     layout::{self, Layout},
     node::{self, Event, Supervisor},
@@ -89,6 +89,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
     let certificate = read_tls(settings)?;
     let credentials = Credentials::configured(&settings.credentials)?;
     let master_keys = read_master_keys(settings)?;
+    let key_service = settings.kms.as_ref().map(KeyService::read).transpose()?;
     let targets = Targets::read(settings)?;
     let trust = trust_of(settings)?;
     let volumes: Vec<String> =
@@ -119,6 +120,7 @@ pub(crate) fn serve(settings: &Settings) -> Result<(), String> {
         scrub: settings.scrub,
         lifecycle_period: settings.lifecycle_period,
         targets,
+        key_service,
         trust,
         metrics: settings.metrics,
         started_ms,

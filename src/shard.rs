@@ -34,7 +34,7 @@ use crate::{
     config::Websites,
     connection::date_of,
     credentials::Credentials,
-    encryption::MasterKeys,
+    encryption::{KeyService, MasterKeys, service::Clients},
     gateway::read::Room,
     host::Host,
     iam::{Principal, Who, provider_keys::ProviderKeys, records::Account, session::ReadPolicies},
@@ -77,6 +77,8 @@ pub struct Settings {
     pub credentials: Option<Credentials>,
     /// The keys that objects are encrypted with, as far as they were given.
     pub master_keys: MasterKeys,
+    /// Who has the keys that these aren't.
+    pub key_service: Option<KeyService>,
     /// Whose keys for SSE-C are taken over plain HTTP.
     pub plain_customer_keys: Exposure,
     /// How stored bytes are verified; not at all where there is none.
@@ -137,6 +139,7 @@ struct Inner<H: Host> {
     keys: RefCell<KeyCache>,
     session_policies: ReadPolicies,
     provider_keys: ProviderKeys,
+    key_clients: Clients<H>,
     date: RefCell<(u64, Rc<str>)>,
     connection_count: Cell<usize>,
     addresses: RefCell<BTreeMap<IpAddr, usize>>,
@@ -197,6 +200,7 @@ impl<H: Host> Shard<H> {
             keys: RefCell::new(KeyCache::new(limits::SIGNING_KEY_COUNT_MAX)),
             session_policies: ReadPolicies::default(),
             provider_keys: ProviderKeys::default(),
+            key_clients: Clients::default(),
             date: RefCell::new((0, Rc::from(""))),
             connection_count: Cell::default(),
             addresses: RefCell::default(),
@@ -392,6 +396,11 @@ impl<H: Host> Shard<H> {
     /// Policies of sessions that were read already.
     pub(crate) fn session_policies(&self) -> &ReadPolicies {
         &self.0.session_policies
+    }
+
+    /// The way to the key service.
+    pub(crate) fn key_clients(&self) -> &Clients<H> {
+        &self.0.key_clients
     }
 
     /// The keys of providers of `OpenID` Connect.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -65,11 +66,11 @@ def nobody(node: Node) -> BaseClient:
 
 @pytest.fixture(scope="module")
 def world(workspace: Path) -> Iterator[World]:
-    directory = workspace / "oidc"
-    directory.mkdir()
+    # A module's fixture may be made twice, where its tests are mixed with those of others.
+    directory = Path(tempfile.mkdtemp(prefix="oidc-", dir=workspace))
     authority, certificate = make_authority(directory)
     keys = {name: Key(directory, name, name[:5]) for name in ("RS256", "ES256", "RS256-new", "RS256-other")}
-    node = Node(workspace / "federated", ["--ca-file", str(authority)])
+    node = Node(directory / "federated", ["--ca-file", str(authority)])
     node.start()
     with Provider(certificate, keys["RS256"], keys["ES256"]) as provider:
         iam = Keys().client(node, "iam")

@@ -49,6 +49,30 @@ pub struct Encryption {
     #[n(6)]
     #[cbor(default)]
     pub bucket_key: bool,
+    /// What a key service outside the node needs to give the key back, where it gave it.
+    #[n(7)]
+    pub service: Option<Box<Wrapped>>,
+}
+
+/// A key that a key service has made and wrapped. It takes the place of a master key, for one object.
+#[derive(Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Wrapped {
+    /// Where the service was when it did.
+    #[n(0)]
+    pub endpoint: String,
+    /// What the encryption context names as `aws:s3:arn`.
+    #[n(1)]
+    pub arn: String,
+    /// The key, as the service has encrypted it.
+    #[n(2)]
+    #[cbor(with = "minicbor::bytes")]
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for Wrapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Wrapped({:?})", self.endpoint)
+    }
 }
 
 /// Whose key a data key is encrypted with.
@@ -107,8 +131,14 @@ mod tests {
             data_key: vec![3; 48],
             context: Some("e30=".to_owned()),
             bucket_key: true,
+            service: None,
         };
-        let bytes = minicbor::to_vec(&encryption).unwrap();
-        assert_eq!(minicbor::decode::<Encryption>(&bytes).unwrap(), encryption);
+        let (endpoint, arn) = ("https://kms.test/".to_owned(), "arn:aws:s3:::b/k".to_owned());
+        let wrapped = Wrapped { endpoint, arn, key: vec![4; 184] };
+        for service in [None, Some(Box::new(wrapped))] {
+            let encryption = Encryption { service, ..encryption.clone() };
+            let bytes = minicbor::to_vec(&encryption).unwrap();
+            assert_eq!(minicbor::decode::<Encryption>(&bytes).unwrap(), encryption);
+        }
     }
 }

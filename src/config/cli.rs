@@ -211,6 +211,22 @@ pub struct Serve {
     #[arg(long, env = "ANODE_MASTER_KEY_FILE", value_name = "FILE")]
     pub master_key_file: Option<PathBuf>,
 
+    /// Where a key service is that speaks AWS KMS's protocol: it has the keys for SSE-KMS that the file of master keys hasn't
+    #[arg(long, env = "ANODE_KMS_ENDPOINT", value_name = "URL")]
+    pub kms_endpoint: Option<String>,
+
+    /// The region that requests to it are signed for [default: us-east-1]
+    #[arg(long, env = "ANODE_KMS_REGION", value_name = "NAME")]
+    pub kms_region: Option<String>,
+
+    /// The key of the service that is used where none is named [default: alias/aws/s3]
+    #[arg(long, env = "ANODE_KMS_KEY", value_name = "KEY")]
+    pub kms_key: Option<String>,
+
+    /// A file with the credentials for it: access key id on the first line, secret on the second
+    #[arg(long, env = "ANODE_KMS_CREDENTIALS_FILE", value_name = "FILE")]
+    pub kms_credentials_file: Option<PathBuf>,
+
     /// From whom keys of customers (SSE-C) are taken over plain HTTP: whoever connects from this machine, everybody, nobody
     /// [default: loopback]
     #[arg(long, env = "ANODE_PLAIN_CUSTOMER_KEYS", value_enum, value_name = "WHO")]

@@ -36,6 +36,8 @@ pub struct File {
     pub credentials_file: Option<PathBuf>,
     /// A file with the keys that objects are encrypted with.
     pub master_key_file: Option<PathBuf>,
+    /// A key service outside the node.
+    pub kms: Kms,
     /// Whose keys for SSE-C are taken over plain HTTP.
     pub plain_customer_keys: Option<Exposure>,
     /// Who may read metrics.
@@ -54,6 +56,20 @@ pub struct File {
     pub lifecycle: Lifecycle,
     /// Logs.
     pub log: Log,
+}
+
+/// The table `[kms]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Kms {
+    /// Where it is.
+    pub endpoint: Option<String>,
+    /// The region that requests are signed for.
+    pub region: Option<String>,
+    /// The key where none is named.
+    pub key: Option<String>,
+    /// A file with credentials.
+    pub credentials_file: Option<PathBuf>,
 }
 
 /// The table `[tls]`.

@@ -27,7 +27,8 @@ const KEY_BYTES: usize = 32;
 /// The name of the key that the meta group has.
 const MADE: &str = "made";
 
-type Bits = Zeroizing<[u8; KEY_BYTES]>;
+/// The bits of a key, wiped when they go.
+pub(crate) type Bits = Zeroizing<[u8; KEY_BYTES]>;
 
 /// A key that data keys are encrypted with.
 pub struct MasterKey {
@@ -68,6 +69,11 @@ impl MasterKey {
         Ok(Self { name: MADE.to_owned(), bits })
     }
 
+    /// A key of a key service, for one object.
+    pub(crate) fn of_service(name: &str, bits: Bits) -> Self {
+        Self { name: name.to_owned(), bits }
+    }
+
     /// A key to be kept by the meta group, of a good random source.
     pub(crate) fn make(random: impl FnMut() -> u64, created_ms: u64) -> object::MasterKey {
         let key = hex::encode(draw::<KEY_BYTES>(random).as_slice());
@@ -83,7 +89,12 @@ impl MasterKey {
         lock((&self.name, &self.bits), binding, random)
     }
 
-    fn unlock(&self, bucket: BucketId, encryption: &Encryption) -> Result<DataKey, Locked> {
+    /// The data key that was encrypted with it.
+    pub(crate) fn unlock(
+        &self,
+        bucket: BucketId,
+        encryption: &Encryption,
+    ) -> Result<DataKey, Locked> {
         unlock(&self.bits, bucket, encryption)
     }
 }
@@ -163,6 +174,7 @@ impl MasterKeys {
     ) -> Result<DataKey, Locked> {
         let keys = self.0.iter().map(AsRef::as_ref).chain(made);
         let mut outcome = Err(Locked::OtherKey);
+        debug_assert!(encryption.service.is_none(), "its service has the key");
         for key in keys.filter(|key| key.name == encryption.key) {
             outcome = key.unlock(bucket, encryption);
             if !matches!(outcome, Err(Locked::OtherKey)) {
@@ -233,6 +245,7 @@ fn lock(
         data_key: Vec::with_capacity(KEY_BYTES + AES_256_GCM.tag_len()),
         context: binding.context.map(str::to_owned),
         bucket_key: false,
+        service: None,
     };
     let key = DataKey(draw::<KEY_BYTES>(&mut random));
     let prk = Salt::new(HKDF_SHA256, &encryption.salt).extract(bits);

@@ -54,7 +54,7 @@ pub async fn object<H: Host>(
     check_size(found.object.size)?;
     let algorithm = copy.checksum.unwrap_or_else(|| source_algorithm(&found.object));
     let group = shard.group_of(bucket.record.id, &copy.key);
-    let cipher = encryption::of_new(shard, &bucket, &copy.encryption)?;
+    let cipher = encryption::of_new(shard, (&bucket, &copy.key), &copy.encryption).await?;
     let class = storage_class::place(shard, copy.headers.storage_class.as_deref())?;
     let ingest = Ingest::new(shard, group, Placement::Inline).in_class(class);
     let ingest = ingest.sealed(cipher.as_ref().map(|cipher| &cipher.key));
@@ -130,7 +130,8 @@ pub async fn part<H: Host>(
     let target = Target { bucket: &copy.bucket, key: &copy.key };
     let place = find_upload(shard, &target, &copy.upload).await?;
     let customer_key = copy.customer_key.as_deref();
-    let key = encryption::of_upload(shard, (place.bucket.record.id, &place.upload), customer_key)?;
+    let upload = (place.bucket.record.id, &place.upload);
+    let key = encryption::of_upload(shard, upload, customer_key).await?;
     let found = source(shard, caller, &copy.source, copy.source_key.as_deref()).await?;
     copy.source_conditions.evaluate_source(&record::validators(&found.object))?;
     let (size, source_version) = (found.object.size, found.version);
@@ -179,7 +180,7 @@ async fn source<H: Host>(
         )
     })?;
     caller.judged.check(&found.object)?;
-    let opener = encryption::to_read(shard, &found, customer_key)?;
+    let opener = encryption::to_read(shard, &found, customer_key).await?;
     found.source.open_with(opener);
     Ok(found)
 }

@@ -9,15 +9,18 @@ use anode_net::{
     },
 };
 use anode_shards::{
-    encryption::{Encryption, Scheme},
+    encryption::{Encryption, Scheme, Wrapped},
     object::{BucketId, Upload},
 };
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::{get::Found, payload::Proof};
 use crate::{
     encryption::{
-        Opener,
+        KeyService, Opener,
         keys::{Binding, DataKey, Locked, MasterKey},
+        service::{self, Context, Failure},
     },
     exchange::Exchange,
     host::Host,
@@ -44,9 +47,9 @@ impl Cipher {
 }
 
 /// What an object or an upload that is written now is encrypted with: what its writer asks for, or the bucket's default.
-pub(crate) fn of_new<H: Host>(
+pub(crate) async fn of_new<H: Host>(
     shard: &Shard<H>,
-    bucket: &BucketView,
+    (bucket, object): (&BucketView, &str),
     wanted: &Wanted,
 ) -> Result<Option<Cipher>, s3::Error> {
     let id = bucket.record.id;
@@ -59,10 +62,12 @@ pub(crate) fn of_new<H: Host>(
         }
         (Wanted::Unsaid, Some(ByDefault::Named(key))) => {
             let asked = NamedKey { key: key.clone(), ..NamedKey::default() };
-            named(shard, id, (&asked, bucket_key)).map(Some)
+            named(shard, (bucket, object), (&asked, bucket_key)).await.map(Some)
         }
         // S3: whoever asks for it without a key means that of S3, whatever the default is.
-        (Wanted::Named(asked), _) => named(shard, id, (asked, bucket_key)).map(Some),
+        (Wanted::Named(asked), _) => {
+            named(shard, (bucket, object), (asked, bucket_key)).await.map(Some)
+        }
         (Wanted::Customer(key), _) => {
             if rule.is_some_and(|rule| rule.blocks_customer_keys == Some(true)) {
                 return Err(s3::Error::with_message(
@@ -83,21 +88,87 @@ fn managed<H: Host>(shard: &Shard<H>, bucket: BucketId) -> Result<Cipher, s3::Er
     Ok(cipher(shard, key, Binding { scheme: Scheme::Managed, bucket, context: None }))
 }
 
-fn named<H: Host>(
+async fn named<H: Host>(
     shard: &Shard<H>,
-    bucket: BucketId,
+    (bucket, object): (&BucketView, &str),
     (asked, bucket_key): (&NamedKey, bool),
 ) -> Result<Cipher, s3::Error> {
     let name = asked.key.as_deref().unwrap_or(KEY_DEFAULT);
-    let Some(key) = shard.settings().master_keys.named(name) else {
-        let message =
-            format!("There is no encryption key {name:?} in the node's file of master keys.");
-        return Err(s3::Error::with_message(ErrorCode::KMSNotFoundException, message));
-    };
     let context = asked.context.as_deref();
-    let mut cipher = cipher(shard, key, Binding { scheme: Scheme::Named, bucket, context });
+    let binding = Binding { scheme: Scheme::Named, bucket: bucket.record.id, context };
+    let settings = shard.settings();
+    let mut cipher = match (settings.master_keys.named(name), &settings.key_service) {
+        (Some(key), _) => cipher(shard, key, binding),
+        (None, Some(service)) => {
+            let name = asked.key.as_deref().unwrap_or(&service.key);
+            let arn = format!("arn:aws:s3:::{}/{object}", bucket.record.name);
+            of_service(shard, service, (name, arn), binding).await?
+        }
+        (None, None) => {
+            let message =
+                format!("There is no encryption key {name:?} in the node's file of master keys.");
+            return Err(s3::Error::with_message(ErrorCode::KMSNotFoundException, message));
+        }
+    };
     cipher.record.bucket_key = asked.bucket_key.unwrap_or(bucket_key);
     Ok(cipher)
+}
+
+/// A data key under a key that a key service makes for it.
+async fn of_service<H: Host>(
+    shard: &Shard<H>,
+    service: &KeyService,
+    (name, arn): (&str, String),
+    binding: Binding<'_>,
+) -> Result<Cipher, s3::Error> {
+    let context = service_context(binding.context, &arn)?;
+    let made = service::generate(shard, service, name, &context).await;
+    let made = made.map_err(|failure| not_given(&failure, name))?;
+    let mut cipher = cipher(shard, &MasterKey::of_service(&made.name, made.bits), binding);
+    let wrapped = Wrapped { endpoint: service.endpoint(), arn, key: made.wrapped };
+    cipher.record.service = Some(Box::new(wrapped));
+    Ok(cipher)
+}
+
+/// What a key of a service is bound to: the object, and what the request has named. S3: "Encryption context".
+fn service_context(sent: Option<&str>, arn: &str) -> Result<Context, s3::Error> {
+    let mut context = match sent {
+        None => Context::new(),
+        Some(sent) => {
+            let json = STANDARD.decode(sent).ok();
+            let read = json.and_then(|json| serde_json::from_slice(&json).ok());
+            read.ok_or_else(|| {
+                let message = "The encryption context must be base64 of a JSON object of texts.";
+                s3::Error::with_message(ErrorCode::InvalidArgument, message)
+            })?
+        }
+    };
+    context.insert("aws:s3:arn".to_owned(), arn.to_owned());
+    Ok(context)
+}
+
+/// What a request is told whose key a service doesn't give.
+fn not_given(failure: &Failure, name: &str) -> s3::Error {
+    let code = match failure {
+        Failure::Away(_) => {
+            return s3::Error::with_message(
+                ErrorCode::ServiceUnavailable,
+                "The key service can't be asked for the key of this object; the log of the node says why.",
+            );
+        }
+        Failure::Refused(code) => code.as_str(),
+    };
+    let (known, says) = match code {
+        "NotFoundException" => (ErrorCode::KMSNotFoundException, "has no such key"),
+        "DisabledException" => (ErrorCode::KMSDisabledException, "has disabled the key"),
+        "KMSInvalidStateException" => (
+            ErrorCode::KMSKMSInvalidStateException,
+            "has the key in a state in which it can't be used",
+        ),
+        "AccessDeniedException" => (ErrorCode::AccessDenied, "does not let the node use the key"),
+        _ => (ErrorCode::ServiceUnavailable, "refuses to use the key"),
+    };
+    s3::Error::with_message(known, format!("The key service {says}: {name:?} ({code})."))
 }
 
 fn cipher<H: Host>(shard: &Shard<H>, key: &MasterKey, binding: Binding<'_>) -> Cipher {
@@ -106,7 +177,7 @@ fn cipher<H: Host>(shard: &Shard<H>, key: &MasterKey, binding: Binding<'_>) -> C
 }
 
 /// The data key of an upload, for a part of it.
-pub(crate) fn of_upload<H: Host>(
+pub(crate) async fn of_upload<H: Host>(
     shard: &Shard<H>,
     (bucket, upload): (BucketId, &Upload),
     customer_key: Option<&CustomerKey>,
@@ -123,7 +194,7 @@ pub(crate) fn of_upload<H: Host>(
             "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate \
              encryption parameters.",
         )),
-        None => of_node(shard, bucket, record).map(Some),
+        None => of_node(shard, bucket, record).await.map(Some),
     }
 }
 
@@ -154,7 +225,7 @@ pub(crate) fn check_upload(
 
 /// What opens the bytes of an object, where they are encrypted and the request has the key. A request with the wrong key, with
 /// none or with one too many is refused.
-pub(crate) fn to_read<H: Host>(
+pub(crate) async fn to_read<H: Host>(
     shard: &Shard<H>,
     found: &Found<H>,
     customer_key: Option<&CustomerKey>,
@@ -164,7 +235,7 @@ pub(crate) fn to_read<H: Host>(
     check_read(record, customer_key)?;
     let Some(record) = record else { return Ok(None) };
     let key = match customer_key {
-        None => of_node(shard, found.bucket, record)?,
+        None => of_node(shard, found.bucket, record).await?,
         Some(key) => DataKey::of_customer(key, found.bucket, record)
             .map_err(|locked| refused(record, locked))?,
     };
@@ -199,12 +270,26 @@ fn check_read(
     Err(s3::Error::with_message(ErrorCode::InvalidRequest, message))
 }
 
-/// The data key of what is encrypted with one of the node's keys.
-fn of_node<H: Host>(
+/// The data key of what is encrypted with one of the node's keys, or of its key service.
+async fn of_node<H: Host>(
     shard: &Shard<H>,
     bucket: BucketId,
     record: &Encryption,
 ) -> Result<DataKey, s3::Error> {
+    if let Some(wrapped) = &record.service {
+        let service = shard.settings().key_service.as_ref().ok_or_else(|| {
+            let message = format!(
+                "The key of this object is with the key service at {}, and the node has none in its settings.",
+                wrapped.endpoint
+            );
+            s3::Error::with_message(ErrorCode::KMSNotFoundException, message)
+        })?;
+        let context = service_context(record.context.as_deref(), &wrapped.arn)?;
+        let bits = service::decrypt(shard, service, &wrapped.key, &context).await;
+        let bits = bits.map_err(|failure| not_given(&failure, &record.key))?;
+        let opened = MasterKey::of_service(&record.key, bits).unlock(bucket, record);
+        return opened.map_err(|locked| refused(record, locked));
+    }
     let meta = shard.meta();
     let keys = &shard.settings().master_keys;
     let opened = keys.unlock(meta.master_key.as_deref(), bucket, record);

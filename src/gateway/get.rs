@@ -85,7 +85,7 @@ pub(crate) async fn answer<H: Host>(
     read: &ReadObject,
     (mut found, want): (Found<H>, Want),
 ) -> Result<Response<H>, s3::Error> {
-    open(shard, read, (&mut found, want))?;
+    open(shard, read, (&mut found, want)).await?;
     if caller.is_anonymous() {
         // What needs a permission of its own isn't told with the object.
         (found.object.lock, found.object.tags) = (None, Vec::new());
@@ -109,13 +109,13 @@ pub(crate) async fn page<H: Host>(
     mut found: Found<H>,
     (status, want): (u16, Want),
 ) -> Result<Response<H>, s3::Error> {
-    open(shard, read, (&mut found, want))?;
+    open(shard, read, (&mut found, want)).await?;
     (found.object.lock, found.object.tags) = (None, Vec::new());
     begin(shard, read, whole(status, read, found, want)).await
 }
 
 /// Has what is encrypted decrypted, where the request may.
-fn open<H: Host>(
+async fn open<H: Host>(
     shard: &Shard<H>,
     read: &ReadObject,
     (found, want): (&mut Found<H>, Want),
@@ -124,7 +124,7 @@ fn open<H: Host>(
     match want {
         Want::Head => encryption::to_show(found, customer_key),
         Want::Body => {
-            let opener = encryption::to_read(shard, found, customer_key)?;
+            let opener = encryption::to_read(shard, found, customer_key).await?;
             found.source.open_with(opener);
             Ok(())
         }

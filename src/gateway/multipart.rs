@@ -76,7 +76,7 @@ pub async fn create<H: Host>(
     storage_class::place(shard, create.headers.storage_class.as_deref())?;
     let now_ms = shard.now_ms();
     let id = UploadId::new(now_ms, shard.random_u128());
-    let cipher = encryption::of_new(shard, &bucket, &create.encryption)?;
+    let cipher = encryption::of_new(shard, (&bucket, &create.key), &create.encryption).await?;
     let encryption = cipher.map(|cipher| cipher.record);
     let upload = Upload {
         initiated_ms: now_ms,
@@ -144,7 +144,8 @@ pub async fn upload_part<H: Host>(
     let target = Target { bucket: &part.bucket, key: &part.key };
     let place = find_upload(&shard, &target, &part.upload).await?;
     let customer_key = part.customer_key.as_deref();
-    let key = encryption::of_upload(&shard, (place.bucket.record.id, &place.upload), customer_key)?;
+    let upload = (place.bucket.record.id, &place.upload);
+    let key = encryption::of_upload(&shard, upload, customer_key).await?;
     let algorithm = upload_algorithm(&place.upload);
     if let (Some(declared), Some(wanted)) = (&part.checksum, algorithm)
         && declared.algorithm != wanted

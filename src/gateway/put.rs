@@ -79,7 +79,7 @@ pub(crate) async fn store<H: Host>(
     // Refused before the body is read; it counts from when it is there.
     lock::of_new(&bucket, put.lock, shard.now_ms())?;
     let class = storage_class::place(&shard, put.headers.storage_class.as_deref())?;
-    let cipher = encryption::of_new(&shard, &bucket, &put.encryption)?;
+    let cipher = encryption::of_new(&shard, (&bucket, &put.key), &put.encryption).await?;
     let acl = ownership::of_new(&shard, caller, &bucket, put.acl.as_ref())?;
     let mut payload = Payload::new(exchange, caller, expectation)?;
     let group = shard.group_of(bucket.record.id, &put.key);

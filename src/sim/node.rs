@@ -316,6 +316,7 @@ impl SimNode {
             scrub: self.options.scrub,
             lifecycle_period: None,
             targets: self.options.targets.clone(),
+            key_service: None,
             trust: None,
             metrics: Exposure::All,
             started_ms: 0,

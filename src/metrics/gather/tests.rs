@@ -35,6 +35,7 @@ fn shards(world: &World) -> Vec<Shard<SimHost>> {
         scrub: None,
         lifecycle_period: None,
         targets: Targets::default(),
+        key_service: None,
         trust: None,
         metrics: Exposure::All,
         started_ms: 42,

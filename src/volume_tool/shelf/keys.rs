@@ -22,6 +22,8 @@ pub(in crate::volume_tool) struct KeptKey {
     /// Encrypted itself, with its tag.
     data_key: String,
     context: Option<String>,
+    /// Where a key service has the key: its place then, the ARN in its encryption context, and what it is to decrypt.
+    service: Option<(String, String, String)>,
     /// The id that the bucket had: the data key is bound to it.
     bucket_id: BucketId,
     /// What the bytes are made of, in their order.
@@ -41,7 +43,8 @@ impl KeptKey {
     /// That of an object, where it is encrypted.
     pub(super) fn of_object(bucket_id: BucketId, object: &Object) -> Option<Self> {
         let encryption = object.encryption.as_deref()?;
-        let Encryption { scheme, key, salt, check, data_key, context, .. } = encryption.clone();
+        let Encryption { scheme, key, salt, check, data_key, context, service, .. } =
+            encryption.clone();
         let bodies = match object.body {
             Body::Inline(bytes) => {
                 vec![StoredBody { body: String::new(), bytes: u64::from(bytes) }]
@@ -62,6 +65,7 @@ impl KeptKey {
             check: hex(&check),
             data_key: hex(&data_key),
             context,
+            service: service.map(|wrapped| (wrapped.endpoint, wrapped.arn, hex(&wrapped.key))),
             bucket_id,
             bodies,
         })

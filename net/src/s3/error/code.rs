@@ -70,6 +70,8 @@ codes! {
     InvalidTargetBucketForLogging 400 "The target bucket for logging does not exist";
     InvalidToken 400 "The provided token is malformed or otherwise invalid.";
     InvalidURI 400 "Couldn't parse the specified URI.";
+    KMSDisabledException as "KMS.DisabledException" 400 "The encryption key is disabled.";
+    KMSKMSInvalidStateException as "KMS.KMSInvalidStateException" 400 "The encryption key is in a state in which it can't be used.";
     KMSNotFoundException as "KMS.NotFoundException" 400 "There is no encryption key of this name.";
     KeyTooLongError 400 "Your key is too long";
     MalformedACLError 400 "The XML you provided was not well-formed or did not validate against our published schema";
