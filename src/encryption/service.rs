@@ -1,8 +1,8 @@
 //! A key service outside the node, by AWS KMS's protocol: it makes a key for each object and gives it back to be read.
 //!
 //! "API reference" of AWS KMS, `GenerateDataKey`, `Decrypt`, "Common errors"; JSON 1.1, signed for `kms`. What comes takes the place
-//! of a master key for one object ([`MasterKey::of_service`]), so the object's bytes are bound to their bucket as others are. The
-//! service is asked for each object that is written or read, a few times where it doesn't answer, and its keys are kept nowhere.
+//! of a master key for one object ([`super::keys::MasterKey::of_service`]), so the object's bytes are bound to their bucket as
+//! others are. The service is asked for each object that is written or read, a few times where it doesn't answer, and its keys are kept nowhere.
 
 use std::{cell::RefCell, collections::BTreeMap, fmt};
 
