@@ -88,7 +88,7 @@ pub const RECLAIM_PAUSE: Duration = Duration::from_millis(100);
 /// How long it rests between two steps: foreground requests go first.
 pub const RECLAIM_STEP_PAUSE: Duration = Duration::from_millis(2);
 /// How often a shard looks at the space of its volume: much sooner than its margin can be written.
-pub const SPACE_POLL: Duration = Duration::from_millis(200);
+pub const SPACE_POLL: Duration = Duration::from_millis(100);
 /// How long writes wait from when a volume is short of space: upkeep may have some of what is dead back by then, and clients
 /// take a refusal as final. After it they are refused, at once, until there is space again.
 pub const SHORT_GRACE: Duration = Duration::from_secs(5);

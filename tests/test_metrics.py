@@ -83,8 +83,9 @@ def full_name(family: Metric) -> str:
 
 @pytest.fixture
 def busy(make_node: Callable[..., Node]) -> tuple[Node, BaseClient]:
-    """A node that nobody else asks, with the bucket `metrics`, and a target of notifications that is never there."""
+    """A node that nobody else asks, with the bucket `metrics`, a target of notifications that is never there, and a storage class."""
     node = make_node("--notification-webhook", f"absent=http://127.0.0.1:{free_port()}/")
+    node.arguments += ["--data-class", f"STANDARD_IA={node.directory / 'standard-ia'}"]
     node.start()
     s3 = s3_client(node)
     s3.create_bucket(Bucket="metrics")
