@@ -6,7 +6,7 @@
 
 mod transition;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use anode_disk::{segment::Class, wal::GroupId};
 use anode_net::s3::configuration::lifecycle::{About, Lifecycle};
@@ -76,6 +76,14 @@ impl Work {
     }
 }
 
+/// One walk through all buckets with rules.
+#[derive(Debug, Default)]
+struct Pass {
+    work: Work,
+    /// Classes that have taken nothing more in it.
+    closed: BTreeSet<Class>,
+}
+
 /// What is to be done to a page of versions.
 #[derive(Debug, Default)]
 struct Due {
@@ -99,9 +107,9 @@ struct AtKey {
 pub(crate) async fn run<H: Host>(shard: Shard<H>, period: Duration) {
     while !shard.is_draining() && !shard.volumes().has_own_failed() {
         let began = shard.host().now().0;
-        let mut work = Work::default();
-        let done = pass(&shard, &mut work).await;
-        count(&shard, work);
+        let mut pass = Pass::default();
+        let done = pass.walk(&shard).await;
+        count(&shard, pass.work);
         // What is left is due at the next pass as well.
         if let Err(error) = done {
             tracing::warn!(%error, "lifecycle gave up a pass, and tries again at the next");
@@ -124,27 +132,29 @@ fn count<H: Host>(shard: &Shard<H>, work: Work) {
     }
 }
 
-async fn pass<H: Host>(shard: &Shard<H>, work: &mut Work) -> Result<(), AskError> {
-    let meta = shard.meta();
-    for bucket in meta.buckets.values() {
-        let Some(lifecycle) = &bucket.configurations.lifecycle else { continue };
-        for group in shard.own_groups().into_iter().filter(|group| *group != META_GROUP) {
-            versions(shard, (group, bucket), lifecycle, work).await?;
-            uploads(shard, (group, bucket.record.id), lifecycle, work).await?;
-            if shard.is_draining() {
-                return Ok(());
+impl Pass {
+    async fn walk<H: Host>(&mut self, shard: &Shard<H>) -> Result<(), AskError> {
+        let meta = shard.meta();
+        for bucket in meta.buckets.values() {
+            let Some(lifecycle) = &bucket.configurations.lifecycle else { continue };
+            for group in shard.own_groups().into_iter().filter(|group| *group != META_GROUP) {
+                versions(shard, (group, bucket), lifecycle, self).await?;
+                uploads(shard, (group, bucket.record.id), lifecycle, &mut self.work).await?;
+                if shard.is_draining() {
+                    return Ok(());
+                }
             }
         }
+        self.work.passes += 1;
+        Ok(())
     }
-    work.passes += 1;
-    Ok(())
 }
 
 async fn versions<H: Host>(
     shard: &Shard<H>,
     (group, view): (GroupId, &BucketView),
     lifecycle: &Lifecycle,
-    work: &mut Work,
+    pass: &mut Pass,
 ) -> Result<(), AskError> {
     let bucket = view.record.id;
     let mut start = Some(Position::start());
@@ -166,7 +176,7 @@ async fn versions<H: Host>(
         if start.is_none() {
             due.leave(&mut at, lifecycle, bucket, now_ms);
         }
-        carry_out(shard, (group, view), due, work).await?;
+        carry_out(shard, (group, view), due, pass).await?;
         shard.host().sleep(limits::LIFECYCLE_PAUSE).await;
     }
     Ok(())
@@ -257,8 +267,8 @@ impl Due {
 async fn carry_out<H: Host>(
     shard: &Shard<H>,
     (group, seen): (GroupId, &BucketView),
-    mut due: Due,
-    work: &mut Work,
+    due: Due,
+    pass: &mut Pass,
 ) -> Result<(), AskError> {
     if due.deletes.is_empty() && due.moves.is_empty() {
         return Ok(());
@@ -267,20 +277,31 @@ async fn carry_out<H: Host>(
     let meta = shard.meta();
     let bucket = meta.buckets.get(&seen.record.name);
     let bucket = bucket.filter(|bucket| bucket.record.id == seen.record.id);
-    if let Some(bucket) = bucket {
-        transition::carry_out(shard, (group, bucket), due.moves, work).await?;
+    // At first what makes room: a class may be full.
+    delete(shard, (group, bucket), due.deletes, &mut pass.work).await?;
+    match bucket {
+        Some(bucket) => transition::carry_out(shard, (group, bucket), due.moves, pass).await,
+        None => Ok(()),
     }
-    if due.deletes.is_empty() {
+}
+
+async fn delete<H: Host>(
+    shard: &Shard<H>,
+    (group, bucket): (GroupId, Option<&Arc<BucketView>>),
+    mut deletes: Vec<DeleteObject>,
+    work: &mut Work,
+) -> Result<(), AskError> {
+    if deletes.is_empty() {
         return Ok(());
     }
-    for delete in &mut due.deletes {
+    for delete in &mut deletes {
         // Of the delete marker that it may make.
         delete.nonce = shard.random_u64();
         delete.notice = bucket.and_then(|bucket| notice_of_expiry(shard, bucket, &delete.key));
     }
     let is_current: Vec<bool> =
-        due.deletes.iter().map(|delete| delete.version == WantedVersion::Current).collect();
-    let reply = shard.propose(group, Command::DeleteObjects(due.deletes), None).await?;
+        deletes.iter().map(|delete| delete.version == WantedVersion::Current).collect();
+    let reply = shard.propose(group, Command::DeleteObjects(deletes), None).await?;
     let Reply::DeletedEach(each) = reply else { return Ok(()) };
     for (is_current, outcome) in is_current.into_iter().zip(each) {
         // What is locked stays until it isn't.

@@ -320,6 +320,29 @@ def wait_for_moves(node: Node, count: int) -> None:
         time.sleep(0.1)
 
 
+def test_what_expires_does_not_wait_for_a_class_that_takes_nothing(apart: tuple[Node, FileSystem]) -> None:
+    node, system = apart
+    node.arguments += ["--lifecycle-period", "1s"]
+    node.start()
+    s3, bucket = client(node)
+    for number in range(16):
+        for kind in ("moves", "goes"):
+            s3.put_object(Bucket=bucket, Key=f"{kind}/{number}", Body=content(str(number), 50_000))
+    system.cut_power()
+    expires = {"ID": "go", "Status": "Enabled", "Filter": {"Prefix": "goes/"}, "Expiration": {"Date": LONG_AGO}}
+    small_too = {"And": {"Prefix": "moves/", "ObjectSizeGreaterThan": 0}}
+    moves = RULE | {"Transitions": [{"Date": LONG_AGO, "StorageClass": COLD}], "Filter": small_too}
+    s3.put_bucket_lifecycle_configuration(Bucket=bucket, LifecycleConfiguration={"Rules": [moves, expires]})
+    deadline = time.monotonic() + 60
+    while s3.list_objects_v2(Bucket=bucket, Prefix="goes/")["KeyCount"]:
+        assert time.monotonic() < deadline, node.log_tail()
+        time.sleep(0.1)
+    for number in range(16):
+        found = s3.get_object(Bucket=bucket, Key=f"moves/{number}")
+        assert found["Body"].read() == content(str(number), 50_000) and "StorageClass" not in found
+    assert moved(node) == 0 and "nothing more goes to a storage class" in node.log()
+
+
 @pytest.mark.parametrize("encryption", [{}, {"ServerSideEncryption": "AES256"}], ids=["plain", "encrypted"])
 def test_lifecycle_moves_bytes_and_nothing_else_changes(cold: Node, encryption: dict[str, str]) -> None:
     cold.arguments += ["--lifecycle-period", "1s"]

@@ -15,7 +15,7 @@ use anode_shards::{
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use super::{Moved, Work};
+use super::{Moved, Pass};
 use crate::{
     host::Host,
     limits,
@@ -45,27 +45,36 @@ pub(super) fn wanted(object: &Object) -> WantedVersion {
     }
 }
 
-/// Moves them, one after the other. What can't be read stays where it is.
+/// Moves them, one after the other. What can't be read stays where it is, as does what a class doesn't take; neither keeps anything
+/// else of the pass waiting.
 pub(super) async fn carry_out<H: Host>(
     shard: &Shard<H>,
     (group, bucket): (GroupId, &BucketView),
     moves: Vec<Move>,
-    work: &mut Work,
+    pass: &mut Pass,
 ) -> Result<(), AskError> {
     for one in moves {
         let Some(class) = storage_class::target(shard, one.class) else { continue };
+        if pass.closed.contains(&class) {
+            continue;
+        }
         if shard.is_draining() {
             break;
         }
         match carry_one(shard, (group, bucket), &one, class).await {
             Ok(Some(bytes)) => {
-                work.moved[usize::from(class.number())].add(Moved { objects: 1, bytes });
+                pass.work.moved[usize::from(class.number())].add(Moved { objects: 1, bytes });
             }
             Ok(None) => {}
             // Whoever met the damage first has told of it, and who reads it is refused.
             Err(AskError::Damaged(finding)) => {
                 let (bucket, key) = (&bucket.record.name, &one.key);
                 tracing::warn!(bucket, key, finding, "damaged bytes stay in their storage class");
+            }
+            Err(error @ (AskError::Full | AskError::DeviceFailed(_))) => {
+                let class_name = one.class;
+                tracing::warn!(class_name, %error, "nothing more goes to a storage class in this pass of lifecycle");
+                pass.closed.insert(class);
             }
             Err(error) => return Err(error),
         }
