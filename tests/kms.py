@@ -8,11 +8,12 @@ import hmac
 import http.server
 import json
 import os
-import threading
 
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
+
+from server import Quiet, end, serve
 
 ACCESS_KEY, SECRET_KEY = "AKIAKEYSERVICE", "the-key-services-secret"
 REGION = "eu-test-1"
@@ -28,7 +29,7 @@ class KeyService:
         self.status: dict[str, str] = {}
         service = self
 
-        class Answerer(http.server.BaseHTTPRequestHandler):
+        class Answerer(Quiet):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
@@ -40,20 +41,14 @@ class KeyService:
                 self.end_headers()
                 self.wfile.write(data)
 
-            def log_message(self, *_arguments: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answerer)
-        self._server.daemon_threads = True
+        self._server = serve(Answerer)
         self.port = self._server.server_port
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def __enter__(self) -> KeyService:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        end(self._server)
 
     @property
     def url(self) -> str:

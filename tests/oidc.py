@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
-import http.server
 import json
-import ssl
 import subprocess
-import threading
 import time
 from pathlib import Path
+
+from server import Quiet, end, serve
 
 AUDIENCE = "anode-tests"
 
@@ -66,7 +65,7 @@ class Provider:
         self.keys, self.asked, self.status = list(keys), 0, 200
         provider = self
 
-        class Publisher(http.server.BaseHTTPRequestHandler):
+        class Publisher(Quiet):
             def do_GET(self) -> None:
                 document = {"issuer": provider.issuer, "jwks_uri": f"{provider.issuer}/keys"}
                 if self.path == "/realm/keys":
@@ -81,23 +80,14 @@ class Provider:
                 self.end_headers()
                 self.wfile.write(body)
 
-            def log_message(self, *_arguments: object) -> None:
-                pass
-
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Publisher)
-        self._server.daemon_threads = True
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(*certificate)
-        self._server.socket = context.wrap_socket(self._server.socket, server_side=True, do_handshake_on_connect=False)
+        self._server = serve(Publisher, certificate=certificate)
         self.issuer = f"https://127.0.0.1:{self._server.server_port}/realm"
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
 
     def __enter__(self) -> Provider:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        end(self._server)
 
     @property
     def name(self) -> str:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import http.server
 import json
-import ssl
-import threading
 import time
 from pathlib import Path
 from urllib.parse import unquote_plus
 
 from node import free_port
+from server import Quiet, end, serve
 
 WAIT_SECONDS = 60.0
 
@@ -46,7 +45,7 @@ class Webhook:
         """Begins to listen."""
         webhook = self
 
-        class Taker(http.server.BaseHTTPRequestHandler):
+        class Taker(Quiet):
             protocol_version = self.protocol
 
             def setup(self) -> None:
@@ -70,24 +69,14 @@ class Webhook:
                     self.send_header("Content-Length", "0")
                 self.end_headers()
 
-            def log_message(self, *_arguments: object) -> None:
-                pass
-
         self._open: list = []
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Taker)
-        self._server.daemon_threads = True
-        if self.certificate:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(*self.certificate)
-            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        self._server = serve(Taker, self.port, self.certificate)
 
     def down(self) -> None:
         """Is gone, with all connections."""
         if self._server is None:
             return
-        self._server.shutdown()
-        self._server.server_close()
+        end(self._server)
         self._server = None
         for connection in self._open:
             try:

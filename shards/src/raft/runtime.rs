@@ -352,15 +352,15 @@ mod tests {
     #[test]
     fn long_sleeps_end_on_the_grid_and_short_ones_are_exact() {
         assert_eq!(on_grid(7, 9_999_999), 9_999_999);
-        for now in [0, 1, 5_000_001, GRID_NANOS] {
-            let slept = on_grid(now, 10_000_000);
+        for start in [0, 1, 5_000_001, GRID_NANOS] {
+            let slept = on_grid(start, 10_000_000);
             assert!((10_000_000..10_000_000 + GRID_NANOS).contains(&slept));
-            assert_eq!((now + slept) % GRID_NANOS, 0);
+            assert_eq!((start + slept) % GRID_NANOS, 0);
         }
-        for now in [0, 1, 70_000_001, COARSE_GRID_NANOS] {
-            let slept = on_grid(now, COARSE_FROM_NANOS);
+        for start in [0, 1, 70_000_001, COARSE_GRID_NANOS] {
+            let slept = on_grid(start, COARSE_FROM_NANOS);
             assert!((COARSE_FROM_NANOS..COARSE_FROM_NANOS + COARSE_GRID_NANOS).contains(&slept));
-            assert_eq!((now + slept) % COARSE_GRID_NANOS, 0);
+            assert_eq!((start + slept) % COARSE_GRID_NANOS, 0);
         }
         assert_eq!(on_grid(5, u64::MAX), u64::MAX - 5);
     }

@@ -65,34 +65,17 @@ pub(super) fn delete(scene: &Scene<'_>, _document: &mut Document) -> Outcome {
     let account = directory.accounts.get(id);
     let account = account.ok_or_else(|| Error::no_such("account", id))?;
     let is_of = |named: &Named| named.account == account.id;
-    let reasons = [
-        (
-            scene.buckets.values().any(|bucket| bucket.owner.id == account.id),
-            "Cannot delete account, must delete its buckets first.",
-        ),
-        (
-            directory.users.values().any(|user| is_of(&user.named)),
-            "Cannot delete account, must delete its users first.",
-        ),
-        (
-            directory.groups.values().any(|group| is_of(&group.named)),
-            "Cannot delete account, must delete its groups first.",
-        ),
-        (
-            directory.roles.values().any(|role| is_of(&role.named)),
-            "Cannot delete account, must delete its roles first.",
-        ),
-        (
-            directory.policies.values().any(|policy| is_of(&policy.named)),
-            "Cannot delete account, must delete its policies first.",
-        ),
-        (
-            directory.providers.values().any(|provider| provider.account == account.id),
-            "Cannot delete account, must delete its providers first.",
-        ),
+    let left = [
+        (scene.buckets.values().any(|bucket| bucket.owner.id == account.id), "buckets"),
+        (directory.users.values().any(|user| is_of(&user.named)), "users"),
+        (directory.groups.values().any(|group| is_of(&group.named)), "groups"),
+        (directory.roles.values().any(|role| is_of(&role.named)), "roles"),
+        (directory.policies.values().any(|policy| is_of(&policy.named)), "policies"),
+        (directory.providers.values().any(|provider| provider.account == account.id), "providers"),
     ];
-    if let Some((_, reason)) = reasons.into_iter().find(|(holds, _)| *holds) {
-        return Err(Error::conflict(reason));
+    if let Some((_, what)) = left.into_iter().find(|(is_left, _)| *is_left) {
+        let message = format!("Cannot delete account, must delete its {what} first.");
+        return Err(Error::new("DeleteConflict", message));
     }
     let ended = EndedAccount { id: account.id.clone(), ended_ms: scene.now_ms };
     let keys = directory.keys.values().filter(|key| key.account == account.id);

@@ -36,12 +36,16 @@ pub(super) const FAMILIES: [Family; 6] = [
     counter(
         "lifecycle_moved_objects",
         "Objects and versions whose bytes lifecycle moved to a storage class.",
-        Read::Storages(|storage, samples| moved(storage, samples, |moved| moved.objects)),
+        Read::Storages(|storage, samples| {
+            each(storage, samples, |class| moved(storage, class).objects)
+        }),
     ),
     counter(
         "lifecycle_moved",
         "Bytes that lifecycle moved to a storage class.",
-        Read::Storages(|storage, samples| moved(storage, samples, |moved| moved.bytes)),
+        Read::Storages(|storage, samples| {
+            each(storage, samples, |class| moved(storage, class).bytes)
+        }),
     )
     .in_bytes(),
 ];
@@ -55,15 +59,7 @@ fn each(
     apart.try_for_each(|class| samples.put(&[("class", name_of(class.class))], value(class)))
 }
 
-fn moved(
-    storage: &StorageFigures,
-    samples: &mut Samples<'_>,
-    value: impl Fn(&Moved) -> u64,
-) -> fmt::Result {
-    let apart = storage.classes.iter().filter(|class| class.class != Class::OWN);
-    for class in apart {
-        let moved = &storage.lifecycle.moved[usize::from(class.class.number())];
-        samples.put(&[("class", name_of(class.class))], value(moved))?;
-    }
-    Ok(())
+/// What lifecycle moved to a class.
+fn moved(storage: &StorageFigures, class: &ClassFigures) -> Moved {
+    storage.lifecycle.moved[usize::from(class.class.number())]
 }
