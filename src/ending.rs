@@ -5,7 +5,7 @@
 use anode_shards::keeper::Keeper;
 
 use crate::{
-    host::{Host, within},
+    host::{Host, doze, within},
     limits,
     mesh::Message,
     node::Supervisor,
@@ -22,13 +22,13 @@ pub(crate) async fn watch<H: Host>(
         if shard.volumes().has_own_failed() {
             Box::pin(end_failed_storage(shard, keeper)).await;
         }
-        shard.host().sleep(limits::STOP_POLL).await;
+        doze(shard.host(), limits::STOP_POLL).await;
     }
     shard.enter(Phase::Draining);
     let drain = shard.settings().drain_seconds.saturating_mul(1_000_000_000);
     let deadline = shard.host().now().0.saturating_add(drain);
     while shard.connection_count() > 0 && shard.host().now().0 < deadline {
-        shard.host().sleep(limits::STOP_POLL).await;
+        doze(shard.host(), limits::STOP_POLL).await;
     }
     // Other shards may still ask for groups of this one until they have drained, too.
     for other in 0..shard.host().shard_count() {

@@ -9,6 +9,7 @@ use std::{future::Future, net::SocketAddr, time::Duration};
 
 use anode_disk::Directory;
 use anode_net::Stream;
+use anode_shards::raft::runtime::on_grid;
 
 use crate::mesh::Message;
 
@@ -81,20 +82,20 @@ fn install_runtime(host: &(impl Host + anode_shards::raft::runtime::Handle)) {
     anode_shards::raft::runtime::install(std::rc::Rc::new(host.clone()));
 }
 
-/// How long to sleep so that at least `duration` passes and a long sleep ends together with others; the runtime of the groups
-/// has theirs end so, too.
-pub(crate) fn on_grid(now: Instant, duration: Duration) -> Duration {
+/// Completes after `duration` or up to 100 ms later, together with others that doze: so they wake an idle shard once, not each by
+/// itself. The runtime of the groups has theirs wait so, too ([`on_grid`]). What keeps to a rate sleeps.
+pub async fn doze<H: Host>(host: &H, duration: Duration) {
     let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-    Duration::from_nanos(anode_shards::raft::runtime::on_grid(now.0, nanos))
+    host.sleep(Duration::from_nanos(on_grid(host.now().0, nanos))).await;
 }
 
-/// Waits for `work` for at most `duration`; `None` where it took longer, and then `work` is dropped.
+/// Waits for `work` for `duration`, or a little longer ([`doze`]); `None` where it took longer, and then `work` is dropped.
 pub async fn within<H: Host, T>(
     host: &H,
     duration: Duration,
     work: impl Future<Output = T>,
 ) -> Option<T> {
-    let (work, sleep) = (std::pin::pin!(work), std::pin::pin!(host.sleep(duration)));
+    let (work, sleep) = (std::pin::pin!(work), std::pin::pin!(doze(host, duration)));
     // `select` polls its first future first: work that is ready never loses to the clock.
     match futures::future::select(work, sleep).await {
         futures::future::Either::Left((value, _)) => Some(value),

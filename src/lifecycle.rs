@@ -19,7 +19,7 @@ use anode_shards::{
 
 use crate::{
     gateway::record::signed_ms,
-    host::Host,
+    host::{Host, doze},
     limits,
     mesh::{Answer, Ask, AskError},
     meta::BucketView,
@@ -116,7 +116,7 @@ pub(crate) async fn run<H: Host>(shard: Shard<H>, period: Duration) {
         }
         let period = u64::try_from(period.as_nanos()).unwrap_or(u64::MAX);
         while !shard.is_draining() && shard.host().now().0.saturating_sub(began) < period {
-            shard.host().sleep(limits::LIFECYCLE_POLL).await;
+            doze(shard.host(), limits::LIFECYCLE_POLL).await;
         }
     }
 }

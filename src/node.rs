@@ -32,7 +32,7 @@ use crate::{
     credentials::Credentials,
     encryption::keys::MasterKey,
     ending,
-    host::{Host, Listener as _, within},
+    host::{Host, Listener as _, doze, within},
     iam::records::Account,
     layout::Layout,
     lifecycle, limits,
@@ -480,10 +480,11 @@ async fn reclaim<H: Host>(shard: Shard<H>) {
             }
         }
         drop(holdings);
-        shard
-            .host()
-            .sleep(if idle { limits::RECLAIM_PAUSE } else { limits::RECLAIM_STEP_PAUSE })
-            .await;
+        if idle {
+            doze(shard.host(), limits::RECLAIM_PAUSE).await;
+        } else {
+            shard.host().sleep(limits::RECLAIM_STEP_PAUSE).await;
+        }
     }
 }
 

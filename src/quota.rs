@@ -24,7 +24,7 @@ use futures::{future::try_join_all, lock::Mutex};
 use crate::{
     answer::Holdings,
     gateway::quota::{shown, usage},
-    host::Host,
+    host::{Host, doze},
     limits,
     mesh::{Answer, Ask, AskError},
     meta::BucketView,
@@ -290,7 +290,7 @@ pub(crate) async fn watch<H: Host>(shard: Shard<H>) {
         let began = shard.host().now().0;
         let period = u64::try_from(Duration::as_nanos(&period)).unwrap_or(u64::MAX);
         while !shard.is_draining() && shard.host().now().0.saturating_sub(began) < period {
-            shard.host().sleep(limits::QUOTA_POLL).await;
+            doze(shard.host(), limits::QUOTA_POLL).await;
         }
     }
 }

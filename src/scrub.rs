@@ -19,7 +19,7 @@ use anode_shards::{
 
 use crate::{
     answer::Holdings,
-    host::Host,
+    host::{Host, doze},
     limits,
     names::ContentNames,
     node::{Event, Supervisor},
@@ -76,7 +76,7 @@ pub(crate) async fn run<H: Host>(
         holdings.scrub.replace(scrubber.progress().clone());
         if scrubber.progress().stage == Stage::Between {
             if !is_due(scrubber.progress(), plan.period, shard.now_ms()) {
-                shard.host().sleep(limits::SCRUB_POLL).await;
+                doze(shard.host(), limits::SCRUB_POLL).await;
                 continue;
             }
             scrubber.begin(shard.now_ms());
@@ -134,12 +134,16 @@ async fn rest<H: Host>(shard: &Shard<H>, pause: Duration) {
     let pause = u64::try_from(pause.as_nanos()).unwrap_or(u64::MAX);
     let end = shard.host().now().0.saturating_add(pause);
     while !shard.is_draining() {
-        // Sleeps may take longer than they should: what is left is always counted to the same end.
         let left = Duration::from_nanos(end.saturating_sub(shard.host().now().0));
         if left.is_zero() {
             return;
         }
-        shard.host().sleep(left.min(limits::STOP_POLL)).await;
+        // Dozes may take longer: what is left is counted to the same end, and the last of it is slept.
+        if left > 2 * limits::STOP_POLL {
+            doze(shard.host(), limits::STOP_POLL).await;
+        } else {
+            shard.host().sleep(left).await;
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use bytesize::ByteSize;
 use nix::sys::statvfs::statvfs;
 
 use crate::{
-    host::Host,
+    host::{Host, doze},
     limits,
     mesh::AskError,
     shard::Shard,
@@ -37,7 +37,7 @@ impl<H: Host> Shard<H> {
             if self.refusing().0.get() {
                 return Err(AskError::Full);
             }
-            self.host().sleep(limits::SPACE_POLL).await;
+            doze(self.host(), limits::SPACE_POLL).await;
         }
         Ok(())
     }
@@ -77,7 +77,7 @@ pub(crate) async fn run<H: Host>(
                 tell(shard, storage);
             }
         }
-        shard.host().sleep(limits::SPACE_POLL).await;
+        doze(shard.host(), limits::SPACE_POLL).await;
     }
     // Nobody looks any more: who waits is not to wait for that.
     refusing.set(true);

@@ -36,3 +36,34 @@ impl<H: Host> Surroundings for Upkeep<H> {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use anode_disk::testing::SimDisk;
+
+    use super::*;
+    use crate::{
+        host::doze,
+        sim::{executor::World, host::SimHost, network::Network},
+    };
+
+    // Rests of compaction keep it to its rate: one that ends on the grid makes it a half or a third of that.
+    #[test]
+    fn upkeep_rests_as_long_as_it_should_and_no_longer() {
+        let world = World::new(1);
+        world.run(async {
+            let network = Network::new(&world);
+            let hosts = SimHost::node(&world, &network, &SimDisk::new(1), 0, 1);
+            let host = hosts.first().unwrap().clone();
+            let upkeep = Upkeep { host: host.clone() };
+            for pause in [15_625, 60_000, 150_000].map(Duration::from_micros) {
+                let began = host.now().0;
+                upkeep.rest(pause).await;
+                assert_eq!(u128::from(host.now().0 - began), pause.as_nanos());
+            }
+            let hundred = Duration::from_millis(100);
+            doze(&host, hundred).await;
+            assert_eq!(u128::from(host.now().0) % hundred.as_nanos(), 0);
+        });
+    }
+}

@@ -62,8 +62,8 @@ def flip(path: Path, offset: int) -> None:
 
 
 def find(node: Node, needle: bytes) -> tuple[Path, int]:
-    """The place in the newest data segment that holds these bytes: upkeep may have moved them there from an older one."""
-    for path in reversed(files(node, "segments/*")):
+    """The first place in a data segment that holds these bytes."""
+    for path in files(node, "segments/*"):
         at = path.read_bytes().find(needle)
         if at >= 0:
             return path, at

@@ -36,7 +36,7 @@ use poller::{Counted, Poller};
 use rand::{RngExt as _, SeedableRng as _, rngs::StdRng};
 use uring::Uring;
 
-use super::{Host, Instant, WallTime, on_grid};
+use super::{Host, Instant, WallTime};
 use crate::mesh::Message;
 
 /// Messages that may wait for one shard before their senders wait.
@@ -51,7 +51,7 @@ const FIRST_TICK: Duration = Duration::from_mins(1);
 /// which there was none, and sleeps with tasks to run: a thread that had to wait for the CPU for longer than its tick
 /// would then sleep until something else wakes it, perhaps for ever.
 const HEARTBEAT: Duration = Duration::from_millis(20);
-/// The same for a shard that has next to nothing to do: an idle one wakes up for its timers as often ([`on_grid`]), and for
+/// The same for a shard that has next to nothing to do: an idle one wakes up for its timers as often ([`super::doze`]), and for
 /// nothing else.
 const IDLE_HEARTBEAT: Duration = Duration::from_millis(100);
 /// A shard whose tasks run more often than this a second isn't idle. The ticks of its groups are some 150.
@@ -298,7 +298,7 @@ impl Host for GlommioHost {
     }
 
     async fn sleep(&self, duration: Duration) {
-        glommio::timer::sleep(on_grid(self.0.now(), duration)).await;
+        glommio::timer::sleep(duration).await;
     }
 
     fn resident_bytes(&self) -> Option<u64> {

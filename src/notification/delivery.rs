@@ -21,7 +21,7 @@ use super::{
 use crate::{
     answer::{Holdings, of_storage},
     gateway::bucket::region,
-    host::{Host, within},
+    host::{Host, doze, within},
     limits,
     mesh::AskError,
     outbound::backoff,
@@ -110,7 +110,7 @@ async fn is_serving<H: Host>(shard: &Shard<H>) -> bool {
     loop {
         match shard.phase() {
             Phase::Serving => return true,
-            Phase::Starting => shard.host().sleep(limits::STOP_POLL).await,
+            Phase::Starting => doze(shard.host(), limits::STOP_POLL).await,
             Phase::Draining | Phase::Failed => return false,
         }
     }

@@ -18,7 +18,7 @@ use super::{
     network::{Network, SimListener, SimStream},
 };
 use crate::{
-    host::{Host, Instant, WallTime, on_grid},
+    host::{Host, Instant, WallTime},
     mesh::Message,
 };
 
@@ -99,7 +99,7 @@ impl Host for SimHost {
     }
 
     async fn sleep(&self, duration: Duration) {
-        self.world.sleep(on_grid(self.now(), duration)).await;
+        self.world.sleep(duration).await;
     }
 
     /// A simulated node has no process of its own.
